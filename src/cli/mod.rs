@@ -1,0 +1,117 @@
+//! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
+//! belong: anything a second front end would need too.
+
+mod completions;
+mod config;
+mod keygen;
+mod open;
+mod output;
+mod pupils;
+mod record;
+mod recover;
+mod verify;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{ErrorKind, Kind};
+
+/// Classroom recordings in which refused pupils are veiled before a frame is encoded.
+#[derive(Debug, Parser)]
+#[command(name = "classveil", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// How much to log on stderr, for example `info` or `classveil=debug`.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        default_value = "warn",
+        env = "CLASSVEIL_LOG"
+    )]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Args),
+    Record(record::Args),
+    Open(open::Args),
+    Verify(verify::Args),
+    Recover(recover::Args),
+    Pupils(pupils::Args),
+    Config(config::Args),
+    Completions(completions::Args),
+}
+
+/// An error on its way to the terminal: what kind, and the whole chain as text.
+#[derive(Debug)]
+pub struct Failure {
+    kind: ErrorKind,
+    message: String,
+}
+
+impl Failure {
+    /// A failure found by the command itself.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
+impl<E: Kind> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Many errors print their cause already; saying it twice helps nobody.
+            if !message.contains(&cause_text) {
+                message.push_str(": ");
+                message.push_str(&cause_text);
+            }
+            source = cause.source();
+        }
+        Self { kind: error.kind(), message }
+    }
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    run(std::env::args_os())
+}
+
+fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            // Help and version were asked for; everything else is wrong usage.
+            return ExitCode::from(if error.use_stderr() {
+                ErrorKind::Usage.exit_code()
+            } else {
+                0
+            });
+        }
+    };
+    output::init_tracing(&cli.log);
+    let result = match cli.command {
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Open(args) => open::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Recover(args) => recover::run(&args),
+        Command::Pupils(args) => pupils::run(&args),
+        Command::Config(args) => config::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::error(&failure.message);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}

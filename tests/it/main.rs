@@ -1,0 +1,1 @@
+//! One integration binary: linking three native stacks is slow, so every promise is a module here.
