@@ -9,12 +9,15 @@
 //! others, and time starts with the first frame that is taken. Titles, places, captions, subtitles
 //! and every other stream stay behind: only planes, samples and times come out.
 
+mod branch;
 mod damage;
 mod error;
 mod input;
 mod media;
 mod meeting;
 mod pipeline;
+mod shared;
+mod streams;
 mod timeline;
 
 use std::time::{Duration, Instant};
@@ -158,9 +161,7 @@ impl Capture {
                 Some(Event::Video(frame))
             }
             // Sound before a camera's first frame belongs to no recording.
-            Taken::Audio(audio) => {
-                self.zero.and_then(|zero| audio.after(zero)).map(Event::Audio)
-            }
+            Taken::Audio(audio) => self.zero.and_then(|zero| audio.after(zero)).map(Event::Audio),
             Taken::End => {
                 self.over = true;
                 Some(match shared.take_failure() {
