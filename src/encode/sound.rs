@@ -128,7 +128,7 @@ impl Sound {
             }
             return self.begin(first_picture, out);
         }
-        self.append(chunk, out)
+        self.append(&chunk, out)
     }
 
     /// Says that the pictures, of which the first was at `first_picture`, have reached `at`.
@@ -204,10 +204,14 @@ impl Sound {
         if let Timeline::Running { origin, .. } = &mut self.timeline {
             *origin = samples_at(first.unwrap_or(Pts::ZERO));
         }
-        chunks.into_iter().try_for_each(|chunk| self.append(chunk, out))
+        chunks.iter().try_for_each(|chunk| self.append(chunk, out))
     }
 
-    fn append(&mut self, chunk: AudioChunk, out: &mut VecDeque<Packet>) -> Result<(), EncodeError> {
+    fn append(
+        &mut self,
+        chunk: &AudioChunk,
+        out: &mut VecDeque<Packet>,
+    ) -> Result<(), EncodeError> {
         let Timeline::Running { origin, fed, .. } = self.timeline else { return Ok(()) };
         let start = samples_at(chunk.pts);
         let expected = origin + fed;
@@ -315,7 +319,7 @@ impl Sound {
     }
 }
 
-/// The AudioSpecificConfig of AAC-LC at 48 kHz (ISO/IEC 14496-3, 1.6.2.1): object type 2, frequency
+/// The `AudioSpecificConfig` of AAC-LC at 48 kHz (ISO/IEC 14496-3, 1.6.2.1): object type 2, frequency
 /// index 3, channels, then three bits that are 0.
 pub(super) const fn config_of(channels: u8) -> [u8; 2] {
     [2 << 3 | 3 >> 1, (3 & 1) << 7 | channels << 3]

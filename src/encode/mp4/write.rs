@@ -69,7 +69,7 @@ fn movie(tracks: &Tracks, duration: u64, comment: &str, out: &mut Vec<u8>) -> Re
     moov.encode(out)?;
     // The library knows no comment tag, so `udta` is added behind its boxes.
     out.extend(user_data(comment)?);
-    let size = u32_of(out.len() - start, b"moov")?;
+    let size = u32_of(out.len() - start, *b"moov")?;
     out[start..start + 4].copy_from_slice(&size.to_be_bytes());
     Ok(())
 }
@@ -107,7 +107,7 @@ fn video_track(track: &VideoTrack) -> Result<Trak, Error> {
         ..track_header(VIDEO_ID)
     };
     let minf = Minf { vmhd: Some(Vmhd::default()), ..media_info(entry.into()) };
-    Ok(trak(header, TICKS_PER_SECOND, b"vide", minf))
+    Ok(trak(header, TICKS_PER_SECOND, *b"vide", minf))
 }
 
 fn sound_track(track: &SoundTrack) -> Trak {
@@ -143,7 +143,7 @@ fn sound_track(track: &SoundTrack) -> Trak {
     };
     let header = Tkhd { alternate_group: 1, volume: FixedPoint::from(1), ..track_header(SOUND_ID) };
     let minf = Minf { smhd: Some(Smhd::default()), ..media_info(entry.into()) };
-    trak(header, sound::RATE, b"soun", minf)
+    trak(header, sound::RATE, *b"soun", minf)
 }
 
 fn track_header(track_id: u32) -> Tkhd {
@@ -163,9 +163,9 @@ fn media_info(entry: mp4_atom::Codec) -> Minf {
     }
 }
 
-fn trak(tkhd: Tkhd, timescale: u32, handler: &[u8; 4], minf: Minf) -> Trak {
+fn trak(tkhd: Tkhd, timescale: u32, handler: [u8; 4], minf: Minf) -> Trak {
     let mdhd = Mdhd { timescale, language: "und".into(), ..Mdhd::default() };
-    let hdlr = Hdlr { handler: FourCC::new(handler), name: String::new() };
+    let hdlr = Hdlr { handler: FourCC::new(&handler), name: String::new() };
     Trak { tkhd, mdia: Mdia { mdhd, hdlr, minf }, ..Trak::default() }
 }
 
@@ -177,7 +177,7 @@ fn fragment(fragment: &Fragment, sequence: u32, out: &mut Vec<u8>) -> Result<(),
     let size = out.len() - start;
     out.truncate(start);
     header(fragment, sequence, size + 8, video_bytes)?.encode(out)?;
-    let bytes = u32_of(fragment.bytes() + 8, b"mdat")?;
+    let bytes = u32_of(fragment.bytes() + 8, *b"mdat")?;
     out.extend(bytes.to_be_bytes());
     out.extend(b"mdat");
     fragment.video.iter().for_each(|sample| out.extend(&sample.data));
@@ -195,7 +195,7 @@ fn header(
     let mut traf = vec![track_run(VIDEO_ID, fragment.video_start, media, video, None)?];
     if !fragment.sound.is_empty() {
         let entries = fragment.sound.iter().map(|packet| {
-            Ok(TrunEntry { size: Some(u32_of(packet.len(), b"trun")?), ..TrunEntry::default() })
+            Ok(TrunEntry { size: Some(u32_of(packet.len(), *b"trun")?), ..TrunEntry::default() })
         });
         let entries = entries.collect::<Result<Vec<_>, Error>>()?;
         let defaults = u32::try_from(PACKET).ok();
@@ -232,7 +232,7 @@ impl Sample {
     fn entry(&self) -> Result<TrunEntry, Error> {
         Ok(TrunEntry {
             duration: Some(self.duration),
-            size: Some(u32_of(self.data.len(), b"trun")?),
+            size: Some(u32_of(self.data.len(), *b"trun")?),
             flags: Some(if self.sync { SYNC } else { NON_SYNC }),
             cts: None,
         })
@@ -251,26 +251,29 @@ impl Fragment {
 fn user_data(comment: &str) -> Result<Vec<u8>, Error> {
     // Version and flags, a predefined 0, then the handler of tags; three reserved words, the
     // first of which says "appl", and an empty name.
-    let handler = boxed(b"hdlr", &[b"\0\0\0\0\0\0\0\0mdirappl", &[0; 9]])?;
-    let list = boxed(b"ilst", &[&text_tag(b"\xa9cmt", comment)?, &text_tag(b"\xa9too", WRITER)?])?;
-    let meta = boxed(b"meta", &[&[0; 4], &handler, &list])?;
-    boxed(b"udta", &[&meta])
+    let handler = boxed(*b"hdlr", &[b"\0\0\0\0\0\0\0\0mdirappl", &[0; 9]])?;
+    let list =
+        boxed(*b"ilst", &[&text_tag(*b"\xa9cmt", comment)?, &text_tag(*b"\xa9too", WRITER)?])?;
+    let meta = boxed(*b"meta", &[&[0; 4], &handler, &list])?;
+    boxed(*b"udta", &[&meta])
 }
 
-fn text_tag(kind: &[u8; 4], text: &str) -> Result<Vec<u8>, Error> {
+fn text_tag(kind: [u8; 4], text: &str) -> Result<Vec<u8>, Error> {
     // Type 1: UTF-8; no locale.
-    boxed(kind, &[&boxed(b"data", &[b"\0\0\0\x01\0\0\0\0", text.as_bytes()])?])
+    boxed(kind, &[&boxed(*b"data", &[b"\0\0\0\x01\0\0\0\0", text.as_bytes()])?])
 }
 
-fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
+fn boxed(kind: [u8; 4], parts: &[&[u8]]) -> Result<Vec<u8>, Error> {
     let size = 8 + parts.iter().map(|part| part.len()).sum::<usize>();
     let mut out = Vec::with_capacity(size);
     out.extend(u32_of(size, kind)?.to_be_bytes());
     out.extend(kind);
-    parts.iter().for_each(|part| out.extend(*part));
+    for part in parts {
+        out.extend(*part);
+    }
     Ok(out)
 }
 
-fn u32_of(size: usize, kind: &[u8; 4]) -> Result<u32, Error> {
-    u32::try_from(size).map_err(|_| Error::TooLarge(FourCC::new(kind)))
+fn u32_of(size: usize, kind: [u8; 4]) -> Result<u32, Error> {
+    u32::try_from(size).map_err(|_| Error::TooLarge(FourCC::new(&kind)))
 }
