@@ -57,6 +57,12 @@ impl<S> Frame<S> {
         self.slot.layout().size()
     }
 
+    /// Where the planes lie in the slot.
+    #[must_use]
+    pub fn slot_layout(&self) -> PlaneLayout {
+        self.slot.layout()
+    }
+
     /// The number of this picture among those of its camera.
     #[must_use]
     pub fn seq(&self) -> u64 {
