@@ -172,30 +172,21 @@ impl Check<'_, '_> {
     /// Recipients are not repeated either: a secret key may have been pasted.
     fn recipients(&mut self, list: Given<Vec<Spanned<String>>>) -> Vec<String> {
         let mut recipients: Vec<String> = Vec::new();
-        for (index, item) in list.map_or_else(Vec::new, Spanned::into_inner).iter().enumerate() {
+        for item in list.map_or_else(Vec::new, Spanned::into_inner) {
             let text = item.get_ref().trim();
             let wrong = if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-                Some(
-                    "a secret key stands here: remove it, treat it as lost, and write the \
-                     age1... recipient that `classveil keygen` printed"
-                        .to_owned(),
-                )
+                "a secret key stands here: remove it, treat it as lost, and write the age1... \
+                 recipient that `classveil keygen` printed"
             } else if age::x25519::Recipient::from_str(text).is_err() {
-                Some(
-                    "is not an age recipient: write the age1... line that `classveil keygen` or \
-                     `age-keygen` printed, whole"
-                        .to_owned(),
-                )
+                "is not an age recipient: write the age1... line that `classveil keygen` or \
+                 `age-keygen` printed, whole"
+            } else if recipients.iter().any(|r| r == text) {
+                "stands here a second time: remove one"
             } else {
-                let first = recipients.iter().position(|r| r == text);
-                first.map(|first| format!("is the same as recipient {}: remove one", first + 1))
+                recipients.push(text.to_owned());
+                continue;
             };
-            // Bad ones are kept as well, so that "recipient 3" counts as the reader does.
-            recipients.push(text.to_owned());
-            if let Some(wrong) = wrong {
-                let option = format!("recording.recipients[{}]", index + 1);
-                self.found.add(item.span().start, Some(&option), wrong);
-            }
+            self.found.add(item.span().start, Some("recording.recipients"), wrong);
         }
         recipients
     }

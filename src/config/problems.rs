@@ -100,7 +100,7 @@ fn unreadable_hint(source: &io::Error) -> &'static str {
 fn list(path: &Path, problems: &[Problem]) -> String {
     let count = problems.len();
     let plural = if count == 1 { "problem" } else { "problems" };
-    let mut text = format!("{count} {plural} in the configuration, nothing was started");
+    let mut text = format!("{count} {plural} in the configuration");
     for problem in problems {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{}:{problem}", path.display());

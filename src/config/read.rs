@@ -20,16 +20,22 @@ use super::{
 pub(super) struct Findings<'t> {
     text: &'t str,
     problems: Vec<Problem>,
+    /// Lines that are no TOML.
+    broken: Vec<usize>,
 }
 
 impl<'t> Findings<'t> {
     fn new(text: &'t str) -> Self {
-        Self { text, problems: Vec::new() }
+        Self { text, problems: Vec::new(), broken: Vec::new() }
     }
 
     /// Notes a problem at the byte `offset`, about `option` if it is about one.
     pub(super) fn add(&mut self, offset: usize, option: Option<&str>, text: impl Into<String>) {
         let at = Position::of(self.text, offset);
+        // What the parser recovered on a broken line is a guess: say nothing more about it.
+        if self.broken.contains(&at.line) {
+            return;
+        }
         self.problems.push(Problem::new(at, option.map(str::to_owned), text));
     }
 
@@ -46,18 +52,15 @@ pub(super) fn read(text: &str) -> (File, Findings<'_>) {
     let mut found = Findings::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
-        let offset = error.span().map_or(0, |span| span.start);
-        found.add(offset, None, sentence(error.message()));
+        let span = error.span().unwrap_or_default();
+        let said = match (error.message(), text.get(span.clone())) {
+            ("duplicate key", Some(key)) => format!("`{key}` stands here a second time"),
+            (message, _) => sentence(message),
+        };
+        found.add(span.start, None, said);
     }
-    // What the parser recovered on a broken line is a guess: say nothing more about that line.
-    let broken: Vec<usize> = found.problems.iter().map(|p| p.line).collect();
+    found.broken = found.problems.iter().map(|p| p.line).collect();
     let file = whole_file(table.into_inner(), &mut found);
-    let syntax = errors.len();
-    let mut seen = 0;
-    found.problems.retain(|p| {
-        seen += 1;
-        seen <= syntax || !broken.contains(&p.line)
-    });
     (file, found)
 }
 
@@ -100,7 +103,7 @@ where
             found.add(
                 at,
                 None,
-                format!("`{name}` is a {}; write [{name}] on a line of its own", other.type_str()),
+                format!("`{name}` is {}; write [{name}] on a line of its own", kind(&other)),
             );
             T::default()
         }
@@ -124,7 +127,7 @@ fn cameras(value: Spanned<DeValue<'_>>, found: &mut Findings<'_>) -> Vec<Spanned
             other => found.add(
                 span.start,
                 Some(&option),
-                format!("is a {}; write [[camera]] on a line of its own", other.type_str()),
+                format!("{} stands here; write [[camera]] on a line of its own", kind(&other)),
             ),
         }
     }
@@ -183,6 +186,7 @@ fn offer<'i, T: Deserialize<'i>>(
     found: &mut Findings<'_>,
 ) -> bool {
     let place = value.span();
+    let date = value.get_ref().is_datetime();
     let mut one = DeTable::new();
     one.insert(key.clone(), value);
     match T::deserialize(ValueDeserializer::from(Spanned::new(place.clone(), DeValue::Table(one))))
@@ -190,7 +194,12 @@ fn offer<'i, T: Deserialize<'i>>(
         Ok(_) => true,
         Err(error) => {
             let at = error.span().unwrap_or(place).start;
-            found.add(at, Some(option), sentence(error.message()));
+            let mut said = sentence(error.message());
+            if date {
+                // serde has no dates; toml hands them over as maps.
+                said = said.replace("invalid type: map", "invalid type: date");
+            }
+            found.add(at, Some(option), said);
             false
         }
     }
@@ -221,6 +230,13 @@ fn unknown_option(section: &str, name: &str, known: &[&str]) -> String {
             format!("unknown option `{name}` in [{section}]; there are {}", known.join(", "))
         }
     }
+}
+
+/// What a value is, with its article.
+fn kind(value: &DeValue<'_>) -> String {
+    let kind = value.type_str();
+    let article = if kind.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {kind}")
 }
 
 /// A library's message as part of ours: one line, no full stop.

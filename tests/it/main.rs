@@ -1,1 +1,5 @@
 //! One integration binary: linking three native stacks is slow, so every promise is a module here.
+
+mod architecture;
+mod cli;
+mod config;
