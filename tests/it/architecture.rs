@@ -139,10 +139,6 @@ impl Source {
         self.tokens.get(at).is_some_and(|t| t.piece == Piece::Path)
     }
 
-    fn word_at(&self, at: usize) -> Option<&str> {
-        self.tokens.get(at).and_then(Token::word)
-    }
-
     /// Reads one branch of a use tree at `at`; returns where it ends.
     fn spread(&self, mut at: usize, stem: &[String], leaves: &mut Vec<Vec<String>>) -> usize {
         let mut path = stem.to_vec();
