@@ -1,10 +1,7 @@
 //! The configuration: the shipped files hold what they promise, every problem is told at once with
 //! its place, and the reference says what the program does.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use classveil::{
     config::{self, Config, ConfigProblems, limits},
@@ -12,9 +9,7 @@ use classveil::{
 };
 use proptest::prelude::*;
 
-fn project(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
+use crate::support::project;
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(project(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -182,7 +177,7 @@ fn reference() -> BTreeMap<String, (String, String)> {
     let mut section = String::new();
     for line in text("docs/ref/config.md").lines() {
         if let Some(heading) = line.strip_prefix("## ") {
-            section = heading.trim_matches(['[', ']']).to_owned();
+            heading.trim_matches(['[', ']']).clone_into(&mut section);
         } else if let Some(row) = line.strip_prefix("| `") {
             let cells: Vec<&str> = row.split(" | ").collect();
             assert_eq!(cells.len(), 4, "{line}");
