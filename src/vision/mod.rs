@@ -4,7 +4,9 @@
 //! list (`people`). Runs on the camera's own thread; no model is shared between threads.
 
 pub mod detect;
+mod graph;
 pub mod identify;
+pub mod infer;
 
 use crate::frame::{Point, Rect};
 
