@@ -78,6 +78,9 @@ pub struct View {
     pub width_px: f32,
     /// Whether the head is turned.
     pub oblique: bool,
+    /// Whether the face was found surely and lies wholly in the picture; other views can refuse,
+    /// never clear.
+    pub reliable: bool,
     /// The face.
     pub embedding: Embedding,
 }
@@ -227,7 +230,7 @@ impl Evidence {
     /// less well, so only frontal views can tell.
     #[must_use]
     pub fn drifts(&self, view: &View) -> bool {
-        if self.views < 2 || view.oblique {
+        if self.views < 2 || view.oblique || !view.reliable {
             return false;
         }
         Embedding::new(self.mean).is_some_and(|mean| mean.cosine(&view.embedding) < DRIFT)
@@ -260,7 +263,7 @@ impl Evidence {
             }
         }
         self.closest = self.closest.max(nearest);
-        if view.width_px < t.clear_min_px {
+        if view.width_px < t.clear_min_px || !view.reliable {
             return;
         }
         let weight = if view.oblique { OBLIQUE_WEIGHT } else { 1.0 };
@@ -359,7 +362,7 @@ mod tests {
     }
 
     fn view(width_px: f32, embedding: Embedding) -> View {
-        View { width_px, oblique: false, embedding }
+        View { width_px, oblique: false, reliable: true, embedding }
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub mod decide;
 pub mod evidence;
 pub mod policy;
 pub mod redact;
+pub mod ring;
+pub mod watch;
 
 use crate::{frame::Rect, units::TrackId};
 
