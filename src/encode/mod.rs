@@ -204,9 +204,13 @@ pub enum EncodeError {
 impl Kind for EncodeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Gstreamer(_) | Self::Missing { .. } | Self::Start { .. } => ErrorKind::Config,
-            Self::Size { .. } | Self::Sound { .. } | Self::OtherSize { .. } => ErrorKind::Config,
-            Self::TooLarge { .. } => ErrorKind::Config,
+            Self::Gstreamer(_)
+            | Self::Missing { .. }
+            | Self::Start { .. }
+            | Self::Size { .. }
+            | Self::Sound { .. }
+            | Self::OtherSize { .. }
+            | Self::TooLarge { .. } => ErrorKind::Config,
             Self::Order { .. } | Self::NoSound { .. } | Self::Box(_) => ErrorKind::Bug,
             Self::Failed { .. } | Self::Stalled { .. } | Self::Output { .. } => {
                 ErrorKind::Transient

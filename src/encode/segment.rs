@@ -6,7 +6,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     EncodeError,
     mp4::{self, Fragment, Sample, Tracks},
-    sound::{self, Packet},
+    sound::Packet,
     video::{Picture, TICKS_PER_SECOND},
 };
 use crate::units::Pts;
@@ -23,7 +23,8 @@ pub struct MediaSegment {
     count: usize,
     start: Pts,
     end: Pts,
-    duration_ticks: u64,
+    /// End of all that it holds, on the pictures' clock.
+    end_ticks: u64,
     first_fragment: u32,
     tracks: Arc<Tracks>,
     fragments: Vec<Fragment>,
@@ -70,7 +71,7 @@ impl MediaSegment {
             &self.tracks,
             &self.fragments,
             self.first_fragment,
-            self.duration_ticks,
+            self.end_ticks,
             comment,
         )
         .map_err(|error| match error {
@@ -107,10 +108,8 @@ impl Draft {
         let (end_ticks, end) = end;
         let first = self.pictures.first().map(|p| p.ticket);
         let last = self.pictures.last().map(|p| p.ticket);
-        let start_ticks = first.map_or(end_ticks, |t| t.ticks);
-        let sound_start = packets
-            .first()
-            .map_or(u64::MAX, |p| p.start * u64::from(TICKS_PER_SECOND) / u64::from(sound::RATE));
+        // Sound of the last segment may outlast its pictures.
+        let sound_end = packets.last().map_or(0, Packet::end_ticks);
         let count = self.pictures.len();
         MediaSegment {
             number,
@@ -118,7 +117,7 @@ impl Draft {
             count,
             start: first.map_or(end, |t| t.pts),
             end,
-            duration_ticks: end_ticks.saturating_sub(start_ticks.min(sound_start)),
+            end_ticks: end_ticks.max(sound_end),
             first_fragment,
             tracks,
             fragments: fragments(self.pictures, end_ticks, packets),

@@ -55,6 +55,17 @@ impl Packet {
     pub(super) fn is_before(&self, ticks: u64) -> bool {
         is_before(self.start, ticks)
     }
+
+    /// When it ends, in ticks of the pictures' clock, rounded up.
+    pub(super) fn end_ticks(&self) -> u64 {
+        ticks_at(self.start.saturating_add(PACKET))
+    }
+}
+
+/// Ticks of the pictures' clock at `samples`, rounded up.
+pub(super) fn ticks_at(samples: u64) -> u64 {
+    let ticks = (u128::from(samples) * u128::from(TICKS_PER_SECOND)).div_ceil(u128::from(RATE));
+    u64::try_from(ticks).unwrap_or(u64::MAX)
 }
 
 fn is_before(samples: u64, ticks: u64) -> bool {

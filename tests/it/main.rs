@@ -1,1 +1,3 @@
 //! One integration binary: linking three native stacks is slow, so every promise is a module here.
+
+mod encode;
