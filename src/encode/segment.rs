@@ -205,7 +205,7 @@ mod tests {
                 let mut time = traf.tfdt.as_ref().unwrap().base_media_decode_time;
                 let run = &traf.trun[0];
                 let mut from = at + usize::try_from(run.data_offset.unwrap()).unwrap();
-                for sample in run.samples.iter() {
+                for sample in &run.samples {
                     let to = from + usize::try_from(sample.size.unwrap()).unwrap();
                     let data = file[from..to].to_vec();
                     let duration = sample.duration.or(traf.tfhd.default_sample_duration).unwrap();
@@ -243,7 +243,7 @@ mod tests {
             let times: Vec<_> = pictures.iter().map(|p| p.ticket.ticks).collect();
             // Sound without holes from somewhere around the start to the end.
             let first = (start * 8 / 15).saturating_sub(sound_lead);
-            let mut packets: Vec<_> = (0..)
+            let mut packets: Vec<_> = (0..end)
                 .map(|n| Packet { start: first + n * PACKET, data: bytes_of(n) })
                 .take_while(|p| p.is_before(end))
                 .collect();
