@@ -1,1 +1,275 @@
 //! The few operations on pixels that `OpenCV` does for us, behind a small surface without its types.
+//!
+//! Belongs here: resize, warp, colour. Does not belong: anything that knows a face.
+
+use opencv::{
+    boxed_ref::BoxedRef,
+    core::{self, BorderTypes, Mat, MatTraitConst, MatTraitConstManual, Scalar, Size},
+    imgproc,
+};
+
+use super::{FrameSize, I420View, Letterbox};
+
+/// A picture in memory, three bytes a pixel in the order blue, green, red, rows without padding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BgrImage {
+    /// Width and height.
+    pub size: FrameSize,
+    /// `3 * width * height` bytes.
+    pub data: Vec<u8>,
+}
+
+impl std::fmt::Debug for BgrImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BgrImage({})", self.size)
+    }
+}
+
+/// A 2x3 matrix that maps a point of the frame to a point of the crop:
+/// `x' = a x + b y + c`, `y' = d x + e y + f`.
+pub type Affine = [[f64; 3]; 2];
+
+/// Reused memory for scaling and warping, so that a running pipeline allocates nothing.
+#[derive(Default)]
+pub struct Scaler {
+    planes: [Vec<u8>; 3],
+}
+
+impl std::fmt::Debug for Scaler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scaler")
+    }
+}
+
+/// One channel of a picture with padded rows.
+struct PlaneRef<'a> {
+    samples: &'a [u8],
+    stride: usize,
+    width: u32,
+    height: u32,
+}
+
+fn int(value: usize) -> opencv::Result<i32> {
+    i32::try_from(value).map_err(|_| {
+        opencv::Error::new(core::StsOutOfRange, "a picture side does not fit 31 bits".to_owned())
+    })
+}
+
+impl PlaneRef<'_> {
+    /// Runs `with` on the plane as `OpenCV` sees it, without copying.
+    fn with_mat<T>(
+        &self,
+        with: impl FnOnce(&BoxedRef<'_, Mat>) -> opencv::Result<T>,
+    ) -> opencv::Result<T> {
+        let rows = self.height as usize;
+        let samples = self.samples.get(..rows * self.stride).ok_or_else(|| {
+            opencv::Error::new(core::StsOutOfRange, "a plane is too short".to_owned())
+        })?;
+        let padded = Mat::new_rows_cols_with_data(int(rows)?, int(self.stride)?, samples)?;
+        let picture = core::Rect::new(0, 0, int(self.width as usize)?, int(rows)?);
+        let picture = Mat::roi(&padded, picture)?;
+        with(&picture)
+    }
+}
+
+fn planes_of<'a>(view: &I420View<'a>) -> [PlaneRef<'a>; 3] {
+    let (width, height) = (view.size.width, view.size.height);
+    let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
+    let plane = |samples, stride, width, height| PlaneRef { samples, stride, width, height };
+    [
+        plane(view.y, view.luma_stride, width, height),
+        plane(view.u, view.chroma_stride, cw, ch),
+        plane(view.v, view.chroma_stride, cw, ch),
+    ]
+}
+
+impl Scaler {
+    /// A scaler without memory; it grows to what it is asked for and stays there.
+    #[must_use]
+    pub fn new() -> Self {
+        // One thread: the pipeline's threads are counted, and one picture is small.
+        let _ = core::set_num_threads(1);
+        Self::default()
+    }
+
+    /// Scales a frame into a detector's input: BGR, 0 to 255, planar, the picture in the upper
+    /// left, zero elsewhere. `input` becomes `3 * model width * model height` long.
+    ///
+    /// # Errors
+    /// `OpenCV` refuses the sizes.
+    pub fn letterbox(
+        &mut self,
+        view: &I420View<'_>,
+        to: &Letterbox,
+        input: &mut Vec<f32>,
+    ) -> opencv::Result<()> {
+        let scaled = to.scaled();
+        let samples = scaled.width as usize * scaled.height as usize;
+        for (plane, out) in planes_of(view).iter().zip(&mut self.planes) {
+            out.resize(samples, 0);
+            let mut out = Mat::new_rows_cols_with_data_mut(
+                int(scaled.height as usize)?,
+                int(scaled.width as usize)?,
+                out.as_mut_slice(),
+            )?;
+            // Area averaging keeps small faces free of aliasing when shrinking.
+            let how = if plane.width > scaled.width {
+                imgproc::INTER_AREA
+            } else {
+                imgproc::INTER_LINEAR
+            };
+            let size = Size::new(int(scaled.width as usize)?, int(scaled.height as usize)?);
+            plane.with_mat(|m| imgproc::resize(m, &mut out, size, 0.0, 0.0, how))?;
+        }
+        let model = to.model();
+        let (width, area) = (model.width as usize, model.width as usize * model.height as usize);
+        input.clear();
+        input.resize(3 * area, 0.0);
+        let (blue, rest) = input.split_at_mut(area);
+        let (green, red) = rest.split_at_mut(area);
+        let [luma, u, v] = &self.planes;
+        let row_len = scaled.width as usize;
+        for row in 0..scaled.height as usize {
+            let from = row * row_len..(row + 1) * row_len;
+            let to = row * width..row * width + row_len;
+            let yuv = luma[from.clone()].iter().zip(&u[from.clone()]).zip(&v[from]);
+            let bgr = blue[to.clone()].iter_mut().zip(&mut green[to.clone()]).zip(&mut red[to]);
+            for (((&y, &u), &v), ((blue, green), red)) in yuv.zip(bgr) {
+                [*blue, *green, *red] = yuv_to_bgr(y, u, v);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a picture in BGR.
+    ///
+    /// # Errors
+    /// `OpenCV` refuses the sizes.
+    pub fn letterbox_bgr(
+        &mut self,
+        image: &BgrImage,
+        to: &Letterbox,
+        input: &mut Vec<f32>,
+    ) -> opencv::Result<()> {
+        let scaled = to.scaled();
+        let size = Size::new(int(scaled.width as usize)?, int(scaled.height as usize)?);
+        let how = if image.size.width > scaled.width {
+            imgproc::INTER_AREA
+        } else {
+            imgproc::INTER_LINEAR
+        };
+        let mut out = Mat::default();
+        with_bgr(image, |m| imgproc::resize(m, &mut out, size, 0.0, 0.0, how))?;
+        let model = to.model();
+        let (width, area) = (model.width as usize, model.width as usize * model.height as usize);
+        input.clear();
+        input.resize(3 * area, 0.0);
+        let pixels = out.data_typed::<core::Vec3b>()?;
+        for (i, pixel) in pixels.iter().enumerate() {
+            let at = i / scaled.width as usize * width + i % scaled.width as usize;
+            for channel in 0..3 {
+                input[channel * area + at] = f32::from(pixel[channel]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts a `side` x `side` crop out of a frame: RGB, 0 to 255, planar, black beyond the edge.
+    ///
+    /// # Errors
+    /// `OpenCV` refuses the matrix.
+    pub fn warp(
+        &mut self,
+        view: &I420View<'_>,
+        map: &Affine,
+        side: u32,
+        crop: &mut Vec<f32>,
+    ) -> opencv::Result<()> {
+        let area = side as usize * side as usize;
+        // A chroma sample lies between two luma samples: luma = 2 chroma + 0.5.
+        let chroma = map.map(|[a, b, c]| [2.0 * a, 2.0 * b, c + 0.5 * (a + b)]);
+        let black = [0.0, 128.0, 128.0];
+        let maps = [map, &chroma, &chroma];
+        for (i, plane) in planes_of(view).iter().enumerate() {
+            let out = &mut self.planes[i];
+            out.resize(area, 0);
+            let mut out = Mat::new_rows_cols_with_data_mut(
+                int(side as usize)?,
+                int(side as usize)?,
+                out.as_mut_slice(),
+            )?;
+            plane.with_mat(|m| warp_mat(m, &mut out, maps[i], side, Scalar::all(black[i])))?;
+        }
+        crop.clear();
+        crop.resize(3 * area, 0.0);
+        let [luma, u, v] = &self.planes;
+        for i in 0..area {
+            let [blue, green, red] = yuv_to_bgr(luma[i], u[i], v[i]);
+            crop[i] = red;
+            crop[area + i] = green;
+            crop[2 * area + i] = blue;
+        }
+        Ok(())
+    }
+
+    /// The same for a picture in BGR.
+    ///
+    /// # Errors
+    /// `OpenCV` refuses the matrix.
+    pub fn warp_bgr(
+        &mut self,
+        image: &BgrImage,
+        map: &Affine,
+        side: u32,
+        crop: &mut Vec<f32>,
+    ) -> opencv::Result<()> {
+        let mut out = Mat::default();
+        with_bgr(image, |m| warp_mat(m, &mut out, map, side, Scalar::all(0.0)))?;
+        let area = side as usize * side as usize;
+        crop.clear();
+        crop.resize(3 * area, 0.0);
+        for (i, pixel) in out.data_typed::<core::Vec3b>()?.iter().enumerate() {
+            for channel in 0..3 {
+                crop[(2 - channel) * area + i] = f32::from(pixel[channel]);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn with_bgr<T>(
+    image: &BgrImage,
+    with: impl FnOnce(&BoxedRef<'_, Mat>) -> opencv::Result<T>,
+) -> opencv::Result<T> {
+    let rows = int(image.size.height as usize)?;
+    let bytes = Mat::new_rows_cols_with_data(
+        rows,
+        int(3 * image.size.width as usize)?,
+        image.data.as_slice(),
+    )?;
+    let pixels = bytes.reshape(3, rows)?;
+    with(&pixels)
+}
+
+fn warp_mat(
+    from: &BoxedRef<'_, Mat>,
+    to: &mut impl core::ToOutputArray,
+    map: &Affine,
+    side: u32,
+    border: Scalar,
+) -> opencv::Result<()> {
+    let map = Mat::from_slice_2d(map)?;
+    let square = Size::new(int(side as usize)?, int(side as usize)?);
+    let (how, edge) = (imgproc::INTER_LINEAR, BorderTypes::BORDER_CONSTANT as i32);
+    imgproc::warp_affine(from, to, &map, square, how, edge, border)
+}
+
+/// BT.601, limited range, as cameras of this class and the models' own training pictures have it.
+fn yuv_to_bgr(y: u8, u: u8, v: u8) -> [f32; 3] {
+    let y = 1.164_383 * (f32::from(y) - 16.0);
+    let (u, v) = (f32::from(u) - 128.0, f32::from(v) - 128.0);
+    let blue = y + 2.017_232 * u;
+    let green = y - 0.391_762 * u - 0.812_968 * v;
+    let red = y + 1.596_027 * v;
+    [blue.clamp(0.0, 255.0), green.clamp(0.0, 255.0), red.clamp(0.0, 255.0)]
+}

@@ -2,7 +2,103 @@
 
 use std::collections::BTreeMap;
 
-use crate::units::PupilId;
+use super::{
+    Landmarks,
+    infer::{Models, Network, VisionError},
+};
+use crate::{
+    frame::{
+        I420View, Point,
+        pixels::{Affine, BgrImage, Scaler},
+    },
+    units::PupilId,
+};
+
+/// Side of `SFace`'s input in pixels.
+const CROP: u32 = 112;
+/// Where the five landmarks lie in `SFace`'s input (`ArcFace`'s template, as `OpenCV` uses it).
+const TEMPLATE: [Point; 5] = [
+    Point { x: 38.2946, y: 51.6963 },
+    Point { x: 73.5318, y: 51.5014 },
+    Point { x: 56.0252, y: 71.7366 },
+    Point { x: 41.5493, y: 92.3655 },
+    Point { x: 70.7299, y: 92.2041 },
+];
+
+/// Describes faces. Owns its model and memory; one per thread.
+pub struct Embedder {
+    network: Network,
+    scaler: Scaler,
+    crop: Vec<f32>,
+}
+
+impl std::fmt::Debug for Embedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Embedder")
+    }
+}
+
+impl Embedder {
+    /// Opens the recogniser on `threads` threads.
+    pub fn new(models: &Models, threads: usize) -> Result<Self, VisionError> {
+        let network = models.open_sface(threads)?;
+        Ok(Self { network, scaler: Scaler::new(), crop: Vec::new() })
+    }
+
+    /// The embedding of a face in a frame; `None` where its landmarks span no face or the model
+    /// returns no direction. Such a face is not comparable and stays undecided.
+    pub fn embed(
+        &mut self,
+        frame: &I420View<'_>,
+        landmarks: &Landmarks,
+    ) -> Result<Option<Embedding>, VisionError> {
+        let Some(map) = align(landmarks) else { return Ok(None) };
+        self.scaler.warp(frame, &map, CROP, &mut self.crop)?;
+        self.run()
+    }
+
+    /// The same for a photo.
+    pub fn embed_image(
+        &mut self,
+        image: &BgrImage,
+        landmarks: &Landmarks,
+    ) -> Result<Option<Embedding>, VisionError> {
+        let Some(map) = align(landmarks) else { return Ok(None) };
+        self.scaler.warp_bgr(image, &map, CROP, &mut self.crop)?;
+        self.run()
+    }
+
+    fn run(&mut self) -> Result<Option<Embedding>, VisionError> {
+        let shape = [1, 3, CROP as usize, CROP as usize];
+        self.network.run(shape, &self.crop, |outputs| {
+            let raw: [f32; Embedding::LEN] = outputs.first().copied()?.try_into().ok()?;
+            Embedding::new(raw)
+        })
+    }
+}
+
+/// The similarity (turn, scale, shift; no mirror) that brings the landmarks closest to the template
+/// in the least-squares sense. `None` where they coincide or are no numbers.
+fn align(landmarks: &Landmarks) -> Option<Affine> {
+    let mean = |points: &Landmarks| {
+        let sum =
+            points.iter().fold((0.0, 0.0), |(x, y), p| (x + f64::from(p.x), y + f64::from(p.y)));
+        (sum.0 / 5.0, sum.1 / 5.0)
+    };
+    let (from, to) = (mean(landmarks), mean(&TEMPLATE));
+    let (mut dot, mut cross, mut spread) = (0.0, 0.0, 0.0);
+    for (s, d) in landmarks.iter().zip(&TEMPLATE) {
+        let (sx, sy) = (f64::from(s.x) - from.0, f64::from(s.y) - from.1);
+        let (dx, dy) = (f64::from(d.x) - to.0, f64::from(d.y) - to.1);
+        dot += sx * dx + sy * dy;
+        cross += sx * dy - sy * dx;
+        spread += sx * sx + sy * sy;
+    }
+    let (a, b) = (dot / spread, cross / spread);
+    let usable = a.is_finite() && b.is_finite() && a.hypot(b) > 1e-3;
+    usable
+        .then(|| [[a, -b, to.0 - a * from.0 + b * from.1], [b, a, to.1 - b * from.0 - a * from.1]])
+}
 
 /// A face as `SFace` describes it: 128 numbers of unit length, so that a dot product is the cosine.
 /// Biometric data: never logged, never shown.
@@ -73,4 +169,22 @@ pub struct Person {
     pub standing: Standing,
     /// One per usable reference photo; empty without photos.
     pub references: Vec<Embedding>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn landmarks_land_on_the_template() {
+        // Turned by 90 degrees, three times as large, shifted.
+        let landmarks = TEMPLATE.map(|p| Point { x: 500.0 - 3.0 * p.y, y: 20.0 + 3.0 * p.x });
+        let map = align(&landmarks).expect("a face");
+        for (from, to) in landmarks.iter().zip(&TEMPLATE) {
+            let [x, y] = map.map(|[a, b, c]| a * f64::from(from.x) + b * f64::from(from.y) + c);
+            assert!((x - f64::from(to.x)).abs() < 1e-3 && (y - f64::from(to.y)).abs() < 1e-3);
+        }
+        assert!(align(&[Point { x: 3.0, y: 4.0 }; 5]).is_none());
+        assert!(align(&[Point { x: f32::NAN, y: 4.0 }; 5]).is_none());
+    }
 }

@@ -4,7 +4,10 @@
 //! list (`people`). Runs on the camera's own thread; no model is shared between threads.
 
 pub mod detect;
+mod graph;
 pub mod identify;
+pub mod infer;
+pub mod track;
 
 use crate::frame::{Point, Rect};
 

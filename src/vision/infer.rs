@@ -1,0 +1,316 @@
+//! The only owner of ONNX Runtime: loads models that are exactly the ones in `models/manifest.toml`
+//! and runs them.
+//!
+//! Running a session needs `&mut`: ONNX Runtime is given one thread at a time per session.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock, PoisonError},
+};
+
+use ort::{
+    environment::Environment,
+    session::{Session, builder::GraphOptimizationLevel},
+    value::{TensorRef, ValueType},
+};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::graph;
+use crate::error::{ErrorKind, Kind};
+
+/// What can go wrong with the models.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VisionError {
+    /// A model file is missing or unreadable.
+    #[error("cannot read model {path}: run `make setup`, or set `[models] folder`")]
+    ModelMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A model file is not the one that was measured.
+    #[error("model {path} has sha256 {found}, not {wanted}: fetch it again with `make setup`")]
+    ModelDigest {
+        /// The file.
+        path: PathBuf,
+        /// The manifest's digest.
+        wanted: String,
+        /// The file's digest.
+        found: String,
+    },
+    /// A model's inputs or outputs differ from the manifest.
+    #[error("model {model} does not have the {what} that the manifest names")]
+    ModelShape {
+        /// The model's name in the manifest.
+        model: &'static str,
+        /// Inputs or outputs.
+        what: &'static str,
+    },
+    /// ONNX Runtime's library cannot be loaded.
+    #[error(
+        "cannot load ONNX Runtime from {path}: {reason}; run `make setup`, or set CLASSVEIL_ONNXRUNTIME"
+    )]
+    Runtime {
+        /// The library.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// A model could not be run.
+    #[error("model {model} failed")]
+    Inference {
+        /// The model's name in the manifest.
+        model: &'static str,
+        /// What ONNX Runtime said.
+        #[source]
+        source: ort::Error,
+    },
+    /// A picture could not be brought into a model's form.
+    #[error("cannot prepare a picture for the models")]
+    Picture(#[source] opencv::Error),
+    /// The manifest that this program was built with is wrong.
+    #[error("models/manifest.toml is wrong: {0}")]
+    Manifest(String),
+}
+
+impl Kind for VisionError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::ModelMissing { .. } | Self::Runtime { .. } | Self::ModelDigest { .. } => {
+                ErrorKind::Config
+            }
+            Self::ModelShape { .. }
+            | Self::Inference { .. }
+            | Self::Picture(_)
+            | Self::Manifest(_) => ErrorKind::Bug,
+        }
+    }
+}
+
+impl From<opencv::Error> for VisionError {
+    fn from(error: opencv::Error) -> Self {
+        Self::Picture(error)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    model: BTreeMap<String, ModelEntry>,
+    threshold: Thresholds,
+}
+
+#[derive(Debug, Deserialize)]
+struct ModelEntry {
+    file: String,
+    sha256: String,
+    input: InputEntry,
+    outputs: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InputEntry {
+    name: String,
+    shape: Vec<i64>,
+}
+
+/// The measured thresholds of `models/manifest.toml`, where each stands with its measurement.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Thresholds {
+    /// Detections below this score are dropped.
+    pub detect_keep: f32,
+    /// A new track starts at this score.
+    pub detect_start: f32,
+    /// Overlap above which two detections are one face.
+    pub detect_nms: f32,
+    /// One view at or above this cosine is the refused person.
+    pub refuse: f32,
+    /// The mean of a track's views at or above this cosine is the refused person.
+    pub refuse_mean: f32,
+    /// A view below this cosine against every refused person counts towards clearance.
+    pub clear: f32,
+    /// The same for oblique views.
+    pub clear_oblique: f32,
+    /// Views needed for clearance; an oblique one counts a third.
+    pub clear_views: f32,
+    /// Narrower faces, in frame pixels, are never cleared.
+    pub clear_min_px: f32,
+    /// Narrower faces, in frame pixels, are not compared.
+    pub compare_min_px: f32,
+    /// A view at or above this cosine is the consenting person.
+    pub match_cleared: f32,
+}
+
+fn manifest() -> Result<Manifest, VisionError> {
+    toml::from_str(include_str!("../../models/manifest.toml"))
+        .map_err(|e| VisionError::Manifest(e.to_string()))
+}
+
+impl Thresholds {
+    /// The thresholds this program was built with.
+    pub fn built_in() -> Result<Self, VisionError> {
+        Ok(manifest()?.threshold)
+    }
+}
+
+/// Models whose digests were checked, ready to be opened once per thread that needs them.
+pub struct Models {
+    environment: Environment,
+    yunet: Checked,
+    sface: Checked,
+    digests: BTreeMap<String, String>,
+    thresholds: Thresholds,
+}
+
+struct Checked {
+    name: &'static str,
+    bytes: Vec<u8>,
+    entry: ModelEntry,
+}
+
+impl std::fmt::Debug for Models {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Models").field("digests", &self.digests).finish_non_exhaustive()
+    }
+}
+
+impl Models {
+    /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`.
+    pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
+        let Manifest { mut model, threshold } = manifest()?;
+        let mut read = |name: &'static str| {
+            let entry =
+                model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))?;
+            let path = folder.join(&entry.file);
+            let bytes = std::fs::read(&path)
+                .map_err(|source| VisionError::ModelMissing { path: path.clone(), source })?;
+            let found = hex(&Sha256::digest(&bytes));
+            if found != entry.sha256 {
+                return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
+            }
+            Ok(Checked { name, bytes, entry })
+        };
+        let mut yunet = read("yunet")?;
+        let mut sface = read("sface")?;
+        let not_onnx = |name| move |_| VisionError::ModelShape { model: name, what: "graph" };
+        yunet.bytes = graph::free_picture_size(&yunet.bytes).map_err(not_onnx("yunet"))?;
+        sface.bytes = graph::drop_weight_inputs(&sface.bytes).map_err(not_onnx("sface"))?;
+        let digests = [&yunet, &sface]
+            .map(|m| (m.name.to_owned(), m.entry.sha256.clone()))
+            .into_iter()
+            .collect();
+        let environment = environment(runtime)?;
+        Ok(Self { environment, yunet, sface, digests, thresholds: threshold })
+    }
+
+    /// The digests of the model files, by name, for the recording's manifest.
+    #[must_use]
+    pub fn digests(&self) -> &BTreeMap<String, String> {
+        &self.digests
+    }
+
+    /// The measured thresholds.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// Opens `YuNet` on `threads` threads.
+    pub(super) fn open_yunet(&self, threads: usize) -> Result<Network, VisionError> {
+        self.open(&self.yunet, threads)
+    }
+
+    /// Opens `SFace` on `threads` threads.
+    pub(super) fn open_sface(&self, threads: usize) -> Result<Network, VisionError> {
+        self.open(&self.sface, threads)
+    }
+
+    fn open(&self, model: &Checked, threads: usize) -> Result<Network, VisionError> {
+        let failed = |source| VisionError::Inference { model: model.name, source };
+        let session = (|| {
+            Session::builder(&self.environment)?
+                .with_optimization_level(GraphOptimizationLevel::Level3)?
+                .with_intra_threads(threads)?
+                .with_inter_threads(1)?
+                // Input sizes vary between passes; a pattern would be kept for each.
+                .with_memory_pattern(false)?
+                .commit_from_memory(&model.bytes)
+        })()
+        .map_err(failed)?;
+        let shape_error = |what| VisionError::ModelShape { model: model.name, what };
+        let input_ok = match session.inputs() {
+            [only] => {
+                only.name() == model.entry.input.name
+                    && matches!(only.dtype(), ValueType::Tensor { shape, .. } if shape[..] == model.entry.input.shape[..])
+            }
+            _ => false,
+        };
+        if !input_ok {
+            return Err(shape_error("inputs"));
+        }
+        let outputs: Vec<&str> = session.outputs().iter().map(ort::value::Outlet::name).collect();
+        if outputs != model.entry.outputs {
+            return Err(shape_error("outputs"));
+        }
+        Ok(Network { name: model.name, session })
+    }
+}
+
+/// ONNX Runtime is a process-wide library: the first path that loads is the one that stays.
+fn environment(runtime: &Path) -> Result<Environment, VisionError> {
+    static LOADED: OnceLock<Environment> = OnceLock::new();
+    static LOADING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = LOADED.get() {
+        return Ok(environment.clone());
+    }
+    let failed = |reason: String| VisionError::Runtime { path: runtime.to_owned(), reason };
+    let environment = ort::init_from(runtime)
+        .map_err(|e| failed(e.to_string()))?
+        .with_name("classveil")
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| failed(e.to_string()))?;
+    Ok(LOADED.get_or_init(|| environment).clone())
+}
+
+/// One opened model.
+pub(super) struct Network {
+    name: &'static str,
+    session: Session,
+}
+
+impl Network {
+    /// Runs the model on `input` of `shape` and hands the outputs, in the manifest's order, to
+    /// `read`.
+    pub(super) fn run<T>(
+        &mut self,
+        shape: [usize; 4],
+        input: &[f32],
+        read: impl FnOnce(&[&[f32]]) -> T,
+    ) -> Result<T, VisionError> {
+        let model = self.name;
+        let failed = |source| VisionError::Inference { model, source };
+        let tensor = TensorRef::from_array_view((shape, input)).map_err(failed)?;
+        let outputs = self.session.run(ort::inputs![tensor]).map_err(failed)?;
+        let mut slices: Vec<&[f32]> = Vec::with_capacity(outputs.len());
+        for i in 0..outputs.len() {
+            let (_, data) = outputs[i].try_extract_tensor::<f32>().map_err(failed)?;
+            slices.push(data);
+        }
+        Ok(read(&slices))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut out, b| {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}

@@ -1,0 +1,119 @@
+//! Real models on real faces: what they find, whom they tell apart, and that nothing but the
+//! measured files is ever run.
+
+use classveil::{
+    error::{ErrorKind, Kind},
+    frame::{Frame, FrameSize, I420ViewMut, SlotPool, pixels::BgrImage},
+    units::Pts,
+    vision::{
+        detect::Detector,
+        identify::{Embedder, Embedding},
+        infer::Models,
+    },
+};
+
+use crate::support::{models, photo, project, runtime, sample};
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "samples are 16-240")]
+/// Draws a BGR picture into I420 planes, BT.601 limited range.
+fn draw(image: &BgrImage, planes: &mut I420ViewMut<'_>) {
+    let width = image.size.width as usize;
+    let pixel = |x: usize, y: usize| {
+        let at = 3 * (y * width + x);
+        [0, 1, 2].map(|c| f32::from(image.data[at + c]))
+    };
+    let (luma, chroma) = (planes.layout.luma_stride(), planes.layout.chroma_stride());
+    for y in 0..image.size.height as usize {
+        for x in 0..width {
+            let [b, g, r] = pixel(x, y);
+            planes.y[y * luma + x] = (16.0 + 0.257 * r + 0.504 * g + 0.098 * b) as u8;
+            let at = y / 2 * chroma + x / 2;
+            planes.u[at] = (128.0 - 0.148 * r - 0.291 * g + 0.439 * b) as u8;
+            planes.v[at] = (128.0 + 0.439 * r - 0.368 * g - 0.071 * b) as u8;
+        }
+    }
+}
+
+fn embeddings(models: &Models, name: &str) -> Vec<Embedding> {
+    let image = photo(&sample(name));
+    let mut detector = Detector::new(models, 1).expect("detector");
+    let mut embedder = Embedder::new(models, 1).expect("embedder");
+    let found = detector.detect_image(&image, 1280).expect("a look");
+    found
+        .iter()
+        .filter(|f| f.score > 0.6)
+        .map(|f| embedder.embed_image(&image, &f.landmarks).expect("runs").expect("comparable"))
+        .collect()
+}
+
+#[test]
+fn group_photos_hold_the_people_they_hold() {
+    let models = models();
+    let five = embeddings(&models, "multi_face.jpg");
+    let four = embeddings(&models, "thai_people.jpg");
+    assert_eq!((five.len(), four.len()), (5, 4));
+    let thresholds = models.thresholds();
+    for a in &five {
+        for b in &four {
+            assert!(a.cosine(b) < thresholds.clear, "people of two photos were taken for one");
+        }
+    }
+    for group in [&five, &four] {
+        for (i, a) in group.iter().enumerate() {
+            for b in &group[i + 1..] {
+                assert!(a.cosine(b) < thresholds.match_cleared, "one would be cleared as another");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_and_a_photo_of_the_same_face_agree() {
+    let models = models();
+    let image = photo(&sample("obama.jpg"));
+    let mut detector = Detector::new(&models, 1).expect("detector");
+    let mut embedder = Embedder::new(&models, 1).expect("embedder");
+    let from_photo = detector.detect_image(&image, 640).expect("a look");
+    let pool = SlotPool::new(image.size, 1);
+    let mut frame = Frame::new(pool.take(), 0, Pts::ZERO);
+    draw(&image, &mut frame.planes_mut());
+    let from_frame = detector.detect(&frame.planes(), 640).expect("a look");
+    assert_eq!(from_photo.len(), from_frame.len());
+    assert!(from_photo[0].rect.iou(from_frame[0].rect) > 0.9);
+    let a = embedder.embed_image(&image, &from_photo[0].landmarks).expect("runs").expect("a face");
+    let b =
+        embedder.embed(&frame.planes(), &from_frame[0].landmarks).expect("runs").expect("a face");
+    assert!(a.cosine(&b) > 0.9, "colour or alignment differ: {}", a.cosine(&b));
+}
+
+#[test]
+fn the_detector_takes_any_size() {
+    let models = models();
+    let image = photo(&sample("multi_face.jpg"));
+    let mut detector = Detector::new(&models, 1).expect("detector");
+    for longest in [320, 416, 640, 736, 1280, 1920] {
+        let found = detector.detect_image(&image, longest).expect("a look");
+        let strong = found.iter().filter(|f| f.score > 0.6).count();
+        assert_eq!(strong, 5, "at {longest}");
+        assert!(found.iter().all(|f| f.rect.intersection(image.size.rect()).area() > 0.0));
+    }
+    let tiny = BgrImage { size: FrameSize::new(1, 1), data: vec![0; 3] };
+    assert!(detector.detect_image(&tiny, 640).expect("a look").is_empty());
+}
+
+#[test]
+fn a_model_that_was_changed_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = Models::load(folder.path(), &runtime()).expect_err("no models");
+    assert_eq!(missing.kind(), ErrorKind::Config);
+    for name in ["face_detection_yunet_2023mar.onnx", "face_recognition_sface_2021dec.onnx"] {
+        std::fs::copy(project("models").join(name), folder.path().join(name)).expect("a copy");
+    }
+    let path = folder.path().join("face_recognition_sface_2021dec.onnx");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).expect("writable");
+    let changed = Models::load(folder.path(), &runtime()).expect_err("a changed model");
+    assert!(changed.to_string().contains("sha256"), "{changed}");
+}
