@@ -229,12 +229,10 @@ mod tests {
 
     #[test]
     fn the_bitrate_follows_the_pixels() {
-        let of = |w, h, bitrate| {
-            bitrate_of(&Settings { bitrate, ..Settings::default() }, FrameSize::new(w, h))
+        let of = |w, h, wanted| {
+            let settings = Settings { bitrate: wanted, ..Settings::default() };
+            bitrate(&settings, FrameSize::new(w, h))
         };
-        fn bitrate_of(settings: &Settings, size: FrameSize) -> u32 {
-            bitrate(settings, size)
-        }
         assert_eq!(of(1920, 1080, None), 4_000_000);
         assert_eq!(of(1280, 720, None), 1_777_777);
         assert_eq!(of(320, 240, None), 500_000);

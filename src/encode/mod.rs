@@ -32,9 +32,9 @@ use crate::{
     units::Pts,
 };
 
-/// The most pictures that are inside the encoder at once, each of which keeps its ring slot: two
-/// queued, one being handed over, and what the H.264 encoder keeps to itself (no look-ahead, up to
-/// [`MAX_THREADS`] frame threads). A test counts them.
+/// The most pictures that are inside the encoder at once, each of which keeps its ring slot. With
+/// x264 it is two queued, one in work and one more for each thread beyond the first: 6, as tests
+/// count. Two more are left for graphics chips, whose trial fails beyond that.
 pub const FRAMES_HELD: usize = 8;
 
 /// Most threads of the H.264 encoder. Each thread of x264 holds one more picture.
@@ -204,9 +204,13 @@ pub enum EncodeError {
 impl Kind for EncodeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Gstreamer(_) | Self::Missing { .. } | Self::Start { .. } => ErrorKind::Config,
-            Self::Size { .. } | Self::Sound { .. } | Self::OtherSize { .. } => ErrorKind::Config,
-            Self::TooLarge { .. } => ErrorKind::Config,
+            Self::Gstreamer(_)
+            | Self::Missing { .. }
+            | Self::Start { .. }
+            | Self::Size { .. }
+            | Self::Sound { .. }
+            | Self::OtherSize { .. }
+            | Self::TooLarge { .. } => ErrorKind::Config,
             Self::Order { .. } | Self::NoSound { .. } | Self::Box(_) => ErrorKind::Bug,
             Self::Failed { .. } | Self::Stalled { .. } | Self::Output { .. } => {
                 ErrorKind::Transient

@@ -90,8 +90,8 @@ impl Video {
         }
         let mut tried = Vec::new();
         for candidate in choice::candidates(settings, format.size) {
-            let trial = if candidate.hardware { try_out(&candidate, format) } else { Ok(()) };
-            match trial.and_then(|()| Self::open(&candidate, format, PATIENCE)) {
+            let trial = if candidate.hardware { try_out(&candidate, format) } else { Ok(0) };
+            match trial.and_then(|_| Self::open(&candidate, format, PATIENCE)) {
                 Ok(video) => return Ok(video),
                 Err(reason) => tried.push(format!("{}: {reason}", candidate.element)),
             }
@@ -268,12 +268,14 @@ fn output_caps(hardware: bool) -> gst::Caps {
 
 /// Encodes a few grey pictures: every one must come out, with a key frame where one is asked for,
 /// and the encoder may not sit on more of them than the recording's pool allows for.
-fn try_out(candidate: &Candidate, format: &VideoFormat) -> Result<(), EncodeError> {
+/// Returns the most it held.
+fn try_out(candidate: &Candidate, format: &VideoFormat) -> Result<usize, EncodeError> {
     let mut video = Video::open(candidate, format, TRIAL_PATIENCE)?;
     let (rate, per) = nominal_rate(format);
     let step = u64::from(TICKS_PER_SECOND) * u64::from(per) / u64::from(rate);
     let mut pictures = Vec::new();
     let held = Arc::new(());
+    let mut most = 0;
     for seq in 0..TRIAL_PICTURES {
         let grey = u8::try_from(64 + 4 * seq).unwrap_or(128);
         let bytes = vec![grey; PlaneLayout::new(format.size).bytes()];
@@ -281,11 +283,13 @@ fn try_out(candidate: &Candidate, format: &VideoFormat) -> Result<(), EncodeErro
         let opens = seq == 0 || seq == TRIAL_PICTURES / 2;
         let ticket = Ticket { seq, pts: Pts::ZERO, ticks, opens };
         video.push(Trial { bytes, _held: Arc::clone(&held) }, ticket, &mut pictures)?;
-        if Arc::strong_count(&held) > FRAMES_HELD + 1 {
+        most = most.max(Arc::strong_count(&held) - 1);
+        if most > FRAMES_HELD {
             return Err(video.line.broken("it holds too many pictures back"));
         }
     }
-    video.finish(&mut pictures)
+    video.finish(&mut pictures)?;
+    Ok(most)
 }
 
 /// Memory that can be counted from outside while an encoder holds it.
@@ -305,7 +309,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::encode::{EncoderChoice, Preset};
+    use crate::encode::{EncoderChoice, MAX_THREADS, Preset};
 
     fn format(width: u32, height: u32) -> VideoFormat {
         VideoFormat {
@@ -326,7 +330,9 @@ mod tests {
                         Settings { encoder, preset, threads: Some(threads), ..Settings::default() };
                     let format = format(640, 360);
                     for candidate in choice::candidates(&settings, format.size) {
-                        try_out(&candidate, &format).unwrap();
+                        let most = try_out(&candidate, &format).unwrap();
+                        // One more for each thread of x264 beyond the first.
+                        assert!(most <= 2 + MAX_THREADS as usize, "{candidate:?}: {most}");
                     }
                 }
             }

@@ -1,7 +1,10 @@
 //! Appends segments to each other: the beginning of the first, then every fragment of all of them,
 //! byte for byte. Nothing is encoded again, so pictures and times stay what they are.
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::{
+    io::{self, Seek, SeekFrom, Write},
+    time::Duration,
+};
 
 use mp4_atom::{Decode, Moof};
 
@@ -61,8 +64,8 @@ pub struct Summary {
     pub segments: u32,
     /// Pictures in them.
     pub frames: u64,
-    /// Ticks of 90 kHz from the first picture or sound to the end of the last picture.
-    pub ticks: u64,
+    /// From the first picture or sound to the end of the last.
+    pub duration: Duration,
 }
 
 /// Joins segments that come one after the other, holding none of them longer than its own turn.
@@ -78,7 +81,10 @@ pub struct Joiner<W> {
     first: Option<First>,
     summary: Summary,
     last_sequence: u32,
+    /// End of the last picture.
     end: u64,
+    /// End of the last picture or sound.
+    all_end: u64,
 }
 
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl<W: Write + Seek> Joiner<W> {
     /// Joins into `out`, which is at its beginning.
     pub fn new(out: W) -> Self {
         let summary = Summary::default();
-        Self { out, written: 0, first: None, summary, last_sequence: 0, end: 0 }
+        Self { out, written: 0, first: None, summary, last_sequence: 0, end: 0, all_end: 0 }
     }
 
     /// Appends the next segment.
@@ -129,6 +135,7 @@ impl<W: Write + Seek> Joiner<W> {
         self.summary.frames += parts.frames;
         self.last_sequence = parts.last_sequence;
         self.end = parts.end;
+        self.all_end = self.all_end.max(parts.end).max(parts.sound_end);
         Ok(())
     }
 
@@ -138,9 +145,10 @@ impl<W: Write + Seek> Joiner<W> {
     /// There was no segment, or writing failed.
     pub fn finish(mut self) -> Result<(W, Summary), JoinError> {
         let first = self.first.ok_or(JoinError::Empty)?;
-        self.summary.ticks = self.end.saturating_sub(first.start);
+        let ticks = self.all_end.saturating_sub(first.start);
+        self.summary.duration = Duration::from_secs(ticks) / TICKS_PER_SECOND;
         self.out.seek(SeekFrom::Start(first.duration_at))?;
-        self.out.write_all(&self.summary.ticks.to_be_bytes())?;
+        self.out.write_all(&self.all_end.to_be_bytes())?;
         self.out.seek(SeekFrom::Start(self.written))?;
         self.out.flush()?;
         Ok((self.out, self.summary))
@@ -178,6 +186,8 @@ struct Parts {
     end: u64,
     /// Ticks of the first sound.
     sound_start: Option<u64>,
+    /// Ticks of the end of the last sound.
+    sound_end: u64,
 }
 
 impl Parts {
@@ -256,9 +266,10 @@ impl Parts {
                     self.end = start.saturating_add(ticks);
                 }
                 SOUND_ID => {
-                    let ticks =
-                        u128::from(start) * u128::from(TICKS_PER_SECOND) / u128::from(sound::RATE);
-                    self.sound_start.get_or_insert(u64::try_from(ticks).unwrap_or(u64::MAX));
+                    self.sound_start.get_or_insert(sound::ticks_at(start));
+                    let packets = traf.trun.iter().map(|run| run.samples.len() as u64).sum::<u64>();
+                    let end = start.saturating_add(packets.saturating_mul(sound::PACKET));
+                    self.sound_end = sound::ticks_at(end);
                 }
                 _ => return Err("it has a track that is not ours"),
             }

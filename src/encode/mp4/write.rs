@@ -20,18 +20,19 @@ const NON_SYNC: u32 = 1 << 24 | 1 << 16;
 /// What is written into the tag that names the writer.
 const WRITER: &str = concat!("classveil ", env!("CARGO_PKG_VERSION"));
 
-/// The whole file. `duration` is in ticks of the pictures' clock.
+/// The whole file. `end` is where it ends on the recording's timeline, in ticks of the pictures'
+/// clock: what counts as a movie's duration, since its time begins at 0 and not at its first picture.
 pub(in crate::encode) fn file(
     tracks: &Tracks,
     fragments: &[Fragment],
     first_fragment: u32,
-    duration: u64,
+    end: u64,
     comment: &str,
 ) -> Result<Vec<u8>, Error> {
     let media: usize = fragments.iter().map(|f| f.bytes() + 64 * f.video.len()).sum();
     let mut out = Vec::with_capacity(media + comment.len() + 4096);
     ftyp().encode(&mut out)?;
-    movie(tracks, duration, comment, &mut out)?;
+    movie(tracks, end, comment, &mut out)?;
     for (sequence, fragment) in (first_fragment..).zip(fragments) {
         self::fragment(fragment, sequence, &mut out)?;
     }
@@ -46,7 +47,7 @@ fn ftyp() -> Ftyp {
     }
 }
 
-fn movie(tracks: &Tracks, duration: u64, comment: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+fn movie(tracks: &Tracks, end: u64, comment: &str, out: &mut Vec<u8>) -> Result<(), Error> {
     let mut trak = vec![video_track(&tracks.video)?];
     let mut trex = vec![track_defaults(VIDEO_ID)];
     if let Some(sound) = &tracks.sound {
@@ -61,7 +62,7 @@ fn movie(tracks: &Tracks, duration: u64, comment: &str, out: &mut Vec<u8>) -> Re
             next_track_id: SOUND_ID + 1,
             ..Mvhd::default()
         },
-        mvex: Some(Mvex { mehd: Some(Mehd { fragment_duration: duration }), trex }),
+        mvex: Some(Mvex { mehd: Some(Mehd { fragment_duration: end }), trex }),
         trak,
         ..Moov::default()
     };
