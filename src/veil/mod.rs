@@ -9,6 +9,9 @@
 //! Invariant: without a [`Verdict`] that names the frame and a completed look, the whole picture is
 //! veiled.
 
+pub mod decide;
+pub mod evidence;
+pub mod policy;
 pub mod redact;
 
 use crate::{frame::Rect, units::TrackId};

@@ -1,0 +1,292 @@
+//! The one face that counts in a reference photo, and its embedding.
+//!
+//! Belongs here: how a photo is searched and when a face is clearly the one. Does not belong: models
+//! (`vision`) and files ([`super::photo`]). Enrolling the wrong person would show the right one, so
+//! doubt is an error that the operator settles by cropping.
+
+use image::imageops;
+
+use super::fault::Fault;
+use crate::{
+    frame::{FrameSize, Point, Rect, pixels::BgrImage},
+    vision::{
+        Detection, Landmarks,
+        detect::Detector,
+        identify::{Embedder, Embedding},
+        infer::VisionError,
+    },
+};
+
+/// Longest sides at which a photo is searched, in pixels. `YuNet` misses faces above about 300
+/// pixels of its input, so a close-up of 4000 pixels is found at 320 and a full-length portrait at 2560.
+const SEARCHED: [u32; 4] = [320, 640, 1280, 2560];
+
+/// Grey borders that are tried in turn, as parts of the photo's longer side: a tight face crop is
+/// only detected once there is something around it (measured; see `docs/design`).
+const BORDERS: [f32; 3] = [0.0, 0.5, 1.0];
+
+/// Below this score a detection is no clear face.
+const CLEAR_SCORE: f32 = 0.6;
+
+/// From this score on another face counts against the clear one.
+const RIVAL_SCORE: f32 = 0.5;
+
+/// A face is equal from this part of the best one's prominence on.
+const EQUAL: f32 = 0.6;
+
+/// Narrowest face that is compared surely: genuine pairs score 0.40 and more from 40 pixels on
+/// (measured on group photos, 2026-11).
+const MIN_WIDTH_PX: f32 = 40.0;
+
+/// A wider face is scaled down before it is aligned: the recogniser's crop is 112 pixels wide, and
+/// sampling a face of 1000 pixels at 112 points makes noise of its pores.
+const ALIGNED_PX: f32 = 160.0;
+
+/// Two detections of the same face at two scales overlap more than this.
+const SAME_FACE: f32 = 0.4;
+
+/// What keeps a photo from being a reference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Unclear {
+    /// No face.
+    None,
+    /// Only a face of this width, in pixels.
+    Small(f32),
+    /// So many faces, none clearly the one.
+    Equal(usize),
+}
+
+impl Unclear {
+    /// The same of the photo `name`.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "widths are positive and far below 2^24"
+    )]
+    pub fn of(self, name: &str) -> Fault {
+        let name = name.to_owned();
+        match self {
+            Self::None => Fault::NoFace(name),
+            Self::Small(width) => {
+                Fault::SmallFace { name, found: width.max(0.0) as u32, needed: MIN_WIDTH_PX as u32 }
+            }
+            Self::Equal(count) => Fault::EqualFaces { name, count },
+        }
+    }
+}
+
+/// The clear face of a photo, in a picture that suits the recogniser.
+#[derive(Debug)]
+pub struct Face {
+    picture: BgrImage,
+    landmarks: Landmarks,
+}
+
+/// Searches `photo` for its one clear face.
+pub fn find(
+    detector: &mut Detector,
+    photo: &BgrImage,
+) -> Result<Result<Face, Unclear>, VisionError> {
+    let mut outcome = Unclear::None;
+    for border in BORDERS {
+        let bordered;
+        let picture = if border > 0.0 {
+            bordered = with_border(photo, border);
+            &bordered
+        } else {
+            photo
+        };
+        let mut found: Vec<Detection> = vec![];
+        let longest = picture.size.width.max(picture.size.height);
+        for side in SEARCHED {
+            found.extend(detector.detect_image(picture, side)?);
+            if side >= longest {
+                break;
+            }
+        }
+        match clear_face(&merged(found), picture.size) {
+            Ok(face) => return Ok(Ok(prepared(picture, &face))),
+            Err(Unclear::None) => {}
+            Err(Unclear::Small(width)) => outcome = Unclear::Small(width),
+            Err(equal @ Unclear::Equal(_)) => return Ok(Err(equal)),
+        }
+    }
+    Ok(Err(outcome))
+}
+
+/// Makes reference embeddings of photos. Borrows the models, which belong to one thread.
+#[derive(Debug)]
+pub struct Enroller<'a> {
+    /// Finds the face.
+    pub detector: &'a mut Detector,
+    /// Describes it.
+    pub embedder: &'a mut Embedder,
+}
+
+impl Enroller<'_> {
+    /// The embedding of the photo's one clear face.
+    pub fn embed(&mut self, photo: &BgrImage) -> Result<Result<Embedding, Unclear>, VisionError> {
+        let face = match find(self.detector, photo)? {
+            Ok(face) => face,
+            Err(unclear) => return Ok(Err(unclear)),
+        };
+        let embedding = self.embedder.embed_image(&face.picture, &face.landmarks)?;
+        Ok(embedding.ok_or(Unclear::None))
+    }
+}
+
+/// One detection per face, the surest of those at several scales.
+fn merged(mut found: Vec<Detection>) -> Vec<Detection> {
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    let mut faces: Vec<Detection> = vec![];
+    for face in found {
+        if faces.iter().all(|f| f.rect.iou(face.rect) < SAME_FACE) {
+            faces.push(face);
+        }
+    }
+    faces
+}
+
+/// How much a face stands out: its width, halved towards the corners.
+fn prominence(face: Rect, picture: FrameSize) -> f32 {
+    let (at, whole) = (face.center(), picture.rect());
+    let middle = whole.center();
+    let off = ((at.x - middle.x) / middle.x).hypot((at.y - middle.y) / middle.y);
+    face.w * (1.0 - 0.5 * (off / std::f32::consts::SQRT_2).clamp(0.0, 1.0))
+}
+
+/// The face that is both the widest and clearly the most prominent.
+fn clear_face(faces: &[Detection], picture: FrameSize) -> Result<Detection, Unclear> {
+    let stands_out = |f: &Detection| prominence(f.rect, picture);
+    let best = faces
+        .iter()
+        .filter(|f| f.score >= CLEAR_SCORE)
+        .max_by(|a, b| stands_out(a).total_cmp(&stands_out(b)))
+        .ok_or(Unclear::None)?;
+    // Prominence finds a second face in the middle, width one at the edge.
+    let equals =
+        |f: &Detection| stands_out(f) >= EQUAL * stands_out(best) || f.rect.w >= best.rect.w;
+    let count = faces.iter().filter(|f| f.score >= RIVAL_SCORE && equals(f)).count();
+    if best.rect.w < MIN_WIDTH_PX {
+        return Err(Unclear::Small(best.rect.w));
+    }
+    if count > 1 { Err(Unclear::Equal(count)) } else { Ok(*best) }
+}
+
+/// The photo in the middle of a grey picture.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "photos are at most 2560 pixels wide"
+)]
+fn with_border(photo: &BgrImage, part: f32) -> BgrImage {
+    let FrameSize { width, height } = photo.size;
+    let border = (width.max(height) as f32 * part).round() as u32;
+    let size = FrameSize::new(width + 2 * border, height + 2 * border);
+    let mut data = vec![128; 3 * size.width as usize * size.height as usize];
+    let row_bytes = 3 * width as usize;
+    let rows = data.chunks_exact_mut(3 * size.width as usize).skip(border as usize);
+    for (to, from) in rows.zip(photo.data.chunks_exact(row_bytes)) {
+        let left = 3 * border as usize;
+        if let Some(to) = to.get_mut(left..left + row_bytes) {
+            to.copy_from_slice(from);
+        }
+    }
+    BgrImage { size, data }
+}
+
+/// The face and its surroundings, scaled to suit the recogniser.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "photos are at most 8000 pixels wide with their border"
+)]
+fn prepared(picture: &BgrImage, face: &Detection) -> Face {
+    let scale = ALIGNED_PX / face.rect.w;
+    let (width, height) = (picture.size.width as f32, picture.size.height as f32);
+    let size = FrameSize::new(
+        (width * scale).round().max(1.0) as u32,
+        (height * scale).round().max(1.0) as u32,
+    );
+    let buffer =
+        image::RgbImage::from_raw(picture.size.width, picture.size.height, picture.data.clone());
+    let Some(buffer) = buffer.filter(|_| scale < 1.0) else {
+        return Face { picture: picture.clone(), landmarks: face.landmarks };
+    };
+    // The order of the channels does not matter to scaling.
+    let small = imageops::thumbnail(&buffer, size.width, size.height);
+    let (x, y) = (size.width as f32 / width, size.height as f32 / height);
+    Face {
+        picture: BgrImage { size, data: small.into_raw() },
+        landmarks: face.landmarks.map(|p| Point { x: p.x * x, y: p.y * y }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PICTURE: FrameSize = FrameSize::new(1000, 800);
+
+    fn face(x: f32, y: f32, w: f32, score: f32) -> Detection {
+        Detection {
+            rect: Rect::new(x - w / 2.0, y - w / 2.0, w, w),
+            score,
+            landmarks: [Point { x, y }; 5],
+        }
+    }
+
+    #[test]
+    fn a_portrait_with_people_behind_is_clear() {
+        let main = face(500.0, 400.0, 300.0, 0.9);
+        let behind = face(100.0, 200.0, 90.0, 0.9);
+        assert_eq!(clear_face(&[behind, main], PICTURE), Ok(main));
+    }
+
+    #[test]
+    fn doubt_is_an_error() {
+        let middle = face(500.0, 400.0, 200.0, 0.9);
+        for other in [face(800.0, 400.0, 190.0, 0.7), face(60.0, 60.0, 230.0, 0.9)] {
+            assert_eq!(clear_face(&[middle, other], PICTURE), Err(Unclear::Equal(2)));
+            assert_eq!(clear_face(&[other, middle], PICTURE), Err(Unclear::Equal(2)));
+        }
+        assert_eq!(clear_face(&[], PICTURE), Err(Unclear::None));
+        assert_eq!(clear_face(&[face(500.0, 400.0, 200.0, 0.4)], PICTURE), Err(Unclear::None));
+        let small = face(500.0, 400.0, 30.0, 0.9);
+        assert_eq!(clear_face(&[small], PICTURE), Err(Unclear::Small(30.0)));
+    }
+
+    #[test]
+    fn the_same_face_at_two_scales_is_one() {
+        let faces = [face(500.0, 400.0, 300.0, 0.8), face(505.0, 402.0, 290.0, 0.9)];
+        assert_eq!(merged(faces.to_vec()), [faces[1]]);
+    }
+
+    #[test]
+    fn a_border_keeps_the_photo() {
+        let photo = BgrImage { size: FrameSize::new(2, 1), data: vec![1, 2, 3, 4, 5, 6] };
+        let wide = with_border(&photo, 0.5);
+        assert_eq!(wide.size, FrameSize::new(4, 3));
+        assert_eq!(wide.data[12..24], [128, 128, 128, 1, 2, 3, 4, 5, 6, 128, 128, 128]);
+    }
+
+    proptest! {
+        /// Whoever is chosen, nobody else in the photo is as wide.
+        #[test]
+        fn the_chosen_face_is_the_widest(
+            spots in prop::collection::vec(
+                (0.0..1000.0f32, 0.0..800.0f32, 20.0..400.0f32, 0.5..1.0f32), 1..6),
+        ) {
+            let faces: Vec<_> = spots.iter().map(|s| face(s.0, s.1, s.2, s.3)).collect();
+            if let Ok(chosen) = clear_face(&faces, PICTURE) {
+                let widest = faces.iter().map(|f| f.rect.w).fold(0.0, f32::max);
+                prop_assert!(chosen.rect.w >= widest);
+            }
+        }
+    }
+}

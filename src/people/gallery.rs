@@ -1,0 +1,81 @@
+//! References of the listed people: made from photos, compared with each other, joined with
+//! standings.
+
+use std::collections::BTreeMap;
+
+use super::{
+    face::Enroller,
+    fault::{Fault, Position, Remark},
+    list::PupilList,
+    photo::Photo,
+};
+use crate::{
+    units::PupilId,
+    vision::{
+        identify::{Embedding, Gallery, Person},
+        infer::VisionError,
+    },
+};
+
+/// Two photos of one person below this cosine are asked about: genuine pairs measured 0.39 to
+/// 0.77, pairs of strangers at most 0.30.
+const UNLIKE: f32 = 0.25;
+
+/// Photos of two people from this cosine on are asked about, for the same reason.
+const ALIKE: f32 = 0.40;
+
+/// References by person, in the order of the person's photos.
+pub(super) type References = BTreeMap<PupilId, Vec<Embedding>>;
+
+/// The embedding of a photo's one clear face.
+pub(super) fn embed(
+    photo: &Photo,
+    enroller: &mut Enroller<'_>,
+) -> Result<Result<Embedding, Fault>, VisionError> {
+    let picture = match photo.picture() {
+        Ok(picture) => picture,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    let name = photo.origin.as_ref().map_or("", |o| &o.name);
+    Ok(enroller.embed(&picture)?.map_err(|unclear| unclear.of(name)))
+}
+
+/// Everyone on the list with what holds today.
+pub(super) fn assemble(list: &PupilList, mut references: References) -> Gallery {
+    let people = list
+        .people
+        .iter()
+        .map(|(id, entry)| {
+            let references = references.remove(id).unwrap_or_default();
+            (id.clone(), Person { standing: entry.standing(list.today), references })
+        })
+        .collect();
+    Gallery { people }
+}
+
+/// What comparing the references with each other suggests, for the operator to look at.
+pub(super) fn remarks(list: &PupilList, references: &References) -> Vec<(Position, Remark)> {
+    let mut all = vec![];
+    for (id, entry) in &list.people {
+        let faces = references.get(id).map_or(&[][..], Vec::as_slice);
+        for (photo, face) in entry.photos.iter().zip(faces) {
+            if let Some(origin) = &photo.origin {
+                all.push((id, origin, face));
+            }
+        }
+    }
+    all.sort_by_key(|(_, origin, _)| origin.at);
+    let mut remarks = vec![];
+    for (i, (id, origin, face)) in all.iter().enumerate() {
+        let mut own =
+            all.iter().filter(|(other, o, _)| other == id && o.at != origin.at).peekable();
+        if own.peek().is_some() && own.all(|(_, _, other)| face.cosine(other) < UNLIKE) {
+            remarks.push((origin.at, Remark::UnlikeOthers(origin.name.clone())));
+        }
+        let earlier = all.iter().take(i).filter(|(other, _, _)| other != id);
+        if let Some((_, o, _)) = earlier.clone().find(|(_, _, f)| face.cosine(f) >= ALIKE) {
+            remarks.push((origin.at, Remark::Resembles(o.at.line)));
+        }
+    }
+    remarks
+}
