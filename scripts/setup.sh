@@ -61,7 +61,7 @@ install_packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
 
-    local command="apt-get install --no-install-recommends ${missing[*]}"
+    local command="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
     if [ "$(id -u)" -ne 0 ]; then
         # Without a terminal nobody can type a password: ask sudo only whether it needs none.
         if command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
@@ -71,7 +71,8 @@ install_packages() {
         fi
     fi
     say "installing ${missing[*]}"
-    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120)
+    local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q
+        -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0)
     # A stale or empty package list is the usual reason why an install fails.
     "${apt[@]}" update >/dev/null || say "the package lists could not be refreshed; trying with the old ones"
     # apt fetches everything before it unpacks anything; it may add packages, never remove one.
