@@ -11,7 +11,7 @@ photo=tests/samples/obama.jpg
 out=demo-out
 
 step() {
-    printf '\n\033[1m%s\033[0m\n' "$1"
+    printf '\n== %s\n' "$1"
     current=$1
 }
 current="start"
