@@ -15,7 +15,7 @@ use super::{
     file::{self, File, Given},
     limits,
     read::Findings,
-    values::{LegalBasis, Purpose, Rate, Span},
+    values::{LegalBasis, Purpose, Rate, Span, Word, words},
 };
 use crate::units::CameraId;
 
@@ -26,7 +26,7 @@ pub(super) fn check(file: File, base: &Path, found: &mut Findings<'_>) -> Config
     Config {
         store: check.store(&file.store),
         recording: check.recording(file.recording),
-        audio: Audio { mode: given(file.audio.mode, Audio::default().mode) },
+        audio: Audio { mode: chosen(file.audio.mode, Audio::default().mode) },
         cameras: check.cameras(file.camera),
         models: Models {
             folder: check.path("models.folder", file.models.folder.as_ref()),
@@ -58,8 +58,8 @@ pub(super) fn check(file: File, base: &Path, found: &mut Findings<'_>) -> Config
     }
 }
 
-fn given<T>(value: Given<T>, default: T) -> T {
-    value.map_or(default, Spanned::into_inner)
+fn chosen<T>(value: Given<Word<T>>, default: T) -> T {
+    value.map_or(default, |word| word.into_inner().0)
 }
 
 pub(super) struct Check<'a, 't> {
@@ -107,7 +107,7 @@ impl Check<'_, '_> {
     fn recording(&mut self, from: file::Recording) -> Recording {
         let default = Recording::default();
         Recording {
-            policy: given(from.policy, default.policy),
+            policy: chosen(from.policy, default.policy),
             purpose: self.purpose(from.purpose.as_ref()).unwrap_or(default.purpose),
             legal_basis: self.legal_basis(from.legal_basis.as_ref()).unwrap_or(default.legal_basis),
             retain: self.retain(from.retain.as_ref()).unwrap_or(default.retain),
@@ -141,32 +141,36 @@ impl Check<'_, '_> {
 
     fn purpose(&mut self, value: Option<&Spanned<String>>) -> Option<Purpose> {
         let value = value?;
-        value.get_ref().parse().map_err(|error| {
-            let text = format!(
-                "{error}; the list is closed: recordings are never used for appraisal or complaints"
-            );
-            self.found.add(value.span().start, Some("recording.purpose"), text);
-        })
-        .ok()
+        match value.get_ref().parse::<Word<Purpose>>() {
+            Ok(Word(purpose)) => Some(purpose),
+            Err(error) => {
+                let text = format!(
+                    "{error}; the list is closed: recordings are never used for appraisal or \
+                     complaints"
+                );
+                self.found.add(value.span().start, Some("recording.purpose"), text);
+                None
+            }
+        }
     }
 
     fn legal_basis(&mut self, value: Option<&Spanned<String>>) -> Option<LegalBasis> {
         let value = value?;
-        value
-            .get_ref()
-            .parse()
-            .map_err(|error| {
+        match value.get_ref().parse::<Word<LegalBasis>>() {
+            Ok(Word(basis)) => Some(basis),
+            Err(error) => {
                 let text = if value.get_ref() == "consent" {
                     format!(
                         "staff cannot freely consent to their employer: write {}",
-                        LegalBasis::WORDS.join(" or ")
+                        words::<LegalBasis>().join(" or ")
                     )
                 } else {
-                    format!("{error}")
+                    error.to_string()
                 };
                 self.found.add(value.span().start, Some("recording.legal-basis"), text);
-            })
-            .ok()
+                None
+            }
+        }
     }
 
     /// Recipients are not repeated either: a secret key may have been pasted.
@@ -277,8 +281,8 @@ impl Check<'_, '_> {
     fn veil(&mut self, from: file::Veil) -> Veil {
         let default = Veil::default();
         Veil {
-            style: given(from.style, default.style),
-            region: given(from.region, default.region),
+            style: chosen(from.style, default.style),
+            region: chosen(from.region, default.region),
             look_ahead: self
                 .span("veil.look-ahead", from.look_ahead.as_ref(), limits::LOOK_AHEAD)
                 .unwrap_or(default.look_ahead),
@@ -293,8 +297,8 @@ impl Check<'_, '_> {
             self.within("encode.bitrate", at, rate, limits::BITRATE).map(|Rate(bits)| bits)
         });
         Encode {
-            encoder: given(from.encoder, default.encoder),
-            preset: given(from.preset, default.preset),
+            encoder: chosen(from.encoder, default.encoder),
+            preset: chosen(from.preset, default.preset),
             bitrate,
             threads: self.count("encode.threads", from.threads.as_ref(), limits::THREADS),
         }

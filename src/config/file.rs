@@ -9,7 +9,14 @@ use serde::{
 };
 use toml::Spanned;
 
-use super::values::{AudioMode, AutoRate, EncoderChoice, Policy, Preset, Region, Span, VeilStyle};
+use super::values::{AudioMode, AutoRate, Span, Word};
+use crate::{
+    encode::{EncoderChoice, Preset},
+    veil::{
+        Style,
+        policy::{Policy, Region},
+    },
+};
 
 /// A value that the file gives, with its place.
 pub(super) type Given<T> = Option<Spanned<T>>;
@@ -56,7 +63,7 @@ section! {
     /// `[recording]`. What names people, and the two choices whose refusal needs its reason, stay
     /// text here: `check` words their errors.
     Recording {
-        policy: Given<Policy>,
+        policy: Given<Word<Policy>>,
         purpose: Given<String>,
         legal_basis: Given<String>,
         retain: Given<Span>,
@@ -71,7 +78,7 @@ section! {
 section! {
     /// `[audio]`.
     Audio {
-        mode: Given<AudioMode>,
+        mode: Given<Word<AudioMode>>,
     }
 }
 
@@ -112,8 +119,8 @@ section! {
 section! {
     /// `[veil]`.
     Veil {
-        style: Given<VeilStyle>,
-        region: Given<Region>,
+        style: Given<Word<Style>>,
+        region: Given<Word<Region>>,
         look_ahead: Given<Span>,
     }
 }
@@ -121,8 +128,8 @@ section! {
 section! {
     /// `[encode]`.
     Encode {
-        encoder: Given<EncoderChoice>,
-        preset: Given<Preset>,
+        encoder: Given<Word<EncoderChoice>>,
+        preset: Given<Word<Preset>>,
         bitrate: Given<AutoRate>,
         threads: Given<Count>,
     }

@@ -26,12 +26,16 @@ use serde::Serialize;
 pub use hints::Position;
 pub use limits::Limits;
 pub use problems::{ConfigProblems, Problem};
-pub use values::{
-    AudioMode, BadChoice, BadRate, EncoderChoice, LegalBasis, Policy, Preset, Purpose, Rate,
-    Region, Span, VeilStyle,
-};
+pub use values::{AudioMode, BadRate, LegalBasis, Purpose, Rate, Span, words};
 
-use crate::units::{CameraId, ClassId, PersonId};
+use crate::{
+    encode::{EncoderChoice, Preset},
+    units::{CameraId, ClassId, PersonId},
+    veil::{
+        Style,
+        policy::{Policy, Region},
+    },
+};
 
 /// A configuration in which every value is in range and nothing contradicts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -119,17 +123,11 @@ impl Default for Recording {
 }
 
 /// Sound.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Audio {
     /// Kept or not; a recording with sound needs its own reason besides.
     pub mode: AudioMode,
-}
-
-impl Default for Audio {
-    fn default() -> Self {
-        Self { mode: AudioMode::Off }
-    }
 }
 
 /// A camera.
@@ -193,7 +191,7 @@ impl Default for Identify {
 #[serde(rename_all = "kebab-case")]
 pub struct Veil {
     /// What a veiled region looks like.
-    pub style: VeilStyle,
+    pub style: Style,
     /// How much is covered.
     pub region: Region,
     /// How long frames wait for later ones to decide.
@@ -203,7 +201,7 @@ pub struct Veil {
 
 impl Default for Veil {
     fn default() -> Self {
-        Self { style: VeilStyle::Veil, region: Region::Head, look_ahead: Duration::from_secs(2) }
+        Self { style: Style::Veil, region: Region::Head, look_ahead: Duration::from_secs(2) }
     }
 }
 

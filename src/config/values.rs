@@ -3,8 +3,12 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, DeserializeOwned, IntoDeserializer, value::StrDeserializer},
+};
 
+use super::hints::nearest;
 use crate::units::{BadDuration, parse_duration};
 
 /// A length of time, written with its unit: `"14 d"`.
@@ -152,175 +156,107 @@ pub(super) fn auto_rate<S: Serializer>(value: &Option<u32>, to: S) -> Result<S::
     }
 }
 
-/// What is wrong with a choice.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not one of {choices}")]
-pub struct BadChoice {
-    /// The offending text.
-    pub text: String,
-    /// What may be written, as a sentence part.
-    pub choices: String,
+/// A choice: one of the words that the type `T` is written with, wherever it is declared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromStr for Word<T> {
+    type Err = BadWord;
+
+    fn from_str(word: &str) -> Result<Self, BadWord> {
+        let from: StrDeserializer<'_, BadWord> = word.into_deserializer();
+        T::deserialize(from).map(Self)
+    }
 }
 
-impl BadChoice {
-    pub(super) fn new(text: &str, names: &[&str]) -> Self {
-        let choices = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-        let choices = match super::hints::nearest(text, names.iter().copied()) {
-            Some(near) => format!("{choices}; did you mean `{near}`?"),
-            None => choices,
+/// The words that a choice `T` is written with.
+#[must_use]
+pub fn words<T: DeserializeOwned + fmt::Debug>() -> &'static [&'static str] {
+    // No choice is written as nothing.
+    match "".parse::<Word<T>>() {
+        Err(BadWord::Unknown { words, .. }) => words,
+        Err(BadWord::Other(_)) | Ok(_) => &[],
+    }
+}
+
+/// What is wrong with the word for a choice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BadWord {
+    /// It is not among the words.
+    Unknown {
+        /// The offending word.
+        word: String,
+        /// What may be written.
+        words: &'static [&'static str],
+    },
+    /// serde says something else.
+    Other(String),
+}
+
+impl fmt::Display for BadWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, words) = match self {
+            Self::Unknown { word, words } => (word, words),
+            Self::Other(text) => return f.write_str(text),
         };
-        Self { text: text.to_owned(), choices }
-    }
-}
-
-/// Declares a choice: an enum whose variants are words in the file and on the command line.
-macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
-            $($(#[$vdoc])* $variant,)+
+        let choices = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
+        write!(f, "`{word}` is not one of {choices}")?;
+        match nearest(word, words.iter().copied()) {
+            Some(near) => write!(f, "; did you mean `{near}`?"),
+            None => Ok(()),
         }
-
-        impl $name {
-            /// Every word that may be written.
-            pub const WORDS: &[&str] = &[$($word),+];
-
-            /// The word for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = $crate::config::BadChoice;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::config::BadChoice::new(text, Self::WORDS)),
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.serialize_str(self.as_str())
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                from_text(from, concat!("a word in quotes, such as \"", choice!(@first $($word),+), "\""))
-            }
-        }
-    };
-    (@first $first:literal $(, $rest:literal)*) => { $first };
-}
-
-choice! {
-    /// Who is veiled.
-    Policy {
-        /// Refusing pupils, and everyone not yet told apart from them.
-        Refused = "refused",
-        /// Everyone but those positively cleared.
-        UnlessCleared = "unless-cleared",
-        /// Everyone.
-        Everyone = "everyone",
     }
 }
 
-choice! {
-    /// What a recording is for. A closed list: appraisal and complaints are not on it.
-    Purpose {
-        /// A teacher's own learning question, seen with a coach.
-        Coaching = "coaching",
-        /// The same, seen in a meeting of the team.
-        TeamSession = "team-session",
+impl std::error::Error for BadWord {}
+
+impl de::Error for BadWord {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::Other(text.to_string())
+    }
+
+    fn unknown_variant(word: &str, words: &'static [&'static str]) -> Self {
+        Self::Unknown { word: word.to_owned(), words }
     }
 }
 
-choice! {
-    /// On what ground staff are recorded. Consent is none: an employer cannot rest on it.
-    LegalBasis {
-        /// GDPR article 6(1)(f).
-        LegitimateInterest = "legitimate-interest",
-        /// GDPR article 6(1)(e).
-        PublicTask = "public-task",
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from_text(from, "a word in quotes")
     }
 }
 
-choice! {
-    /// What becomes of the sound.
-    AudioMode {
-        /// No sound is read or written.
-        Off = "off",
-        /// The sound is kept; every recording then needs a reason.
-        Keep = "keep",
-    }
+/// What becomes of the sound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AudioMode {
+    /// No sound is read or written.
+    #[default]
+    Off,
+    /// The sound is kept; every recording then needs a reason.
+    Keep,
 }
 
-choice! {
-    /// What a veiled region looks like.
-    VeilStyle {
-        /// A soft texture that looks like a blur and has nothing of the picture in it.
-        Veil = "veil",
-        /// One fixed colour.
-        Fill = "fill",
-    }
+/// What a recording is for. A closed list: appraisal and complaints are not on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// A teacher's own learning question, seen with a coach.
+    #[default]
+    Coaching,
+    /// The same, seen in a meeting of the team.
+    TeamSession,
 }
 
-choice! {
-    /// How much of a veiled person is covered.
-    Region {
-        /// The head with hair and ears.
-        Head = "head",
-        /// The whole person.
-        Person = "person",
-        /// The whole picture but the cleared regions.
-        Picture = "picture",
-    }
-}
-
-choice! {
-    /// Which H.264 encoder writes the recording.
-    EncoderChoice {
-        /// Hardware if a probe works, else x264, else openh264.
-        Auto = "auto",
-        /// A hardware encoder, or the recording does not start.
-        Hardware = "hardware",
-        /// x264 in software.
-        X264 = "x264",
-        /// openh264 in software.
-        OpenH264 = "openh264",
-    }
-}
-
-choice! {
-    /// How hard x264 tries; each step is smaller output for more CPU time.
-    Preset {
-        /// 9 ms a frame at 1080p.
-        Ultrafast = "ultrafast",
-        /// 26 ms a frame at 1080p.
-        Superfast = "superfast",
-        /// 45 ms a frame at 1080p.
-        Veryfast = "veryfast",
-        /// Slower still.
-        Faster = "faster",
-        /// Slower still.
-        Fast = "fast",
-        /// The slowest on offer.
-        Medium = "medium",
-    }
+/// On what ground staff are recorded. Consent is none: an employer cannot rest on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegalBasis {
+    /// GDPR article 6(1)(f).
+    #[default]
+    LegitimateInterest,
+    /// GDPR article 6(1)(e).
+    PublicTask,
 }
 
 #[cfg(test)]
@@ -348,12 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_choice_names_the_nearest() {
-        let said = "refusd".parse::<Policy>().unwrap_err().to_string();
-        assert_eq!(
-            said,
-            "`refusd` is not one of `refused`, `unless-cleared`, `everyone`; did you mean \
-             `refused`?"
-        );
+    fn a_wrong_word_names_the_nearest() {
+        let said = "of".parse::<Word<AudioMode>>().unwrap_err().to_string();
+        assert_eq!(said, "`of` is not one of `off`, `keep`; did you mean `off`?");
+        assert_eq!("keep".parse::<Word<AudioMode>>().unwrap().0, AudioMode::Keep);
+        assert_eq!(words::<AudioMode>(), ["off", "keep"]);
     }
 }

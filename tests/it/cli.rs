@@ -1,5 +1,7 @@
 //! What is typed and what comes back: exit codes, help, completions.
 
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::process::{Command, Output};
 
 /// Runs the program with nothing of the user's own around it.

@@ -1,11 +1,18 @@
 //! The configuration: the shipped files hold what they promise, every problem is told at once with
 //! its place, and the reference says what the program does.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test stops where it fails")]
+
 use std::{collections::BTreeMap, path::Path};
 
 use classveil::{
     config::{self, Config, ConfigProblems, limits},
+    encode::{EncoderChoice, Preset},
     error::{ErrorKind, Kind},
+    veil::{
+        Style,
+        policy::{Policy, Region},
+    },
 };
 use proptest::prelude::*;
 
@@ -229,14 +236,14 @@ fn the_reference_names_every_range() {
     let words =
         |words: &[&str]| words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
     for (option, choice) in [
-        ("recording.policy", config::Policy::WORDS),
-        ("recording.purpose", config::Purpose::WORDS),
-        ("recording.legal-basis", config::LegalBasis::WORDS),
-        ("audio.mode", config::AudioMode::WORDS),
-        ("veil.style", config::VeilStyle::WORDS),
-        ("veil.region", config::Region::WORDS),
-        ("encode.encoder", config::EncoderChoice::WORDS),
-        ("encode.preset", config::Preset::WORDS),
+        ("recording.policy", config::words::<Policy>()),
+        ("recording.purpose", config::words::<config::Purpose>()),
+        ("recording.legal-basis", config::words::<config::LegalBasis>()),
+        ("audio.mode", config::words::<config::AudioMode>()),
+        ("veil.style", config::words::<Style>()),
+        ("veil.region", config::words::<Region>()),
+        ("encode.encoder", config::words::<EncoderChoice>()),
+        ("encode.preset", config::words::<Preset>()),
     ] {
         assert_eq!(rows[option].1, words(choice), "{option}");
     }
