@@ -15,9 +15,10 @@ use super::{
     file::{self, File, Given},
     limits,
     read::Findings,
-    values::{LegalBasis, Purpose, Rate, Span, Word, words},
+    values::{Rate, Span, Word, words},
 };
 use crate::units::CameraId;
+use crate::vault::{LegalBasis, Purpose};
 
 /// Builds the configuration; relative paths start at `base`. What is wrong is noted and its
 /// default put in its place, so the result counts only if nothing was found.

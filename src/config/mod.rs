@@ -26,11 +26,12 @@ use serde::Serialize;
 pub use hints::Position;
 pub use limits::Limits;
 pub use problems::{ConfigProblems, Problem};
-pub use values::{AudioMode, BadRate, LegalBasis, Purpose, Rate, Span, words};
+pub use values::{AudioMode, BadRate, Rate, Span, words};
 
 use crate::{
     encode::{EncoderChoice, Preset},
     units::{CameraId, ClassId, PersonId},
+    vault::{LegalBasis, Purpose},
     veil::{
         Style,
         policy::{Policy, Region},
