@@ -8,4 +8,5 @@ mod cli;
 mod config;
 mod encode;
 mod support;
+mod vault;
 mod vision;
