@@ -1,1 +1,221 @@
-//! (see ARCHITECTURE.md)
+//! Pictures and sound come in: from a file, a network camera, a USB camera, or computed for a test.
+//!
+//! Belongs here: decoding to I420 and 48 kHz floats, times, what can go wrong with a source. Does
+//! not belong: who is in the picture, copying it anywhere, writing anything.
+//!
+//! A [`Capture`] runs on the media framework's threads and hands over through two bounded queues.
+//! A file waits when nobody takes: every frame comes out once, with the running time that it has
+//! in the file. A camera does not wait: the newest frame wins, [`Capture::displaced`] counts the
+//! others, and time starts with the first frame that is taken. Titles, places, captions, subtitles
+//! and every other stream stay behind: only planes, samples and times come out.
+
+mod branch;
+mod damage;
+mod error;
+mod input;
+mod media;
+mod meeting;
+mod pipeline;
+mod shared;
+mod streams;
+mod timeline;
+
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+pub use error::CaptureError;
+pub use input::{Input, RtspUrl, Synthetic};
+pub use media::{AudioChunk, AudioFormat, CapturedFrame, VideoFormat};
+
+use meeting::Taken;
+use pipeline::{Attempt, Running};
+
+/// How an input is captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether sound is decoded; without it a source's sound is not even read.
+    pub audio: bool,
+    /// Threads of a software decoder; its own choice without a number.
+    pub decode_threads: Option<u32>,
+    /// How long an input may take until its first frame. Default 10 s.
+    pub open_timeout: Duration,
+    /// After how long without a frame a live input counts as lost. Default 4 s.
+    pub stall_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            audio: false,
+            decode_threads: None,
+            open_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(4),
+        }
+    }
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Event {
+    /// A frame.
+    Video(CapturedFrame),
+    /// A piece of sound.
+    Audio(AudioChunk),
+    /// The input is over, and everything of it was handed out.
+    End,
+    /// The input broke off; what was handed out before is good.
+    Lost(CaptureError),
+}
+
+/// An input that runs. It stops when dropped.
+pub struct Capture {
+    running: Running,
+    video: VideoFormat,
+    live: bool,
+    stall_timeout: Duration,
+    /// Where the recording's time starts on the stream's; none for a live input before its first
+    /// frame is taken.
+    zero: Option<i128>,
+    /// Displaced before the first frame was taken: nobody missed those.
+    displaced_before: u64,
+    last_frame: Instant,
+    over: bool,
+}
+
+impl Capture {
+    /// Opens an input and waits until its first frame is decoded.
+    ///
+    /// RTSP goes over TCP; UDP is tried once when the camera does not send over TCP, but never
+    /// instead of an encrypted connection. A hardware decoder that fails is replaced by software.
+    pub fn open(input: &Input, settings: &Settings) -> Result<Self, CaptureError> {
+        if let Input::Rtsp { url, .. } = input {
+            url.probe(settings.open_timeout)?;
+        }
+        let mut attempt = Attempt::default();
+        let running = loop {
+            let (error, shared) = match pipeline::open(input, settings, attempt) {
+                Ok(running) => break running,
+                Err(failed) => failed,
+            };
+            let udp_may_help =
+                matches!(error, CaptureError::Transport { .. } | CaptureError::NoPicture { .. })
+                    && matches!(input, Input::Rtsp { url, .. } if !url.is_tls());
+            if shared.saw_hardware() && !attempt.software {
+                tracing::warn!(input = shared.label, "hardware decoder failed, trying software");
+                attempt.software = true;
+            } else if udp_may_help && !attempt.udp {
+                tracing::warn!(input = shared.label, "no pictures over TCP, trying UDP");
+                attempt.udp = true;
+            } else {
+                return Err(error);
+            }
+        };
+        let Some(video) = running.video.clone() else {
+            return Err(CaptureError::NoVideo { input: input.label() });
+        };
+        Ok(Self {
+            running,
+            video,
+            live: input.is_live(),
+            stall_timeout: settings.stall_timeout,
+            zero: (!input.is_live()).then_some(0),
+            displaced_before: 0,
+            last_frame: Instant::now(),
+            over: false,
+        })
+    }
+
+    /// What all frames have in common.
+    #[must_use]
+    pub fn video(&self) -> &VideoFormat {
+        &self.video
+    }
+
+    /// What all sound has in common; none without sound.
+    #[must_use]
+    pub fn audio(&self) -> Option<AudioFormat> {
+        self.running.audio
+    }
+
+    /// The next frame or piece of sound, in the order of their times as far as the file is
+    /// interleaved; none when nothing came within `timeout`. After [`Event::End`] or
+    /// [`Event::Lost`] there is only [`Event::End`].
+    pub fn next(&mut self, timeout: Duration) -> Result<Option<Event>, CaptureError> {
+        if self.over {
+            return Ok(Some(Event::End));
+        }
+        let shared = &self.running.shared;
+        let event = match shared.meeting.take(timeout) {
+            Taken::Video(mut frame) => {
+                self.last_frame = Instant::now();
+                let stream_ns = i128::from(frame.pts.nanos());
+                let zero = *self.zero.get_or_insert_with(|| {
+                    self.displaced_before = shared.meeting.displaced();
+                    stream_ns
+                });
+                frame.pts = crate::units::Pts::from_nanos(
+                    u64::try_from((stream_ns - zero).max(0)).unwrap_or(u64::MAX),
+                );
+                Some(Event::Video(frame))
+            }
+            // Sound before a camera's first frame belongs to no recording.
+            Taken::Audio(audio) => self.zero.and_then(|zero| audio.after(zero)).map(Event::Audio),
+            Taken::End => {
+                self.over = true;
+                Some(match shared.take_failure() {
+                    Some(error) => Event::Lost(error),
+                    None if shared.connection_closed() => Event::Lost(CaptureError::Lost {
+                        input: shared.label.clone(),
+                        detail: "the camera closed the connection".to_owned(),
+                    }),
+                    None => Event::End,
+                })
+            }
+            Taken::Nothing if self.live && self.last_frame.elapsed() >= self.stall_timeout => {
+                self.over = true;
+                Some(Event::Lost(CaptureError::Stalled {
+                    input: shared.label.clone(),
+                    silence: self.stall_timeout,
+                }))
+            }
+            Taken::Nothing => None,
+        };
+        Ok(event)
+    }
+
+    /// Frames of a live input that gave way to newer ones since the first was taken.
+    #[must_use]
+    pub fn displaced(&self) -> u64 {
+        match self.zero {
+            Some(_) => self.running.shared.meeting.displaced() - self.displaced_before,
+            None => 0,
+        }
+    }
+
+    /// How long a file says it is.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        if self.live {
+            return None;
+        }
+        let duration = self.running.pipeline.query_duration::<gst::ClockTime>()?;
+        Some(Duration::from_nanos(duration.nseconds()))
+    }
+
+    /// Stops the input and frees its threads, which dropping it does as well.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl std::fmt::Debug for Capture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Capture")
+            .field("input", &self.running.shared.label)
+            .field("video", &self.video)
+            .field("audio", &self.running.audio)
+            .finish_non_exhaustive()
+    }
+}

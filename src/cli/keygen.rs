@@ -1,11 +1,31 @@
-//! `classveil keygen`: make a key pair for a person
+//! `classveil keygen`: a key pair for a person who may open recordings.
 
-use super::Failure;
+use std::path::PathBuf;
 
-/// make a key pair for a person
+use super::{Failure, output};
+use crate::{
+    clock::{Clock, SystemClock},
+    vault::write_identity,
+};
+
+/// Make a key pair for a person who may open recordings.
+///
+/// Writes the secret key to a new file and prints the public key, which `classveil record` takes as
+/// --recipient. Keys of `age-keygen` work as well.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  \
+    classveil keygen --output teacher.key\n  \
+    classveil record --recipient \"$(classveil keygen --output teacher.key)\" ...\n  \
+    age -d -i teacher.key RECORDING/key.age > rec.key    # stock age opens the same files\n\n\
+    Keep the secret key away from the box that records: who holds it can watch.")]
+pub(super) struct Args {
+    /// The new file for the secret key. It is never overwritten.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
 
-pub(super) fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::new(crate::error::ErrorKind::Bug, "not built yet"))
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let recipient = write_identity(&args.output, SystemClock.now())?;
+    output::line(recipient);
+    Ok(())
 }

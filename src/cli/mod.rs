@@ -6,6 +6,7 @@ mod config;
 mod keygen;
 mod open;
 mod output;
+mod paths;
 mod pupils;
 mod record;
 mod recover;

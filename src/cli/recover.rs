@@ -1,11 +1,118 @@
-//! `classveil recover`: seal recordings that were cut off
+//! `classveil recover`: seals recordings that were cut off.
 
-use super::Failure;
+use std::path::PathBuf;
 
-/// seal recordings that were cut off
+use serde::Serialize;
+
+use super::{Failure, output, paths};
+use crate::{
+    clock::{Clock, SystemClock},
+    error::Kind,
+    vault::{BoxKey, Recovery, recover},
+};
+
+/// Seal recordings that a crash or power cut left unfinished.
+///
+/// Recordings that are being made are left alone; doing it twice changes nothing. `classveil record`
+/// does the same when it starts.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  \
+    classveil recover --store /var/lib/classveil\n  \
+    classveil recover --store STORE --box-key /etc/classveil/box.key --json\n\n\
+    Exit codes: 0 done, 65 a recording is damaged and was left as it is.")]
+pub(super) struct Args {
+    /// The store.
+    #[arg(long, value_name = "DIR")]
+    store: PathBuf,
+    /// The box's secret signing key [default: this machine's own].
+    #[arg(long, value_name = "FILE")]
+    box_key: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::new(crate::error::ErrorKind::Bug, "not built yet"))
+#[derive(Serialize)]
+struct Report {
+    recovered: Vec<One>,
+    busy: Vec<PathBuf>,
+    failed: Vec<Failed>,
+    complete: usize,
+}
+
+#[derive(Serialize)]
+struct One {
+    recording: String,
+    path: PathBuf,
+    segments: usize,
+    listed: usize,
+    may_miss_ms: u128,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    path: PathBuf,
+    error: String,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let key = BoxKey::load(&paths::box_key(args.box_key.as_deref())?)?;
+    let recovery = recover(&args.store, &key, SystemClock.now())?;
+    if args.json {
+        output::json(&report(&recovery));
+    } else {
+        print(&recovery);
+    }
+    match &recovery.failed[..] {
+        [] => Ok(()),
+        [(_, error), ..] => Err(Failure::new(
+            error.kind(),
+            format!("{} of the recordings cannot be completed: {error}", recovery.failed.len()),
+        )),
+    }
+}
+
+fn report(recovery: &Recovery) -> Report {
+    Report {
+        recovered: recovery
+            .recovered
+            .iter()
+            .map(|one| One {
+                recording: one.id.to_string(),
+                path: one.path.clone(),
+                segments: one.segments,
+                listed: one.listed,
+                may_miss_ms: one.may_miss.as_millis(),
+            })
+            .collect(),
+        busy: recovery.busy.clone(),
+        failed: recovery
+            .failed
+            .iter()
+            .map(|(path, error)| Failed { path: path.clone(), error: error.to_string() })
+            .collect(),
+        complete: recovery.complete,
+    }
+}
+
+fn print(recovery: &Recovery) {
+    for one in &recovery.recovered {
+        output::line(format_args!(
+            "{}: sealed with {} segments ({} not listed before); up to {} s of its end may be \
+             missing",
+            one.id,
+            one.segments,
+            one.listed,
+            one.may_miss.as_secs_f64().ceil(),
+        ));
+    }
+    for path in &recovery.busy {
+        output::line(format_args!("{}: in use, left alone", path.display()));
+    }
+    for (path, error) in &recovery.failed {
+        output::note(format_args!("{}: {error}", path.display()));
+    }
+    if recovery.recovered.is_empty() && recovery.failed.is_empty() {
+        output::line(format_args!("nothing to do: {} recordings complete", recovery.complete));
+    }
 }

@@ -1,11 +1,146 @@
-//! `classveil verify`: check a recording without a key
+//! `classveil verify`: checks a recording without a key.
 
-use super::Failure;
+use std::path::PathBuf;
 
-/// check a recording without a key
+use serde::Serialize;
+
+use super::{Failure, output, paths};
+use crate::{
+    clock::{Clock, SystemClock},
+    units::CameraId,
+    vault::{Checked, Fault, State, Trust, VaultError, check},
+};
+
+/// Check a recording without a key.
+///
+/// Checks signature, chain, sizes and digests, and that nothing is missing, added or reordered.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  \
+    classveil verify STORE/recordings/0197c2a0-...\n  \
+    classveil verify --box-key STORE/box.pub --json /media/usb/0197c2a0-...\n  \
+    minisign -Vm manifest.json -p STORE/box.pub          # stock minisign checks the signature\n\n\
+    Exit codes: 0 whole, 65 damaged or tampered with, 66 no recording, 75 still recording,\n\
+    77 signed by another box, 78 cut off and not yet recovered.")]
+pub(super) struct Args {
+    /// The recording's folder.
+    #[arg(value_name = "RECORDING_DIR")]
+    recording: PathBuf,
+    /// Public key of the box that must have signed it [default: this machine's own].
+    #[arg(long, value_name = "FILE.pub")]
+    box_key: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::new(crate::error::ErrorKind::Bug, "not built yet"))
+#[derive(Serialize)]
+struct Report<'a> {
+    ok: bool,
+    path: &'a std::path::Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<Whole<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    faults: &'a [Fault],
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    id: String,
+    state: State,
+    cameras: Vec<&'a str>,
+    segments: usize,
+    bytes: u64,
+    purpose: String,
+    delete_by: jiff::Timestamp,
+    may_miss_ms: Option<u64>,
+    fault: Option<&'a str>,
+    box_key: String,
+    pinned: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let trust = paths::trust(args.box_key.as_deref())?;
+    match check(&args.recording, &trust, |_| ()) {
+        Ok(checked) => {
+            note_trust(&checked, &trust);
+            note_end(&checked);
+            print(args, &checked, &trust);
+            Ok(())
+        }
+        Err(error) => {
+            if args.json {
+                let faults = match &error {
+                    VaultError::Damaged { faults, .. } => &faults[..],
+                    _ => &[],
+                };
+                let error = Some(error.to_string());
+                let path = &args.recording;
+                output::json(&Report { ok: false, path, recording: None, error, faults });
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn print(args: &Args, checked: &Checked, trust: &Trust) {
+    let manifest = checked.manifest();
+    if args.json {
+        let whole = Whole {
+            id: manifest.recording.to_string(),
+            state: manifest.state,
+            cameras: manifest.cameras.iter().map(CameraId::as_str).collect(),
+            segments: manifest.segments.len(),
+            bytes: manifest.bytes(),
+            purpose: manifest.purpose.to_string(),
+            delete_by: manifest.delete_by,
+            may_miss_ms: manifest.may_miss_ms,
+            fault: manifest.fault.as_deref(),
+            box_key: checked.signer().id(),
+            pinned: matches!(trust, Trust::Pinned(_)),
+        };
+        let path = &args.recording;
+        output::json(&Report { ok: true, path, recording: Some(whole), error: None, faults: &[] });
+    } else {
+        output::line(format_args!(
+            "{}: whole, {} segments, {} bytes, for {}, delete by {}, box key {}",
+            manifest.recording,
+            manifest.segments.len(),
+            manifest.bytes(),
+            manifest.purpose,
+            manifest.delete_by,
+            checked.signer().id(),
+        ));
+    }
+}
+
+/// Says when nobody vouches for the key that signed.
+pub(super) fn note_trust(checked: &Checked, trust: &Trust) {
+    if matches!(trust, Trust::Unpinned) {
+        output::note(format_args!(
+            "warning: unpinned key {}: this shows damage but not forgery; give the box's own key \
+             with --box-key FILE.pub",
+            checked.signer().id()
+        ));
+    }
+}
+
+/// Says how the recording ended, where it did not end well, and whether it should be gone.
+pub(super) fn note_end(checked: &Checked) {
+    let manifest = checked.manifest();
+    if let Some(may_miss_ms) = manifest.may_miss_ms {
+        output::note(format_args!(
+            "note: this recording was cut off: up to {} s of its end may be missing",
+            may_miss_ms.div_ceil(1000)
+        ));
+    }
+    if let Some(fault) = &manifest.fault {
+        output::note(format_args!("note: this recording ended early: {fault}"));
+    }
+    if manifest.delete_by <= SystemClock.now() {
+        output::note(format_args!(
+            "WARNING: this recording had to be deleted by {}: delete it and every copy of it",
+            manifest.delete_by
+        ));
+    }
 }

@@ -9,7 +9,12 @@
 //! Invariant: without a [`Verdict`] that names the frame and a completed look, the whole picture is
 //! veiled.
 
+pub mod decide;
+pub mod evidence;
+pub mod policy;
 pub mod redact;
+pub mod ring;
+pub mod watch;
 
 use crate::{frame::Rect, units::TrackId};
 

@@ -12,9 +12,16 @@ use crate::{
     units::TrackId,
 };
 
-/// The state of a frame that may be encoded. Its fields are private to this file, so nothing else
-/// can make one.
-#[derive(Clone, Copy, Debug)]
+/// The state of a frame that may be encoded. Its fields are private to this file, and it can be
+/// neither copied nor cloned, so nothing else can make one or lend it to another frame.
+///
+/// ```compile_fail
+/// use classveil::{frame::{Frame, Raw}, veil::redact::Redacted};
+/// fn lend(veiled: &Frame<Redacted>, raw: Frame<Raw>) -> Frame<Redacted> {
+///     raw.with_state(veiled.state().clone())
+/// }
+/// ```
+#[derive(Debug)]
 pub struct Redacted {
     whole: bool,
     regions: u32,
@@ -195,6 +202,16 @@ impl Redactor {
         self.textures.retain(|_, t| t.last_used + TEXTURE_LIFE_FRAMES > seq);
         let whole = matches!(cover, Cover::Whole);
         frame.with_state(Redacted { whole, regions })
+    }
+
+    /// Veils the whole of a picture that was found to show somebody it should not.
+    #[must_use]
+    pub fn veil_whole(&self, frame: Frame<Redacted>) -> Frame<Redacted> {
+        let mut frame = frame.with_state(Raw);
+        let mut planes = frame.planes_mut();
+        let coded = planes.layout.coded();
+        paint(&mut planes, PixelRect::whole(coded), &self.whole, &[]);
+        frame.with_state(Redacted { whole: true, regions: 0 })
     }
 
     fn paint_hidden(&mut self, planes: &mut I420ViewMut<'_>, seq: u64, hidden: &[Hidden]) -> u32 {

@@ -1,4 +1,11 @@
 //! One integration binary: linking three native stacks is slow, so every promise is a module here.
 
+// clippy knows test functions, not the functions they call.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
+mod architecture;
+mod cli;
+mod config;
+mod encode;
 mod support;
 mod vision;

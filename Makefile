@@ -1,0 +1,40 @@
+# Everything that is done to this repository has one name here; `make help` lists them.
+# Set-up first, always: it is quick when nothing is missing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# One profile for demo, tests, lints and benches, so that dependencies are built once.
+CARGO_FLAGS := --release --locked
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help setup build demo test lint bench clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: system packages, ONNX Runtime, models, sample media
+	@scripts/setup.sh
+
+build: setup ## build the program
+	@cargo build $(CARGO_FLAGS)
+
+demo: build ## the main job on the sample clip; results in demo-out/
+	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/demo.sh
+
+test: setup ## run all tests
+	@cargo test $(CARGO_FLAGS)
+
+lint: setup ## formatting, lints and documentation, warnings as errors
+	@cargo fmt --check
+	@cargo clippy $(CARGO_FLAGS) --all-targets -- --deny warnings
+	@RUSTDOCFLAGS="--deny warnings" cargo doc $(CARGO_FLAGS) --no-deps
+
+bench: build ## criterion benches, then the whole program against its floor
+	@cargo bench --locked --bench "*"
+	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/bench.sh
+
+clean: ## remove what was built and the demo's results; fetched files stay
+	@cargo clean
+	@rm -rf demo-out .setup

@@ -1,0 +1,289 @@
+//! The pipelines: texts from `pipelines/`, built, set up for one input and watched.
+//!
+//! Everything here but [`open`] runs on the media framework's own threads. Does not belong here:
+//! waiting, looking at pixels.
+
+use std::sync::{Arc, PoisonError};
+
+use gstreamer as gst;
+use gstreamer::{glib, prelude::*};
+
+use super::{
+    CaptureError, Settings, Synthetic,
+    damage::Packet,
+    input::{Credentials, Input},
+    media::{AudioFormat, VideoFormat},
+    shared::Shared,
+    streams::{choose_file_streams, choose_rtsp_streams, link_decoded},
+};
+
+const FILE: &str = include_str!("../../pipelines/file.launch");
+const RTSP: &str = include_str!("../../pipelines/rtsp.launch");
+const USB: &str = include_str!("../../pipelines/usb.launch");
+const SYNTHETIC: &str = include_str!("../../pipelines/synthetic.launch");
+
+/// How the same input may be opened once more when the first way fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Attempt {
+    /// RTP over UDP instead of TCP.
+    pub(super) udp: bool,
+    /// Decoders in software only.
+    pub(super) software: bool,
+}
+
+/// Builds and starts the pipeline of `input` and waits until its formats are known.
+pub(super) fn open(
+    input: &Input,
+    settings: &Settings,
+    attempt: Attempt,
+) -> Result<Running, (CaptureError, Arc<Shared>)> {
+    let shared = Arc::new(Shared::new(input));
+    let opened = start(&shared, settings, attempt).and_then(|pipeline| {
+        // Built first, so that every way out of here stops the pipeline.
+        let mut running =
+            Running { pipeline, shared: Arc::clone(&shared), video: None, audio: None };
+        running.pipeline.set_state(gst::State::Playing).map_err(|_| {
+            running.shared.take_failure().unwrap_or_else(|| CaptureError::Pipeline {
+                detail: "it does not start".to_owned(),
+            })
+        })?;
+        let (video, audio) = shared.formats(settings.open_timeout)?;
+        running.video = Some(video);
+        running.audio = audio;
+        Ok(running)
+    });
+    opened.map_err(|error| (error, shared))
+}
+
+/// A pipeline that runs; it stops when dropped.
+pub(super) struct Running {
+    pub(super) pipeline: gst::Pipeline,
+    pub(super) shared: Arc<Shared>,
+    pub(super) video: Option<VideoFormat>,
+    pub(super) audio: Option<AudioFormat>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.meeting.close();
+        if self.pipeline.set_state(gst::State::Null).is_err() {
+            tracing::warn!(input = self.shared.label, "pipeline did not stop cleanly");
+        }
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+    }
+}
+
+fn start(
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    attempt: Attempt,
+) -> Result<gst::Pipeline, CaptureError> {
+    gst::init().map_err(|error| CaptureError::MissingElement { detail: error.to_string() })?;
+    let text = match &shared.input {
+        Input::File(_) => FILE,
+        Input::Rtsp { .. } => RTSP,
+        Input::V4l2(_) => USB,
+        Input::Synthetic(_) => SYNTHETIC,
+    };
+    let pipeline = gst::parse::launch(&without_comments(text))
+        .map_err(|error| parse_error(&error))?
+        .downcast::<gst::Pipeline>()
+        .map_err(|_| CaptureError::Pipeline { detail: "it is no pipeline".to_owned() })?;
+    watch_bus(&pipeline, shared);
+    watch_decoders(&pipeline, shared, settings.decode_threads);
+    for name in ["decode", "decode-audio"] {
+        if let Some(decode) = pipeline.by_name(name) {
+            decode.set_property("force-sw-decoders", attempt.software);
+        }
+    }
+    let source = named(&pipeline, "source")?;
+    match &shared.input {
+        Input::File(path) => {
+            source.set_property("location", path);
+            choose_file_streams(&pipeline, shared, settings.audio)?;
+        }
+        Input::Rtsp { url, credentials } => {
+            source.set_property("location", url.as_str());
+            if let Some(path) = credentials {
+                let credentials = Credentials::read(path)?;
+                source.set_property("user-id", credentials.user.as_str());
+                source.set_property("user-pw", credentials.password.as_str());
+            }
+            if attempt.udp {
+                source.set_property_from_str("protocols", "udp");
+            }
+            choose_rtsp_streams(&pipeline, &source, shared, settings.audio)?;
+        }
+        Input::V4l2(path) => {
+            source.set_property("device", path);
+            shared.learn(|facts| facts.expects_audio = Some(false));
+            link_decoded(&pipeline, &named(&pipeline, "decode")?, shared);
+        }
+        Input::Synthetic(synthetic) => {
+            set_up_synthetic(&pipeline, &source, shared, settings.audio, *synthetic)?;
+        }
+    }
+    Ok(pipeline)
+}
+
+/// The launch syntax has no comments; ours are lines that start with `#`.
+pub(super) fn without_comments(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn parse_error(error: &glib::Error) -> CaptureError {
+    let detail = error.message().to_owned();
+    if error.matches(gst::ParseError::NoSuchElement) {
+        CaptureError::MissingElement { detail }
+    } else {
+        CaptureError::Pipeline { detail }
+    }
+}
+
+pub(super) fn named(bin: &impl IsA<gst::Bin>, name: &str) -> Result<gst::Element, CaptureError> {
+    bin.by_name(name)
+        .ok_or_else(|| CaptureError::Pipeline { detail: format!("it has no element `{name}`") })
+}
+
+/// Turns messages into facts. Nothing reads the bus itself, so everything is dropped there.
+fn watch_bus(pipeline: &gst::Pipeline, shared: &Arc<Shared>) {
+    let Some(bus) = pipeline.bus() else { return };
+    let shared = Arc::clone(shared);
+    bus.set_sync_handler(move |_, message| {
+        match message.view() {
+            gst::MessageView::Error(message) => {
+                let (error, debug) = (message.error(), message.debug().unwrap_or_default());
+                tracing::debug!(input = shared.label, error = error.message(), "pipeline error");
+                let error = shared.classify(&error, &debug);
+                shared.fail(error);
+            }
+            gst::MessageView::Warning(message) => {
+                let error = message.error();
+                tracing::warn!(input = shared.label, warning = error.message(), "pipeline warning");
+                // rtspsrc says so before it ends its streams as if the camera had finished.
+                if matches!(shared.input, Input::Rtsp { .. })
+                    && (error.matches(gst::ResourceError::Read)
+                        || error.matches(gst::ResourceError::OpenRead))
+                {
+                    shared.learn(|facts| facts.connection_closed = true);
+                }
+            }
+            _ => {}
+        }
+        gst::BusSyncReply::Drop
+    });
+}
+
+/// Sets up decoders as they are plugged, and watches what goes into them.
+fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Option<u32>) {
+    let shared = Arc::clone(shared);
+    pipeline.connect_deep_element_added(move |_, _, element| {
+        let Some(factory) = element.factory() else { return };
+        let klass = factory.klass();
+        if !klass.contains("Decoder/") {
+            return;
+        }
+        tracing::info!(input = shared.label, decoder = factory.name().as_str(), "decoder chosen");
+        if klass.contains("Hardware") {
+            shared.learn(|facts| facts.hardware = true);
+        }
+        if let Some(threads) = threads.and_then(|threads| i32::try_from(threads).ok())
+            && factory.name().starts_with("avdec_")
+            && element.has_property_with_type("max-threads", i32::static_type())
+        {
+            element.set_property("max-threads", threads);
+        }
+        if klass.contains("Video")
+            && let Some(sink) = element.static_pad("sink")
+        {
+            let shared = Arc::clone(&shared);
+            sink.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
+                if let Some(buffer) = probe.buffer() {
+                    let flags = buffer.flags();
+                    let packet = Packet {
+                        pts: buffer.pts().map(gst::ClockTime::nseconds),
+                        gap: flags.contains(gst::BufferFlags::DISCONT),
+                        corrupt: flags.contains(gst::BufferFlags::CORRUPTED),
+                        key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
+                    };
+                    shared.damage.lock().unwrap_or_else(PoisonError::into_inner).packet(packet);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+    });
+}
+
+pub(super) fn remove(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<(), CaptureError> {
+    pipeline.remove(element).map_err(|error| CaptureError::Pipeline { detail: error.to_string() })
+}
+
+fn set_up_synthetic(
+    pipeline: &gst::Pipeline,
+    source: &gst::Element,
+    shared: &Arc<Shared>,
+    keep_audio: bool,
+    synthetic: Synthetic,
+) -> Result<(), CaptureError> {
+    let int = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let (rate, per) = (synthetic.framerate.0.max(1), synthetic.framerate.1.max(1));
+    let mode = gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", int(synthetic.size.width))
+        .field("height", int(synthetic.size.height))
+        .field("framerate", gst::Fraction::new(int(rate), int(per)))
+        .build();
+    named(pipeline, "mode")?.set_property("caps", mode);
+    source.set_property("num-buffers", int(synthetic.frames));
+    source.set_property("is-live", synthetic.live);
+    link_decoded(pipeline, &named(pipeline, "decode")?, shared);
+    let channels = synthetic.audio_channels.filter(|_| keep_audio);
+    shared.learn(|facts| facts.expects_audio = Some(channels.is_some()));
+    let Some(channels) = channels else {
+        for name in ["tone", "tone-mode", "decode-audio"] {
+            remove(pipeline, &named(pipeline, name)?)?;
+        }
+        return Ok(());
+    };
+    let tone = named(pipeline, "tone")?;
+    // As long as the pictures, rounded up to whole pieces of 1024 samples.
+    let samples = u64::from(synthetic.frames) * u64::from(per) * u64::from(AudioFormat::RATE)
+        / u64::from(rate);
+    tone.set_property("num-buffers", i32::try_from(samples.div_ceil(1024)).unwrap_or(i32::MAX));
+    tone.set_property("is-live", synthetic.live);
+    let mode = gst::Caps::builder("audio/x-raw")
+        .field("rate", int(AudioFormat::RATE))
+        .field("channels", i32::from(channels))
+        .build();
+    named(pipeline, "tone-mode")?.set_property("caps", mode);
+    link_decoded(pipeline, &named(pipeline, "decode-audio")?, shared);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every text parses, and has the elements that the code asks for by name.
+    #[test]
+    fn the_launch_texts_hold_what_the_code_touches() {
+        gst::init().expect("GStreamer");
+        let sources: [(&str, &[&str]); 4] = [
+            (FILE, &["source", "decode"]),
+            (RTSP, &["source", "decode", "decode-audio"]),
+            (USB, &["source", "mode", "decode"]),
+            (SYNTHETIC, &["source", "mode", "decode", "tone", "tone-mode", "decode-audio"]),
+        ];
+        for (text, names) in sources {
+            assert!(text.starts_with('#'), "a comment on top: {text}");
+            let pipeline = gst::parse::launch(&without_comments(text)).expect(text);
+            let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+            for name in names {
+                named(&pipeline, name).expect(text);
+            }
+        }
+    }
+}

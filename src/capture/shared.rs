@@ -1,0 +1,197 @@
+//! What the media framework's threads and the recorder share: the queues, what has been found out
+//! about the input, and what its messages mean.
+
+use std::{
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use gstreamer as gst;
+use gstreamer::glib;
+
+use super::{
+    CaptureError,
+    damage::Damage,
+    input::Input,
+    media::{AudioFormat, CapturedFrame, StreamAudio, VideoFormat},
+    meeting::{Meeting, WhenFull},
+};
+
+/// Pictures that may wait. They are the decoder's own buffers, so few; enough that the decoder's
+/// thread and the recorder's seldom wait for each other. Files wait when full, live inputs drop the
+/// oldest.
+const VIDEO_CAPACITY: usize = 4;
+
+/// Pieces of sound that may wait, about 1.4 s of AAC: what a file may hold between two pictures that
+/// are taken. Files wait when full, live inputs drop the oldest.
+const AUDIO_CAPACITY: usize = 64;
+
+/// What the callbacks have found out.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "findings that are independent of each other")]
+pub(super) struct Facts {
+    pub(super) video: Option<VideoFormat>,
+    pub(super) audio: Option<AudioFormat>,
+    /// Whether there is sound to wait for; none while that is not known.
+    pub(super) expects_audio: Option<bool>,
+    pub(super) video_chosen: Option<String>,
+    pub(super) audio_chosen: Option<String>,
+    pub(super) video_linked: bool,
+    pub(super) audio_linked: bool,
+    /// A codec of a chosen stream that nothing here can decode.
+    pub(super) undecodable: Option<String>,
+    pub(super) playlist: Option<String>,
+    pub(super) hardware: bool,
+    pub(super) connection_closed: bool,
+    pub(super) failure: Option<CaptureError>,
+}
+
+/// What the callbacks and the recorder share.
+pub(super) struct Shared {
+    pub(super) meeting: Meeting<CapturedFrame, StreamAudio>,
+    pub(super) label: String,
+    pub(super) input: Input,
+    facts: Mutex<Facts>,
+    learned: Condvar,
+    pub(super) damage: Mutex<Damage>,
+}
+
+impl Shared {
+    pub(super) fn new(input: &Input) -> Self {
+        let when_full = if input.is_live() { WhenFull::DropOldest } else { WhenFull::Wait };
+        Self {
+            meeting: Meeting::new(when_full, VIDEO_CAPACITY, AUDIO_CAPACITY),
+            label: input.label(),
+            input: input.clone(),
+            facts: Mutex::default(),
+            learned: Condvar::new(),
+            damage: Mutex::default(),
+        }
+    }
+
+    pub(super) fn facts(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known and wakes whoever waits for it.
+    pub(super) fn learn(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.facts());
+        self.learned.notify_all();
+    }
+
+    /// Ends both streams with a reason; the first reason counts.
+    pub(super) fn fail(&self, error: CaptureError) {
+        self.learn(|facts| {
+            facts.failure.get_or_insert(error);
+        });
+        self.meeting.end_both();
+    }
+
+    /// The reason for which the streams ended early.
+    pub(super) fn take_failure(&self) -> Option<CaptureError> {
+        self.facts().failure.take()
+    }
+
+    pub(super) fn connection_closed(&self) -> bool {
+        self.facts().connection_closed
+    }
+
+    /// Whether a decoder in hardware took part.
+    pub(super) fn saw_hardware(&self) -> bool {
+        self.facts().hardware
+    }
+
+    /// Waits until picture and sound are known, or until it is clear that they will not be.
+    pub(super) fn formats(
+        &self,
+        timeout: Duration,
+    ) -> Result<(VideoFormat, Option<AudioFormat>), CaptureError> {
+        let deadline = Instant::now() + timeout;
+        let mut facts = self.facts();
+        loop {
+            if let Some(failure) = facts.failure.take() {
+                return Err(failure);
+            }
+            if let (Some(video), Some(expects)) = (&facts.video, facts.expects_audio)
+                && (!expects || facts.audio.is_some())
+            {
+                return Ok((video.clone(), facts.audio));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let input = self.label.clone();
+                return Err(if facts.video.is_some() {
+                    CaptureError::NoSound { input }
+                } else {
+                    CaptureError::NoPicture { input, within: timeout }
+                });
+            }
+            (facts, _) =
+                self.learned.wait_timeout(facts, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// What a stream that nobody could link means.
+    pub(super) fn no_video(&self) -> CaptureError {
+        let (facts, input) = (self.facts(), self.label.clone());
+        match (&facts.undecodable, &facts.playlist) {
+            (Some(codec), _) => CaptureError::MissingDecoder { input, codec: codec.clone() },
+            (None, Some(what)) => CaptureError::Playlist { input, what: what.clone() },
+            (None, None) => CaptureError::NoVideo { input },
+        }
+    }
+
+    /// A message of the framework as an error of this room.
+    pub(super) fn classify(&self, error: &glib::Error, debug: &str) -> CaptureError {
+        use gst::{CoreError, ResourceError, StreamError};
+        let input = self.label.clone();
+        let detail = error.message().trim_end_matches('.').to_owned();
+        if error.matches(StreamError::CodecNotFound) {
+            return self.no_video();
+        }
+        if error.matches(StreamError::Decrypt) || error.matches(StreamError::DecryptNokey) {
+            return CaptureError::Encrypted { input };
+        }
+        if error.matches(CoreError::MissingPlugin) {
+            return CaptureError::MissingElement { detail };
+        }
+        match &self.input {
+            Input::File(_) => {
+                let facts = self.facts();
+                if let Some(what) = facts.playlist.clone() {
+                    CaptureError::Playlist { input, what }
+                } else if let (Some(codec), false) = (facts.undecodable.clone(), facts.video_linked)
+                {
+                    CaptureError::MissingDecoder { input, codec }
+                } else if error.matches(StreamError::TypeNotFound)
+                    || error.matches(StreamError::WrongType)
+                {
+                    CaptureError::NotMedia { input }
+                } else {
+                    CaptureError::Damaged { input, detail }
+                }
+            }
+            Input::Rtsp { url, .. } => {
+                let host = url.authority();
+                if error.matches(ResourceError::NotAuthorized) {
+                    CaptureError::Unauthorized { host }
+                } else if error.matches(ResourceError::NotFound) {
+                    CaptureError::NoSuchStream { host }
+                } else if debug.contains("TLS") || debug.contains("certificate") {
+                    CaptureError::Certificate { host }
+                } else if error.matches(ResourceError::Settings) {
+                    if self.facts().video_chosen.is_some() {
+                        CaptureError::Transport { host }
+                    } else {
+                        CaptureError::NoVideo { input }
+                    }
+                } else {
+                    CaptureError::Lost { input, detail }
+                }
+            }
+            Input::V4l2(_) if error.matches(ResourceError::Busy) => CaptureError::Busy { input },
+            Input::V4l2(_) => CaptureError::Device { input, detail },
+            Input::Synthetic(_) => CaptureError::Pipeline { detail },
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! From [`File`] to [`Config`]: defaults, ranges, and what contradicts what.
+
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use toml::Spanned;
+
+use super::{
+    Audio, Biometrics, Camera, Config, Detect, Encode, Identify, Log, Models, Pupils, Recording,
+    Store, Veil,
+    file::{self, File, Given},
+    limits,
+    read::Findings,
+    values::{LegalBasis, Purpose, Rate, Span, Word, words},
+};
+use crate::units::CameraId;
+
+/// Builds the configuration; relative paths start at `base`. What is wrong is noted and its
+/// default put in its place, so the result counts only if nothing was found.
+pub(super) fn check(file: File, base: &Path, found: &mut Findings<'_>) -> Config {
+    let mut check = Check { base, found };
+    Config {
+        store: check.store(&file.store),
+        recording: check.recording(file.recording),
+        audio: Audio { mode: chosen(file.audio.mode, Audio::default().mode) },
+        cameras: check.cameras(file.camera),
+        models: Models {
+            folder: check.path("models.folder", file.models.folder.as_ref()),
+            onnxruntime: check.path("models.onnxruntime", file.models.onnxruntime.as_ref()),
+        },
+        detect: check.detect(&file.detect),
+        identify: Identify {
+            every: check
+                .count("identify.every", file.identify.every.as_ref(), limits::IDENTIFY_EVERY)
+                .unwrap_or(Identify::default().every),
+        },
+        veil: check.veil(file.veil),
+        encode: check.encode(file.encode),
+        biometrics: Biometrics {
+            dpia: check.line("biometrics.dpia", file.biometrics.dpia.as_ref()),
+        },
+        pupils: Pupils {
+            photo_age_limit: check
+                .span(
+                    "pupils.photo-age-limit",
+                    file.pupils.photo_age_limit.as_ref(),
+                    limits::PHOTO_AGE,
+                )
+                .unwrap_or(Pupils::default().photo_age_limit),
+        },
+        log: Log {
+            filter: check.filter(file.log.filter.as_ref()).unwrap_or(Log::default().filter),
+        },
+    }
+}
+
+fn chosen<T>(value: Given<Word<T>>, default: T) -> T {
+    value.map_or(default, |word| word.into_inner().0)
+}
+
+pub(super) struct Check<'a, 't> {
+    pub(super) base: &'a Path,
+    pub(super) found: &'a mut Findings<'t>,
+}
+
+impl Check<'_, '_> {
+    fn store(&mut self, from: &file::Store) -> Store {
+        let store = Store {
+            folder: self.path("store.folder", from.folder.as_ref()),
+            box_key: self.path("store.box-key", from.box_key.as_ref()),
+            gallery_key: self.path("store.gallery-key", from.gallery_key.as_ref()),
+        };
+        let keys = [
+            ("store.box-key", &store.box_key, &from.box_key),
+            ("store.gallery-key", &store.gallery_key, &from.gallery_key),
+        ];
+        for (option, key, place) in keys {
+            let (Some(key), Some(folder), Some(place)) = (key, &store.folder, place) else {
+                continue;
+            };
+            if plain(key).starts_with(plain(folder)) {
+                self.found.add(
+                    place.span().start,
+                    Some(option),
+                    "lies inside store.folder; keep keys outside the store, so that a copy of \
+                     the store holds no key",
+                );
+            }
+        }
+        if let (Some(box_key), Some(gallery), Some(place)) =
+            (&store.box_key, &store.gallery_key, &from.gallery_key)
+            && plain(box_key) == plain(gallery)
+        {
+            self.found.add(
+                place.span().start,
+                Some("store.gallery-key"),
+                "is the same file as store.box-key; every load replaces the gallery key",
+            );
+        }
+        store
+    }
+
+    fn recording(&mut self, from: file::Recording) -> Recording {
+        let default = Recording::default();
+        Recording {
+            policy: chosen(from.policy, default.policy),
+            purpose: self.purpose(from.purpose.as_ref()).unwrap_or(default.purpose),
+            legal_basis: self.legal_basis(from.legal_basis.as_ref()).unwrap_or(default.legal_basis),
+            retain: self.retain(from.retain.as_ref()).unwrap_or(default.retain),
+            segment: self
+                .span("recording.segment", from.segment.as_ref(), limits::SEGMENT)
+                .unwrap_or(default.segment),
+            class: self.name("recording.class", from.class.as_ref()),
+            teacher: self.name("recording.teacher", from.teacher.as_ref()),
+            coach: self.name("recording.coach", from.coach.as_ref()),
+            recipients: self.recipients(from.recipients),
+        }
+    }
+
+    /// An empty retention would mean either "for ever" or "not at all"; neither may be guessed.
+    fn retain(&mut self, value: Option<&Spanned<Span>>) -> Option<Duration> {
+        if let Some(zero) = value
+            && zero.get_ref().0.is_zero()
+        {
+            self.found.add(
+                zero.span().start,
+                Some("recording.retain"),
+                format!(
+                    "an empty retention is refused: write how long recordings are kept, {}",
+                    limits::RETAIN
+                ),
+            );
+            return None;
+        }
+        self.span("recording.retain", value, limits::RETAIN)
+    }
+
+    fn purpose(&mut self, value: Option<&Spanned<String>>) -> Option<Purpose> {
+        let value = value?;
+        match value.get_ref().parse::<Word<Purpose>>() {
+            Ok(Word(purpose)) => Some(purpose),
+            Err(error) => {
+                let text = format!(
+                    "{error}; the list is closed: recordings are never used for appraisal or \
+                     complaints"
+                );
+                self.found.add(value.span().start, Some("recording.purpose"), text);
+                None
+            }
+        }
+    }
+
+    fn legal_basis(&mut self, value: Option<&Spanned<String>>) -> Option<LegalBasis> {
+        let value = value?;
+        match value.get_ref().parse::<Word<LegalBasis>>() {
+            Ok(Word(basis)) => Some(basis),
+            Err(error) => {
+                let text = if value.get_ref() == "consent" {
+                    format!(
+                        "staff cannot freely consent to their employer: write {}",
+                        words::<LegalBasis>().join(" or ")
+                    )
+                } else {
+                    error.to_string()
+                };
+                self.found.add(value.span().start, Some("recording.legal-basis"), text);
+                None
+            }
+        }
+    }
+
+    /// Recipients are not repeated either: a secret key may have been pasted.
+    fn recipients(&mut self, list: Given<Vec<Spanned<String>>>) -> Vec<String> {
+        let mut recipients: Vec<String> = Vec::new();
+        for item in list.map_or_else(Vec::new, Spanned::into_inner) {
+            let text = item.get_ref().trim();
+            let wrong = if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+                "a secret key stands here: remove it, treat it as lost, and write the age1... \
+                 recipient that `classveil keygen` printed"
+            } else if age::x25519::Recipient::from_str(text).is_err() {
+                "is not an age recipient: write the age1... line that `classveil keygen` or \
+                 `age-keygen` printed, whole"
+            } else if recipients.iter().any(|r| r == text) {
+                "stands here a second time: remove one"
+            } else {
+                recipients.push(text.to_owned());
+                continue;
+            };
+            self.found.add(item.span().start, Some("recording.recipients"), wrong);
+        }
+        recipients
+    }
+
+    fn cameras(&mut self, list: Vec<Spanned<file::Camera>>) -> Vec<Camera> {
+        let several = list.len() > 1;
+        let mut cameras = Vec::new();
+        let mut ids: BTreeMap<CameraId, usize> = BTreeMap::new();
+        for (index, item) in list.into_iter().enumerate() {
+            let number = index + 1;
+            let header = item.span().start;
+            let label = format!("camera[{number}]");
+            let from = item.into_inner();
+            if several && from.id.is_none() {
+                self.found.add(header, Some(&label), "needs an id, as there are several cameras");
+            }
+            let id_place = from.id.as_ref().map_or(header, |id| id.span().start);
+            let id = match from.id {
+                Some(id) => self.name(&format!("{label}.id"), Some(&id)),
+                None => (!several).then(CameraId::first),
+            };
+            if let Some(id) = &id
+                && let Some(first) = ids.insert(id.clone(), number)
+            {
+                self.found.add(
+                    id_place,
+                    Some(&format!("{label}.id")),
+                    format!("`{id}` is also the id of camera {first}; ids are folder names"),
+                );
+            }
+            if from.input.is_none() {
+                self.found.add(
+                    header,
+                    Some(&label),
+                    "needs an input: an rtsp:// address, a /dev/video device or a file",
+                );
+            }
+            let input =
+                from.input.as_ref().and_then(|input| self.input(&format!("{label}.input"), input));
+            let credentials = self.path(&format!("{label}.credentials"), from.credentials.as_ref());
+            if let (Some(place), Some(input)) = (&from.credentials, &input)
+                && !input.contains("://")
+            {
+                self.found.add(
+                    place.span().start,
+                    Some(&format!("{label}.credentials")),
+                    "is for rtsp:// and rtsps:// inputs only: remove it",
+                );
+            }
+            if let (Some(id), Some(input)) = (id, input) {
+                cameras.push(Camera { id, input, credentials });
+            }
+        }
+        cameras
+    }
+
+    fn detect(&mut self, from: &file::Detect) -> Detect {
+        let default = Detect::default();
+        let detect = Detect {
+            threads: self
+                .count("detect.threads", from.threads.as_ref(), limits::THREADS)
+                .unwrap_or(default.threads),
+            size: self
+                .side("detect.size", from.size.as_ref(), limits::SIZE)
+                .unwrap_or(default.size),
+            full_size: self
+                .side("detect.full-size", from.full_size.as_ref(), limits::FULL_SIZE)
+                .unwrap_or(default.full_size),
+            full_every: self
+                .count("detect.full-every", from.full_every.as_ref(), limits::FULL_EVERY)
+                .unwrap_or(default.full_every),
+        };
+        if detect.full_size < detect.size {
+            let place = from.full_size.as_ref().or(from.size.as_ref());
+            self.found.add(
+                place.map_or(0, |value| value.span().start),
+                Some("detect.full-size"),
+                format!(
+                    "{} is smaller than detect.size {}: the full-size pass is there to see \
+                     smaller faces",
+                    detect.full_size, detect.size
+                ),
+            );
+        }
+        detect
+    }
+
+    fn veil(&mut self, from: file::Veil) -> Veil {
+        let default = Veil::default();
+        Veil {
+            style: chosen(from.style, default.style),
+            region: chosen(from.region, default.region),
+            look_ahead: self
+                .span("veil.look-ahead", from.look_ahead.as_ref(), limits::LOOK_AHEAD)
+                .unwrap_or(default.look_ahead),
+        }
+    }
+
+    fn encode(&mut self, from: file::Encode) -> Encode {
+        let default = Encode::default();
+        let bitrate = from.bitrate.and_then(|value| {
+            let at = value.span().start;
+            let rate = value.into_inner().0?;
+            self.within("encode.bitrate", at, rate, limits::BITRATE).map(|Rate(bits)| bits)
+        });
+        Encode {
+            encoder: chosen(from.encoder, default.encoder),
+            preset: chosen(from.preset, default.preset),
+            bitrate,
+            threads: self.count("encode.threads", from.threads.as_ref(), limits::THREADS),
+        }
+    }
+}
+
+/// A path without `.` and `..`, by its text alone: what it names need not exist yet.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_compared_without_dots() {
+        assert_eq!(plain(Path::new("/a/./b/../c")), Path::new("/a/c"));
+        assert_eq!(plain(Path::new("/../a")), Path::new("/a"));
+    }
+}

@@ -1,0 +1,315 @@
+//! Appends segments to each other: the beginning of the first, then every fragment of all of them,
+//! byte for byte. Nothing is encoded again, so pictures and times stay what they are.
+
+use std::{
+    io::{self, Seek, SeekFrom, Write},
+    time::Duration,
+};
+
+use mp4_atom::{Decode, Moof};
+
+use super::{SOUND_ID, VIDEO_ID};
+use crate::{
+    encode::{sound, video::TICKS_PER_SECOND},
+    error::{ErrorKind, Kind},
+};
+
+/// Why segments could not be joined. Segments are counted from 1 in the order they were given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It is not one of our files, or not all of one.
+    #[error("segment {segment} is no complete MP4 segment: {problem}")]
+    Damaged {
+        /// Which one.
+        segment: u32,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// It was encoded in another way than the first.
+    #[error("segment {segment} has other tracks than the first: they are of two recordings")]
+    OtherTracks {
+        /// Which one.
+        segment: u32,
+    },
+    /// It does not follow the one before it.
+    #[error("segment {segment} does not follow the one before it: give them in order, each once")]
+    Order {
+        /// Which one.
+        segment: u32,
+    },
+    /// There was none.
+    #[error("there is no segment to join")]
+    Empty,
+    /// The result could not be written.
+    #[error("the joined file cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl Kind for JoinError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Damaged { .. } | Self::OtherTracks { .. } | Self::Order { .. } | Self::Empty => {
+                ErrorKind::DataLoss
+            }
+            Self::Write(error) => ErrorKind::of_io(error),
+        }
+    }
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Segments joined.
+    pub segments: u32,
+    /// Pictures in them.
+    pub frames: u64,
+    /// From the first picture or sound to the end of the last.
+    pub duration: Duration,
+}
+
+/// Joins segments that come one after the other, holding none of them longer than its own turn.
+///
+/// The result is complete only after [`Joiner::finish`]: before, its stated duration is that of the
+/// first segment.
+#[derive(Debug)]
+#[must_use = "the file is complete only after `finish`"]
+pub struct Joiner<W> {
+    out: W,
+    /// Bytes written, to find the duration again.
+    written: u64,
+    first: Option<First>,
+    summary: Summary,
+    last_sequence: u32,
+    /// End of the last picture.
+    end: u64,
+    /// End of the last picture or sound.
+    all_end: u64,
+}
+
+#[derive(Debug)]
+struct First {
+    /// `ftyp` and those boxes of `moov` that all segments share.
+    shared: Vec<u8>,
+    /// Where the duration stands in the joined file.
+    duration_at: u64,
+    /// When the recording begins, in ticks of the pictures' clock.
+    start: u64,
+}
+
+impl<W: Write + Seek> Joiner<W> {
+    /// Joins into `out`, which is at its beginning.
+    pub fn new(out: W) -> Self {
+        let summary = Summary::default();
+        Self { out, written: 0, first: None, summary, last_sequence: 0, end: 0, all_end: 0 }
+    }
+
+    /// Appends the next segment.
+    ///
+    /// # Errors
+    /// The segment is damaged, does not follow the one before, or has other tracks; or writing
+    /// failed. Nothing of a refused segment is written.
+    pub fn push(&mut self, segment: &[u8]) -> Result<(), JoinError> {
+        let number = self.summary.segments + 1;
+        let damaged = |problem| JoinError::Damaged { segment: number, problem };
+        let parts = Parts::read(segment).map_err(damaged)?;
+        if parts.first_sequence <= self.last_sequence || parts.start < self.end {
+            return Err(JoinError::Order { segment: number });
+        }
+        let from = match &self.first {
+            Some(first) if first.shared != parts.shared => {
+                return Err(JoinError::OtherTracks { segment: number });
+            }
+            Some(_) => parts.media_at,
+            None => {
+                let start = parts.start.min(parts.sound_start.unwrap_or(u64::MAX));
+                let duration_at = parts.duration_at as u64;
+                self.first = Some(First { shared: parts.shared, duration_at, start });
+                0
+            }
+        };
+        let bytes = segment.get(from..).unwrap_or_default();
+        self.out.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        self.summary.segments = number;
+        self.summary.frames += parts.frames;
+        self.last_sequence = parts.last_sequence;
+        self.end = parts.end;
+        self.all_end = self.all_end.max(parts.end).max(parts.sound_end);
+        Ok(())
+    }
+
+    /// Writes the whole duration into the beginning and gives the output back.
+    ///
+    /// # Errors
+    /// There was no segment, or writing failed.
+    pub fn finish(mut self) -> Result<(W, Summary), JoinError> {
+        let first = self.first.ok_or(JoinError::Empty)?;
+        let ticks = self.all_end.saturating_sub(first.start);
+        self.summary.duration = Duration::from_secs(ticks) / TICKS_PER_SECOND;
+        self.out.seek(SeekFrom::Start(first.duration_at))?;
+        self.out.write_all(&self.all_end.to_be_bytes())?;
+        self.out.seek(SeekFrom::Start(self.written))?;
+        self.out.flush()?;
+        Ok((self.out, self.summary))
+    }
+}
+
+/// Joins segments that are all at hand.
+///
+/// # Errors
+/// As [`Joiner::push`] and [`Joiner::finish`].
+pub fn join<'a>(
+    segments: impl IntoIterator<Item = &'a [u8]>,
+    out: impl Write + Seek,
+) -> Result<Summary, JoinError> {
+    let mut joiner = Joiner::new(out);
+    for segment in segments {
+        joiner.push(segment)?;
+    }
+    joiner.finish().map(|(_, summary)| summary)
+}
+
+/// What is to be known of a segment before it is appended.
+#[derive(Debug, Default)]
+struct Parts {
+    shared: Vec<u8>,
+    /// Where the 64-bit duration in `mehd` stands.
+    duration_at: usize,
+    /// Where the first fragment begins.
+    media_at: usize,
+    first_sequence: u32,
+    last_sequence: u32,
+    frames: u64,
+    /// Ticks of the first picture and of the end of the last.
+    start: u64,
+    end: u64,
+    /// Ticks of the first sound.
+    sound_start: Option<u64>,
+    /// Ticks of the end of the last sound.
+    sound_end: u64,
+}
+
+impl Parts {
+    fn read(file: &[u8]) -> Result<Self, &'static str> {
+        let mut parts = Self::default();
+        let mut awaits_media = false;
+        for found in boxes(file, 0) {
+            let found = found?;
+            match &found.kind {
+                b"ftyp" => parts.shared.extend(found.whole),
+                b"moov" => parts.read_movie(&found)?,
+                b"moof" if !awaits_media => {
+                    if parts.media_at == 0 {
+                        parts.media_at = found.at;
+                    }
+                    parts.read_fragment(found.whole)?;
+                    awaits_media = true;
+                }
+                b"mdat" if awaits_media => awaits_media = false,
+                _ => return Err("it has a box that is out of place"),
+            }
+        }
+        if parts.duration_at == 0 || parts.frames == 0 {
+            return Err("its beginning or its pictures are missing");
+        }
+        if awaits_media { Err("its end is missing") } else { Ok(parts) }
+    }
+
+    /// Keeps all but the comment and the duration, the two things in which segments differ.
+    fn read_movie(&mut self, movie: &Found<'_>) -> Result<(), &'static str> {
+        for child in boxes(movie.body(), movie.at + 8) {
+            let child = child?;
+            match &child.kind {
+                b"udta" => {}
+                b"mvex" => {
+                    for grandchild in boxes(child.body(), child.at + 8) {
+                        let grandchild = grandchild?;
+                        if &grandchild.kind != b"mehd" {
+                            self.shared.extend(grandchild.whole);
+                        } else if grandchild.whole.len() == 20 {
+                            // Header, version and flags, then the duration in 64 bits.
+                            self.duration_at = grandchild.at + 12;
+                        } else {
+                            return Err("its duration is not in 64 bits");
+                        }
+                    }
+                }
+                _ => self.shared.extend(child.whole),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_fragment(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
+        let moof = Moof::decode(&mut bytes).map_err(|_| "a fragment cannot be read")?;
+        let sequence = moof.mfhd.sequence_number;
+        if sequence <= self.last_sequence {
+            return Err("its fragments are out of order");
+        }
+        if self.first_sequence == 0 {
+            self.first_sequence = sequence;
+        }
+        self.last_sequence = sequence;
+        for traf in &moof.traf {
+            let start = traf.tfdt.as_ref().ok_or("a fragment has no time")?.base_media_decode_time;
+            match traf.tfhd.track_id {
+                VIDEO_ID => {
+                    if self.frames == 0 {
+                        self.start = start;
+                    } else if start < self.end {
+                        return Err("its fragments overlap");
+                    }
+                    let samples = || traf.trun.iter().flat_map(|run| run.samples.iter());
+                    self.frames += samples().count() as u64;
+                    let ticks = samples().map(|s| u64::from(s.duration.unwrap_or(0))).sum::<u64>();
+                    self.end = start.saturating_add(ticks);
+                }
+                SOUND_ID => {
+                    self.sound_start.get_or_insert(sound::ticks_at(start));
+                    let packets = traf.trun.iter().map(|run| run.samples.len() as u64).sum::<u64>();
+                    let end = start.saturating_add(packets.saturating_mul(sound::PACKET));
+                    self.sound_end = sound::ticks_at(end);
+                }
+                _ => return Err("it has a track that is not ours"),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Found<'a> {
+    kind: [u8; 4],
+    /// Where it begins in the file.
+    at: usize,
+    whole: &'a [u8],
+}
+
+impl<'a> Found<'a> {
+    fn body(&self) -> &'a [u8] {
+        self.whole.get(8..).unwrap_or_default()
+    }
+}
+
+/// The boxes side by side in `bytes`, which begin at `at` in the file. Ours have 32-bit sizes.
+fn boxes(bytes: &[u8], at: usize) -> impl Iterator<Item = Result<Found<'_>, &'static str>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let at = at + bytes.len() - rest.len();
+        let found = rest.split_first_chunk::<8>().and_then(|(head, _)| {
+            let (size, kind) = head.split_first_chunk::<4>()?;
+            let size = usize::try_from(u32::from_be_bytes(*size)).ok().filter(|&n| n >= 8)?;
+            let (whole, behind) = rest.split_at_checked(size)?;
+            Some((Found { kind: kind.try_into().ok()?, at, whole }, behind))
+        });
+        let Some((found, behind)) = found else {
+            rest = &[];
+            return Some(Err("a box is cut short"));
+        };
+        rest = behind;
+        Some(Ok(found))
+    })
+}

@@ -1,0 +1,305 @@
+//! The signed manifest: what a recording is, who may open it, until when, and the digest of every
+//! file in it.
+//!
+//! The signature covers the file's bytes as they stand, so there is no second, canonical form that
+//! could differ from what is read.
+
+use std::{collections::BTreeMap, io::ErrorKind};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Digest, Fault, FileDigest, LegalBasis, Purpose, Recipient, VaultError,
+    keys::{BadSignature, BoxKey, BoxPublicKey},
+    store::{MANIFEST, PART, PartFile, RecordingDir, SIGNATURE, at, read_at_most, sync_dir},
+};
+use crate::units::{CameraId, ClassId, PersonId, Pts, RecordingId};
+
+/// A day of 6-second segments from 16 cameras is 75 MB of manifest.
+const MANIFEST_LIMIT: u64 = 256 << 20;
+/// A signature file has four short lines.
+const SIGNATURE_LIMIT: u64 = 4096;
+
+/// The version of the manifest's shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Format {
+    /// The first and so far only one.
+    #[serde(rename = "classveil-recording/1")]
+    V1,
+}
+
+/// Where a recording is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Segments are being added; the list in the manifest is empty and `segments.jsonl` counts.
+    Recording,
+    /// Ended and complete: the list in the manifest is all there is.
+    Sealed,
+    /// Cut off and sealed later by recovery; up to `may_miss_ms` of its end may be lost.
+    Interrupted,
+}
+
+/// One segment of one camera, as manifest and journal list it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// The camera.
+    pub camera: CameraId,
+    /// 1 for the first segment of a camera.
+    pub number: u32,
+    /// Where it begins on the recording's timeline, in nanoseconds. Absent, like the next two,
+    /// where the machine stopped before it could write this down.
+    pub start_ns: Option<Pts>,
+    /// Where it ends.
+    pub end_ns: Option<Pts>,
+    /// Frames in it.
+    pub frames: Option<u64>,
+    /// `CAMERA/000001.mp4.age`.
+    pub video: FileDigest,
+    /// `CAMERA/000001.tracks.age`.
+    pub tracks: FileDigest,
+}
+
+/// The last line of `segments.jsonl`, which stands for all before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalHead {
+    /// Number of lines.
+    pub lines: u64,
+    /// Digest of the last line, or of the journal's starting value where there is none.
+    pub sha256: Digest,
+}
+
+/// The manifest of a recording. Pseudonyms only: names are in `details.json.age`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Shape of this file.
+    pub format: Format,
+    /// The recording.
+    pub recording: RecordingId,
+    /// Where it is in its life.
+    pub state: State,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; absent while recording and after an interruption.
+    pub ended: Option<Timestamp>,
+    /// When it must be gone.
+    pub delete_by: Timestamp,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// What it may never be used for.
+    pub never_for: Vec<String>,
+    /// On what legal ground it was made.
+    pub legal_basis: LegalBasis,
+    /// The data protection impact assessment that covers photo matching.
+    pub dpia: Option<String>,
+    /// The class.
+    pub class: Option<ClassId>,
+    /// The teacher.
+    pub teacher: Option<PersonId>,
+    /// The coach.
+    pub coach: Option<PersonId>,
+    /// The cameras, each a folder.
+    pub cameras: Vec<CameraId>,
+    /// Who was veiled.
+    pub policy: String,
+    /// How.
+    pub veil: String,
+    /// How much of a person.
+    pub region: String,
+    /// Keyed digest of the pupil list that was in force.
+    pub list_version: String,
+    /// SHA-256 of each model that took part.
+    pub models: BTreeMap<String, String>,
+    /// The encoder.
+    pub encoder: String,
+    /// Whether there is sound.
+    pub audio: bool,
+    /// Nominal length of a segment.
+    pub segment_ms: u64,
+    /// How long frames waited before they were encoded.
+    pub look_ahead_ms: u64,
+    /// The program that recorded.
+    pub software: String,
+    /// Who can open `key.age`, all of them.
+    pub recipients: Vec<Recipient>,
+    /// Public half of the key that signs this file.
+    pub box_key: BoxPublicKey,
+    /// `key.age`.
+    pub key: FileDigest,
+    /// `details.json.age`.
+    pub details: FileDigest,
+    /// What went wrong, if anything did.
+    pub fault: Option<String>,
+    /// When recovery sealed an interrupted recording.
+    pub recovered: Option<Timestamp>,
+    /// How much of an interrupted recording's end may be lost.
+    pub may_miss_ms: Option<u64>,
+    /// End of the journal.
+    pub journal: JournalHead,
+    /// All segments in the order in which they were written.
+    pub segments: Vec<Segment>,
+}
+
+impl Manifest {
+    /// Total size of the encrypted segments, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.video.bytes).sum()
+    }
+
+    /// The segments of `camera`, in order.
+    pub fn segments_of<'a>(&'a self, camera: &'a CameraId) -> impl Iterator<Item = &'a Segment> {
+        self.segments.iter().filter(move |segment| segment.camera == *camera)
+    }
+
+    /// The file's bytes.
+    fn to_bytes(&self, dir: &RecordingDir) -> Result<Vec<u8>, VaultError> {
+        let mut bytes = serde_json::to_vec_pretty(self)
+            .map_err(|error| at(&dir.file(MANIFEST))(error.into()))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Signs the manifest and puts both files in place, durably.
+    pub(super) fn publish(&self, dir: &RecordingDir, key: &BoxKey) -> Result<(), VaultError> {
+        let bytes = self.to_bytes(dir)?;
+        let state = serde_json::to_string(&self.state).unwrap_or_default();
+        let state = state.trim_matches('"');
+        let comment = format!("classveil recording {} {state}", self.recording);
+        let signature = key.sign(&bytes, &comment)?;
+        publish_pair(dir, &bytes, signature.as_bytes())
+    }
+}
+
+/// Puts a manifest and its signature in place. Both are durable under their part names before
+/// either gets its own, so that a crash in between leaves one whole pair to choose from.
+fn publish_pair(dir: &RecordingDir, bytes: &[u8], signature: &[u8]) -> Result<(), VaultError> {
+    let manifest = PartFile::write(&dir.file(MANIFEST), bytes)?;
+    let signature = PartFile::write(&dir.file(SIGNATURE), signature)?;
+    sync_dir(&dir.0)?;
+    manifest.publish()?;
+    signature.publish()?;
+    sync_dir(&dir.0)
+}
+
+/// Whose signature counts.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Only this box's.
+    Pinned(BoxPublicKey),
+    /// The one whose key the manifest itself names: shows damage, not forgery.
+    Unpinned,
+}
+
+/// Reads and checks a recording's manifest.
+pub(super) fn read(dir: &RecordingDir, trust: &Trust) -> Result<Manifest, VaultError> {
+    let damaged = |file: &str, problem: String| VaultError::Damaged {
+        path: dir.0.clone(),
+        faults: vec![Fault::new(file, problem)],
+    };
+    let bytes =
+        read_at_most(&dir.file(MANIFEST), MANIFEST_LIMIT).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => damaged(MANIFEST, "is missing".to_owned()),
+            ErrorKind::InvalidData => damaged(MANIFEST, error.to_string()),
+            _ => at(&dir.file(MANIFEST))(error),
+        })?;
+    let signature =
+        read_at_most(&dir.file(SIGNATURE), SIGNATURE_LIMIT).map_err(|error| {
+            match error.kind() {
+                ErrorKind::NotFound => damaged(SIGNATURE, "is missing".to_owned()),
+                ErrorKind::InvalidData => damaged(SIGNATURE, error.to_string()),
+                _ => at(&dir.file(SIGNATURE))(error),
+            }
+        })?;
+    let parsed: Result<Manifest, _> = serde_json::from_slice(&bytes);
+    let own = parsed.as_ref().ok().map(|manifest| manifest.box_key.clone());
+    let key = match trust {
+        Trust::Pinned(key) => key.clone(),
+        Trust::Unpinned => own.clone().ok_or_else(|| {
+            damaged(MANIFEST, "cannot be read: it was altered or is of another version".to_owned())
+        })?,
+    };
+    match key.verify(&bytes, &signature) {
+        Ok(()) => {}
+        Err(BadSignature::OtherKey(signer)) => {
+            // A flipped bit in a key id is damage; a whole signature of another box is that box's.
+            return Err(match own {
+                Some(own) if own.verify(&bytes, &signature).is_ok() => {
+                    VaultError::WrongBoxKey { path: dir.0.clone(), signer, expected: key.id() }
+                }
+                _ => damaged(SIGNATURE, "names another key than the manifest".to_owned()),
+            });
+        }
+        Err(BadSignature::Invalid(problem)) => {
+            return Err(damaged(SIGNATURE, problem.to_owned()));
+        }
+    }
+    let manifest = parsed.map_err(|error| VaultError::UnknownFormat {
+        path: dir.0.clone(),
+        problem: error.to_string(),
+    })?;
+    if manifest.box_key == key {
+        Ok(manifest)
+    } else {
+        Err(damaged(MANIFEST, "names another box key than the one that signed it".to_owned()))
+    }
+}
+
+/// What a crash between two renames leaves: the furthest manifest for which a whole signature of
+/// `key` exists, under its own or its part name.
+pub(super) fn newest(dir: &RecordingDir, key: &BoxPublicKey) -> Result<Found, VaultError> {
+    let mut best: Option<Found> = None;
+    for manifest_part in ["", PART] {
+        for signature_part in ["", PART] {
+            let read = |name: &str, part: &str, limit| {
+                read_at_most(&dir.file(&format!("{name}{part}")), limit).ok()
+            };
+            let Some(bytes) = read(MANIFEST, manifest_part, MANIFEST_LIMIT) else { continue };
+            let Some(signature) = read(SIGNATURE, signature_part, SIGNATURE_LIMIT) else {
+                continue;
+            };
+            if key.verify(&bytes, &signature).is_err() {
+                continue;
+            }
+            let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { continue };
+            let in_place = manifest_part.is_empty() && signature_part.is_empty();
+            let further = best.as_ref().is_none_or(|best| {
+                best.manifest.state == State::Recording && manifest.state != State::Recording
+            });
+            if further {
+                best = Some(Found { manifest, bytes, signature, in_place });
+            }
+        }
+    }
+    match best {
+        Some(found) => Ok(found),
+        // Says what is wrong with the pair that stands there.
+        None => Err(match read(dir, &Trust::Pinned(key.clone())) {
+            Err(error) => error,
+            Ok(_) => VaultError::WriterLost,
+        }),
+    }
+}
+
+/// A manifest that [`newest`] found.
+pub(super) struct Found {
+    pub(super) manifest: Manifest,
+    bytes: Vec<u8>,
+    signature: Vec<u8>,
+    in_place: bool,
+}
+
+impl Found {
+    /// Completes the renames that were cut off; says whether there were any.
+    pub(super) fn put_in_place(&self, dir: &RecordingDir) -> Result<bool, VaultError> {
+        if self.in_place {
+            return Ok(false);
+        }
+        publish_pair(dir, &self.bytes, &self.signature)?;
+        Ok(true)
+    }
+}

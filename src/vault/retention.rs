@@ -1,0 +1,102 @@
+//! The retention record: what a segment says about itself inside its encrypted MP4, so that no
+//! configuration is needed to know why it exists and when it must be gone.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{LegalBasis, Manifest, Purpose};
+use crate::units::{CameraId, RecordingId};
+
+/// What was done in one segment, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SegmentCounts {
+    /// Tracks that were veiled at any time.
+    pub tracks_veiled: u64,
+    /// Tracks that were shown at any time.
+    pub tracks_shown: u64,
+    /// Frames in the segment.
+    pub frames: u64,
+    /// Frames veiled whole for want of a verdict.
+    pub frames_veiled_whole: u64,
+}
+
+/// What the look at the finished picture found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelfCheck {
+    /// No face that should be veiled was found again.
+    Passed,
+    /// Something was found and the pictures in question were veiled whole.
+    Corrected,
+    /// The check did not run on this segment.
+    NotRun,
+}
+
+/// What stays the same for all segments of a recording. Cameras' threads hold a copy each.
+#[derive(Clone, Debug)]
+pub struct RetentionRecord {
+    recording: RecordingId,
+    purpose: Purpose,
+    legal_basis: LegalBasis,
+    delete_by: Timestamp,
+    policy: String,
+    list_version: String,
+}
+
+#[derive(Serialize)]
+struct Comment<'a> {
+    classveil: u32,
+    recording: RecordingId,
+    camera: &'a CameraId,
+    segment: u32,
+    purpose: Purpose,
+    legal_basis: LegalBasis,
+    recorded_at: Timestamp,
+    delete_by: Timestamp,
+    policy: &'a str,
+    list_version: &'a str,
+    counts: SegmentCounts,
+    self_check: SelfCheck,
+}
+
+impl RetentionRecord {
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        Self {
+            recording: manifest.recording,
+            purpose: manifest.purpose,
+            legal_basis: manifest.legal_basis,
+            delete_by: manifest.delete_by,
+            policy: manifest.policy.clone(),
+            list_version: manifest.list_version.clone(),
+        }
+    }
+
+    /// The JSON text for the `comment` tag of a segment whose first frame was taken at
+    /// `recorded_at`.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "nothing in a comment can fail to serialise")]
+    pub fn comment(
+        &self,
+        camera: &CameraId,
+        segment: u32,
+        recorded_at: Timestamp,
+        counts: SegmentCounts,
+        self_check: SelfCheck,
+    ) -> String {
+        let comment = Comment {
+            classveil: 1,
+            recording: self.recording,
+            camera,
+            segment,
+            purpose: self.purpose,
+            legal_basis: self.legal_basis,
+            recorded_at,
+            delete_by: self.delete_by,
+            policy: &self.policy,
+            list_version: &self.list_version,
+            counts,
+            self_check,
+        };
+        serde_json::to_string(&comment).expect("strings, numbers and times are valid JSON")
+    }
+}

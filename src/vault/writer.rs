@@ -1,0 +1,410 @@
+//! Writes one recording: a folder made whole, segments added one at a time, a signed end.
+//!
+//! Belongs here: the order of writing (see the module above). Does not belong: threads, which wrap
+//! this ([`super::WriterThread`]), and time, which is handed in.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::{
+    LegalBasis, Purpose, Recipient, RetentionRecord, SegmentCounts, SelfCheck, VaultError,
+    digest::FileDigest,
+    journal::Journal,
+    keys::BoxKey,
+    manifest::{Format, Manifest, Segment, State},
+    recover::settle,
+    seal::SealingKey,
+    store::{
+        DETAILS, KEY, Lock, Locked, PartFile, RecordingDir, Store, at, lock_to_write, make_dir,
+        segment_name, sync_dir, tracks_name,
+    },
+    terms::NEVER_FOR,
+};
+use crate::{
+    error::Kind,
+    units::{CameraId, ClassId, PersonId, Pts, RecordingId},
+};
+
+/// What only key holders may read: `details.json.age`.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Details {
+    /// Names of the people whose pseudonyms the manifest has.
+    pub names: BTreeMap<String, String>,
+    /// The teacher's learning question.
+    pub question: Option<String>,
+    /// Why there is sound.
+    pub audio_reason: Option<String>,
+    /// Notes.
+    pub notes: Vec<String>,
+    /// Texts of waivers that apply.
+    pub waivers: Vec<String>,
+}
+
+impl fmt::Debug for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names and texts about people stay out of every log.
+        f.debug_struct("Details").finish_non_exhaustive()
+    }
+}
+
+/// What is known of a recording before its first frame.
+#[derive(Clone, Debug)]
+pub struct NewRecording {
+    /// Its id.
+    pub id: RecordingId,
+    /// When it begins.
+    pub started: Timestamp,
+    /// When it must be gone.
+    pub delete_by: Timestamp,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// On what legal ground it is made.
+    pub legal_basis: LegalBasis,
+    /// The data protection impact assessment that covers photo matching.
+    pub dpia: Option<String>,
+    /// The class.
+    pub class: Option<ClassId>,
+    /// The teacher.
+    pub teacher: Option<PersonId>,
+    /// The coach.
+    pub coach: Option<PersonId>,
+    /// The cameras, at least one.
+    pub cameras: Vec<CameraId>,
+    /// Who is veiled.
+    pub policy: String,
+    /// How.
+    pub veil: String,
+    /// How much of a person.
+    pub region: String,
+    /// Who may open it.
+    pub recipients: Vec<Recipient>,
+    /// Keyed digest of the pupil list in force.
+    pub list_version: String,
+    /// SHA-256 of each model that takes part.
+    pub models: BTreeMap<String, String>,
+    /// The encoder.
+    pub encoder: String,
+    /// Whether there is sound.
+    pub audio: bool,
+    /// Nominal length of a segment.
+    pub segment: Duration,
+    /// How long frames wait before they are encoded.
+    pub look_ahead: Duration,
+    /// The program and its version.
+    pub software: String,
+    /// What only key holders may read.
+    pub details: Details,
+}
+
+/// A finished segment, as the muxer made it in memory.
+pub struct SegmentFile {
+    /// The camera.
+    pub camera: CameraId,
+    /// 1 for the first segment of a camera, then one more each.
+    pub number: u32,
+    /// A complete fragmented MP4.
+    pub mp4: Vec<u8>,
+    /// Tracks, decisions and reasons, as JSON.
+    pub tracks: Vec<u8>,
+    /// Frames in it.
+    pub frames: u64,
+    /// Where it begins on the recording's timeline.
+    pub start: Pts,
+    /// Where it ends.
+    pub end: Pts,
+}
+
+impl fmt::Debug for SegmentFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentFile")
+            .field("camera", &self.camera)
+            .field("number", &self.number)
+            .field("bytes", &self.mp4.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a recording ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// When.
+    pub ended: Timestamp,
+    /// What went wrong, if anything did. Goes into the manifest: no names, no paths.
+    pub fault: Option<String>,
+}
+
+/// A recording that is complete and signed.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Its id.
+    pub id: RecordingId,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Segments of all cameras.
+    pub segments: usize,
+    /// Size of the encrypted segments.
+    pub bytes: u64,
+}
+
+/// A recording in progress. Dropped without [`finish`](Self::finish) it stays unsealed, and
+/// recovery seals it as interrupted.
+#[derive(Debug)]
+#[must_use = "a recording that is not finished is not sealed"]
+pub struct RecordingWriter {
+    dir: RecordingDir,
+    manifest: Manifest,
+    journal: Journal,
+    sealing: SealingKey,
+    key: BoxKey,
+    failed: Option<Failed>,
+    /// Keeps recovery and readers away until the end.
+    lock: Lock,
+}
+
+/// Writing stopped here.
+#[derive(Debug)]
+struct Failed {
+    kind: crate::error::ErrorKind,
+    /// The whole message, for the operator.
+    message: String,
+    /// What the manifest may say: no paths.
+    fault: String,
+    /// The segment that was being written.
+    segment: Segment,
+}
+
+impl RecordingWriter {
+    /// Makes the recording's folder: `key.age`, `details.json.age`, an open journal and a signed
+    /// manifest in state [`State::Recording`].
+    pub fn create(store: &Path, new: NewRecording, key: &BoxKey) -> Result<Self, VaultError> {
+        let store = Store::prepare(store, key)?;
+        let dir = store.recording(new.id);
+        let (sealing, wrapped) = SealingKey::generate(&new.recipients, new.id)?;
+        let _guard = store.lock()?;
+        if dir.0.exists() {
+            return Err(VaultError::Exists { path: dir.0, hint: "a recording is made once" });
+        }
+        let staging = Staging(store.staging(new.id));
+        make_dir(&staging.0.0)?;
+        let Locked::Held(lock) = lock_to_write(&staging.0.0)? else {
+            return Err(VaultError::InProgress { path: staging.0.0.clone() });
+        };
+        let (manifest, mut journal) = fill(&staging.0, new, key, &sealing, &wrapped)?;
+        fs::rename(&staging.0.0, &dir.0).map_err(at(&dir.0))?;
+        sync_dir(&store.recordings())?;
+        journal.moved_to(&dir);
+        Ok(Self { dir, manifest, journal, sealing, key: key.clone(), failed: None, lock })
+    }
+
+    /// The recording's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir.0
+    }
+
+    /// What every segment says about itself.
+    #[must_use]
+    pub fn retention(&self) -> RetentionRecord {
+        RetentionRecord::of(&self.manifest)
+    }
+
+    /// The JSON text for the `comment` tag of a segment; see [`RetentionRecord::comment`].
+    #[must_use]
+    pub fn retention_record(
+        &self,
+        camera: &CameraId,
+        segment: u32,
+        recorded_at: Timestamp,
+        counts: SegmentCounts,
+        self_check: SelfCheck,
+    ) -> String {
+        self.retention().comment(camera, segment, recorded_at, counts, self_check)
+    }
+
+    /// Seals a segment and makes it durable. After an error nothing more is written, and
+    /// [`finish`](Self::finish) signs what is whole.
+    pub fn write(&mut self, file: SegmentFile) -> Result<(), VaultError> {
+        if let Some(failed) = &self.failed {
+            return Err(VaultError::Stopped { kind: failed.kind, reason: failed.message.clone() });
+        }
+        if !self.manifest.cameras.contains(&file.camera) {
+            return Err(no_camera(file.camera, &self.manifest.cameras));
+        }
+        let last = self.manifest.segments_of(&file.camera).last();
+        let expected = last.map_or(1, |segment| segment.number + 1);
+        if file.number != expected {
+            let SegmentFile { camera, number, .. } = file;
+            return Err(VaultError::OutOfTurn { camera, number, expected });
+        }
+        let mut segment = Segment {
+            camera: file.camera,
+            number: file.number,
+            start_ns: Some(file.start),
+            end_ns: Some(file.end),
+            frames: Some(file.frames),
+            // Until the encrypted files exist.
+            video: FileDigest::of(&[]),
+            tracks: FileDigest::of(&[]),
+        };
+        match self.write_files(&mut segment, &file.mp4, &file.tracks) {
+            Ok(()) => {
+                self.manifest.segments.push(segment);
+                Ok(())
+            }
+            Err(error) => {
+                let fault = match &error {
+                    VaultError::Io { source, .. } => {
+                        format!("writing stopped: {}", source.kind())
+                    }
+                    _ => "writing stopped".to_owned(),
+                };
+                self.failed =
+                    Some(Failed { kind: error.kind(), message: error.to_string(), fault, segment });
+                Err(error)
+            }
+        }
+    }
+
+    fn write_files(
+        &mut self,
+        segment: &mut Segment,
+        mp4: &[u8],
+        tracks: &[u8],
+    ) -> Result<(), VaultError> {
+        let Segment { camera, number, .. } = &*segment;
+        let (tracks_part, tracks) =
+            PartFile::seal(&self.dir.tracks(camera, *number), &self.sealing, tracks)?;
+        tracks_part.publish()?;
+        let (video_part, video) =
+            PartFile::seal(&self.dir.segment(camera, *number), &self.sealing, mp4)?;
+        let folder = self.dir.camera(camera);
+        // The reasons for showing a face are durable before the pictures have a name.
+        sync_dir(&folder)?;
+        segment.tracks = tracks;
+        segment.video = video;
+        video_part.publish()?;
+        sync_dir(&folder)?;
+        self.journal.append(segment)
+    }
+
+    /// Ends the recording: the manifest lists all segments and is signed.
+    pub fn finish(mut self, outcome: Outcome) -> Result<Sealed, VaultError> {
+        self.manifest.fault = outcome.fault;
+        if let Some(failed) = self.failed.take() {
+            self.manifest.fault.get_or_insert(failed.fault);
+            // The segment may have got its name before the error: then it counts, as after a crash.
+            let settled = settle(&self.dir, &self.manifest, Some(&failed.segment))?;
+            self.manifest.segments = settled.segments;
+            self.manifest.journal = settled.head;
+        } else {
+            self.manifest.journal = self.journal.head();
+        }
+        self.manifest.state = State::Sealed;
+        self.manifest.ended = Some(outcome.ended);
+        self.manifest.publish(&self.dir, &self.key)?;
+        let sealed = Sealed {
+            id: self.manifest.recording,
+            segments: self.manifest.segments.len(),
+            bytes: self.manifest.bytes(),
+            path: self.dir.0,
+        };
+        drop(self.lock);
+        Ok(sealed)
+    }
+}
+
+/// Removes a folder that did not become a recording.
+struct Staging(RecordingDir);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // After the rename there is nothing at this path.
+        let _ = fs::remove_dir_all(&self.0.0);
+    }
+}
+
+/// Writes what a recording has before its first segment.
+fn fill(
+    dir: &RecordingDir,
+    new: NewRecording,
+    key: &BoxKey,
+    sealing: &SealingKey,
+    wrapped: &[u8],
+) -> Result<(Manifest, Journal), VaultError> {
+    for camera in &new.cameras {
+        make_dir(&dir.camera(camera))?;
+    }
+    PartFile::write(&dir.file(KEY), wrapped)?.publish()?;
+    let key_file = FileDigest::of(wrapped);
+    let path = dir.file(DETAILS);
+    let details = serde_json::to_vec(&new.details)
+        .map(Zeroizing::new)
+        .map_err(|error| at(&path)(error.into()))?;
+    let (part, details) = PartFile::seal(&path, sealing, &details)?;
+    part.publish()?;
+    let journal = Journal::create(dir, new.id, &key_file)?;
+    let manifest = Manifest {
+        format: Format::V1,
+        recording: new.id,
+        state: State::Recording,
+        started: new.started,
+        ended: None,
+        delete_by: new.delete_by,
+        purpose: new.purpose,
+        never_for: NEVER_FOR.map(str::to_owned).to_vec(),
+        legal_basis: new.legal_basis,
+        dpia: new.dpia,
+        class: new.class,
+        teacher: new.teacher,
+        coach: new.coach,
+        cameras: new.cameras,
+        policy: new.policy,
+        veil: new.veil,
+        region: new.region,
+        list_version: new.list_version,
+        models: new.models,
+        encoder: new.encoder,
+        audio: new.audio,
+        segment_ms: millis(new.segment),
+        look_ahead_ms: millis(new.look_ahead),
+        software: new.software,
+        recipients: new.recipients,
+        box_key: key.public().clone(),
+        key: key_file,
+        details,
+        fault: None,
+        recovered: None,
+        may_miss_ms: None,
+        journal: journal.head(),
+        segments: Vec::new(),
+    };
+    manifest.publish(dir, key)?;
+    Ok((manifest, journal))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The error for a camera that is not among `known`.
+pub(super) fn no_camera(camera: CameraId, known: &[CameraId]) -> VaultError {
+    let known = known.iter().map(CameraId::as_str).collect::<Vec<_>>().join(", ");
+    VaultError::NoCamera { camera, known }
+}
+
+/// The two files of a segment, relative to the recording.
+pub(super) fn files_of(segment: &Segment) -> [(String, FileDigest); 2] {
+    [
+        (segment_name(&segment.camera, segment.number), segment.video),
+        (tracks_name(&segment.camera, segment.number), segment.tracks),
+    ]
+}

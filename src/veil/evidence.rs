@@ -1,0 +1,430 @@
+//! What is known of each track: views are compared with the gallery and add up to a state.
+//!
+//! Pure: no clock, no file. One strong match to a refused person is never outvoted, whatever came
+//! before or comes after; clearing needs several views, all of them far from every refused person.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::policy::Policy;
+use crate::{
+    units::PupilId,
+    vision::{
+        Landmarks,
+        identify::{Embedding, Gallery, Standing},
+        infer::Thresholds,
+    },
+};
+
+/// An oblique view counts this much of a frontal one.
+const OBLIQUE_WEIGHT: f32 = 1.0 / 3.0;
+/// The nose lies this part of the distance between the eyes beside their middle when the head is
+/// turned too far for a full comparison.
+const OBLIQUE_NOSE: f32 = 0.25;
+/// The eyes of a frontal face are at least this part of its width apart.
+const FRONTAL_EYES: f32 = 0.30;
+/// A view that resembles the track's own mean less than this is of somebody else (genuine pairs
+/// lie above 0.39, the 99th percentile of impostors at 0.23).
+const DRIFT: f32 = 0.30;
+/// By how much the match to a consenting person must exceed that to any refused one.
+const MATCH_MARGIN: f32 = 0.10;
+
+/// What may be done with a track.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// Not known; veiled.
+    Undecided,
+    /// A refused person; veiled, and nothing changes that.
+    Refused {
+        /// Whom it matches.
+        pupil: PupilId,
+        /// How closely.
+        cosine: f32,
+    },
+    /// May be shown, for this reason.
+    Cleared(Reason),
+}
+
+/// Why a track is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// Told apart from every refused person.
+    ToldApart {
+        /// Comparable views, oblique ones counted a third.
+        views: f32,
+        /// The closest any view came to a refused person.
+        closest: f32,
+    },
+    /// A consenting pupil or staff.
+    Matched {
+        /// Who.
+        person: PupilId,
+        /// Mean cosine of the matching views.
+        cosine: f32,
+        /// How many.
+        views: u32,
+    },
+    /// Nobody on the list refuses.
+    NobodyRefuses,
+}
+
+/// One comparable view of a track's face.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Width of the detected face in frame pixels.
+    pub width_px: f32,
+    /// Whether the head is turned.
+    pub oblique: bool,
+    /// Whether the face was found surely and lies wholly in the picture; other views can refuse,
+    /// never clear.
+    pub reliable: bool,
+    /// The face.
+    pub embedding: Embedding,
+}
+
+/// Whether landmarks show a head that is turned too far for a full comparison.
+#[must_use]
+pub fn is_oblique(landmarks: &Landmarks, face_width: f32) -> bool {
+    let [right, left, nose, ..] = landmarks;
+    let (dx, dy) = (left.x - right.x, left.y - right.y);
+    let apart = dx.hypot(dy);
+    let (mx, my) = (f32::midpoint(left.x, right.x), f32::midpoint(left.y, right.y));
+    // The nose's offset along the line of the eyes, in eye distances.
+    let along = ((nose.x - mx) * dx + (nose.y - my) * dy) / (apart * apart);
+    let frontal = apart >= FRONTAL_EYES * face_width && along.abs() <= OBLIQUE_NOSE;
+    // Written so that numbers that are none count as oblique.
+    !frontal
+}
+
+/// Rules and references that all tracks of a recording share.
+#[derive(Debug)]
+pub struct Judge {
+    policy: Policy,
+    thresholds: Thresholds,
+    refused: Vec<(PupilId, Vec<Embedding>)>,
+    cleared: Vec<(PupilId, Vec<Embedding>)>,
+}
+
+impl Judge {
+    /// A judge of `gallery` under `policy`, which is stepped up where it cannot be kept.
+    #[must_use]
+    pub fn new(policy: Policy, gallery: &Gallery, thresholds: Thresholds) -> Self {
+        let policy = policy.kept_with(gallery);
+        let with = |wanted: &[Standing]| {
+            gallery
+                .people
+                .iter()
+                .filter(|(_, p)| wanted.contains(&p.standing) && !p.references.is_empty())
+                .map(|(id, p)| (id.clone(), p.references.clone()))
+                .collect()
+        };
+        Self {
+            policy,
+            thresholds,
+            refused: with(&[Standing::Refused]),
+            cleared: with(&[Standing::Consented, Standing::Staff]),
+        }
+    }
+
+    /// The policy that is applied.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Whether comparing faces can change anything.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        match self.policy {
+            Policy::Refused => !self.refused.is_empty(),
+            Policy::UnlessCleared => !self.cleared.is_empty(),
+            Policy::Everyone => false,
+        }
+    }
+
+    /// Whether a face is large enough to be compared.
+    #[must_use]
+    pub fn comparable(&self, width_px: f32) -> bool {
+        width_px >= self.thresholds.compare_min_px
+    }
+
+    /// The closest refused person to a face.
+    #[must_use]
+    pub fn closest_refused(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
+        closest(&self.refused, face)
+    }
+
+    /// Whether a face is that of a refused person by a single look.
+    #[must_use]
+    pub fn is_refused(&self, face: &Embedding) -> bool {
+        self.closest_refused(face).is_some_and(|(_, cosine)| cosine >= self.thresholds.refuse)
+    }
+}
+
+fn closest<'a>(
+    people: &'a [(PupilId, Vec<Embedding>)],
+    face: &Embedding,
+) -> Option<(&'a PupilId, f32)> {
+    people
+        .iter()
+        .filter_map(|(id, references)| {
+            references.iter().map(|r| r.cosine(face)).max_by(f32::total_cmp).map(|c| (id, c))
+        })
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// What the views of one track add up to.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    state: State,
+    /// Per refused person: sum of cosines over comparable views.
+    sums: BTreeMap<PupilId, f32>,
+    views: u32,
+    /// Views that speak for clearance, oblique ones a third.
+    clear: f32,
+    /// Views that could be anybody's.
+    doubtful: f32,
+    closest: f32,
+    matches: BTreeMap<PupilId, (u32, f32)>,
+    mean: [f32; Embedding::LEN],
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self {
+            state: State::Undecided,
+            sums: BTreeMap::new(),
+            views: 0,
+            clear: 0.0,
+            doubtful: 0.0,
+            closest: -1.0,
+            matches: BTreeMap::new(),
+            mean: [0.0; Embedding::LEN],
+        }
+    }
+}
+
+impl Evidence {
+    /// What may be done with the track under the judge's policy.
+    #[must_use]
+    pub fn state(&self, judge: &Judge) -> State {
+        match (judge.policy, &self.state) {
+            (Policy::Everyone, _) => State::Undecided,
+            (Policy::Refused, State::Undecided) if judge.refused.is_empty() => {
+                State::Cleared(Reason::NobodyRefuses)
+            }
+            (_, state) => state.clone(),
+        }
+    }
+
+    /// How many views were compared.
+    #[must_use]
+    pub fn views(&self) -> u32 {
+        self.views
+    }
+
+    /// Whether a view shows somebody else than the views before it. Turned heads are compared
+    /// less well, so only frontal views can tell.
+    #[must_use]
+    pub fn drifts(&self, view: &View) -> bool {
+        if self.views < 2 || view.oblique || !view.reliable {
+            return false;
+        }
+        Embedding::new(self.mean).is_some_and(|mean| mean.cosine(&view.embedding) < DRIFT)
+    }
+
+    /// Adds a view.
+    pub fn add(&mut self, view: &View, judge: &Judge) {
+        let t = judge.thresholds;
+        if view.width_px < t.compare_min_px {
+            return;
+        }
+        self.views += 1;
+        for (sum, value) in self.mean.iter_mut().zip(view.embedding.as_slice()) {
+            *sum += value;
+        }
+        let mut nearest = -1.0f32;
+        for (person, references) in &judge.refused {
+            let cosine = references
+                .iter()
+                .map(|r| r.cosine(&view.embedding))
+                .max_by(f32::total_cmp)
+                .unwrap_or(-1.0);
+            nearest = nearest.max(cosine);
+            let sum = self.sums.entry(person.clone()).or_default();
+            *sum += cosine;
+            let mean = *sum / self.views as f32;
+            // The mean of two or more views; a single one has its own threshold.
+            if cosine >= t.refuse || (self.views >= 2 && mean >= t.refuse_mean) {
+                self.refuse(person, cosine.max(mean));
+            }
+        }
+        self.closest = self.closest.max(nearest);
+        if view.width_px < t.clear_min_px || !view.reliable {
+            return;
+        }
+        let weight = if view.oblique { OBLIQUE_WEIGHT } else { 1.0 };
+        let far = if view.oblique { t.clear_oblique } else { t.clear };
+        if nearest < far {
+            self.clear += weight;
+        } else {
+            self.doubtful += 1.0;
+        }
+        if let Some((person, cosine)) = closest(&judge.cleared, &view.embedding)
+            && cosine >= t.match_cleared
+            && cosine >= nearest + MATCH_MARGIN
+        {
+            let (count, sum) = self.matches.entry(person.clone()).or_default();
+            *count += 1;
+            *sum += cosine;
+        }
+        if matches!(self.state, State::Refused { .. }) {
+            return;
+        }
+        self.state = self.clearance(judge).map_or(State::Undecided, State::Cleared);
+    }
+
+    fn refuse(&mut self, person: &PupilId, cosine: f32) {
+        let stronger = match &self.state {
+            State::Refused { cosine: known, .. } => cosine > *known,
+            _ => true,
+        };
+        if stronger {
+            self.state = State::Refused { pupil: person.clone(), cosine };
+        }
+    }
+
+    fn clearance(&self, judge: &Judge) -> Option<Reason> {
+        let t = judge.thresholds;
+        match judge.policy {
+            Policy::Everyone => None,
+            Policy::Refused => {
+                // A pupil with one photo needs twice the views.
+                let lone = judge.refused.iter().any(|(_, references)| references.len() < 2);
+                let needed = if lone { 2.0 * t.clear_views } else { t.clear_views };
+                let told_apart = self.clear >= needed + self.doubtful;
+                told_apart.then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
+            }
+            Policy::UnlessCleared => {
+                let (person, (count, sum)) =
+                    self.matches.iter().max_by_key(|(_, (count, _))| *count)?;
+                let others: u32 =
+                    self.matches.iter().filter(|(id, _)| *id != person).map(|(_, m)| m.0).sum();
+                let enough = *count as f32 >= t.clear_views && 2 * *count > self.views + others;
+                enough.then(|| Reason::Matched {
+                    person: person.clone(),
+                    cosine: sum / *count as f32,
+                    views: *count,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vision::identify::Person;
+
+    /// A face at the given cosine to the refused person (axis 0) and to the consenting one (1).
+    fn face(refused: f32, consented: f32, other: usize) -> Embedding {
+        let mut raw = [0.0; Embedding::LEN];
+        raw[0] = refused;
+        raw[1] = consented;
+        raw[2 + other] = (1.0 - refused * refused - consented * consented).max(0.0).sqrt();
+        Embedding::new(raw).expect("a direction")
+    }
+
+    fn gallery(photos: usize) -> Gallery {
+        let person = |standing, axis: usize| {
+            let mut raw = [0.0; Embedding::LEN];
+            raw[axis] = 1.0;
+            let reference = Embedding::new(raw).expect("a direction");
+            Person { standing, references: vec![reference; photos] }
+        };
+        let id = |s: &str| s.parse::<PupilId>().expect("a pseudonym");
+        Gallery {
+            people: [
+                (id("p-1"), person(Standing::Refused, 0)),
+                (id("p-2"), person(Standing::Consented, 1)),
+            ]
+            .into(),
+        }
+    }
+
+    fn judge(policy: Policy) -> Judge {
+        Judge::new(policy, &gallery(2), Thresholds::built_in().expect("manifest"))
+    }
+
+    fn view(width_px: f32, embedding: Embedding) -> View {
+        View { width_px, oblique: false, reliable: true, embedding }
+    }
+
+    #[test]
+    fn three_far_views_clear_and_small_ones_never_do() {
+        let judge = judge(Policy::Refused);
+        for (width, cleared) in [(80.0, true), (30.0, false), (10.0, false)] {
+            let mut evidence = Evidence::default();
+            for i in 0..3 {
+                assert_eq!(evidence.state(&judge), State::Undecided);
+                evidence.add(&view(width, face(0.1, 0.0, i)), &judge);
+            }
+            assert_eq!(matches!(evidence.state(&judge), State::Cleared(_)), cleared, "{width}");
+        }
+    }
+
+    #[test]
+    fn a_refused_pupil_without_photo_steps_the_policy_up() {
+        let judge = Judge::new(Policy::Refused, &gallery(0), Thresholds::built_in().expect("ok"));
+        assert_eq!(judge.policy(), Policy::UnlessCleared);
+    }
+
+    #[test]
+    fn unless_cleared_shows_only_a_match() {
+        let judge = judge(Policy::UnlessCleared);
+        let mut stranger = Evidence::default();
+        let mut friend = Evidence::default();
+        for i in 0..20 {
+            stranger.add(&view(90.0, face(0.0, 0.3, i)), &judge);
+            friend.add(&view(90.0, face(0.0, 0.6, i)), &judge);
+        }
+        assert_eq!(stranger.state(&judge), State::Undecided);
+        assert!(matches!(friend.state(&judge), State::Cleared(Reason::Matched { .. })));
+    }
+
+    #[test]
+    fn everyone_means_everyone() {
+        let judge = judge(Policy::Everyone);
+        let mut evidence = Evidence::default();
+        for i in 0..20 {
+            evidence.add(&view(90.0, face(0.0, 0.9, i)), &judge);
+        }
+        assert_eq!(evidence.state(&judge), State::Undecided);
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_of_views_shows_a_refused_track(
+            mut cosines in proptest::collection::vec(-0.2..0.38f32, 0..40),
+            strong in 0.401..0.95f32, place in any::<prop::sample::Index>(),
+            unless in any::<bool>(), friendly in 0.0..0.3f32, width in 20.0..300.0f32,
+        ) {
+            let judge = judge(if unless { Policy::UnlessCleared } else { Policy::Refused });
+            let at = place.index(cosines.len() + 1);
+            cosines.insert(at, strong);
+            let mut evidence = Evidence::default();
+            for (i, cosine) in cosines.iter().enumerate() {
+                evidence.add(&view(width, face(*cosine, friendly, i % 100)), &judge);
+                if i >= at {
+                    let refused = matches!(evidence.state(&judge), State::Refused { .. });
+                    prop_assert!(refused, "shown after a strong match");
+                }
+            }
+        }
+    }
+}

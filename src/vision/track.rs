@@ -1,0 +1,363 @@
+//! Following faces from frame to frame by place and size.
+//!
+//! Belongs here: which detection continues which track. Does not belong: who a track is and
+//! whether it may be seen (`veil`). Pure: time comes in with each step.
+//!
+//! A tracker only ever adds: every detection becomes a sighting of some track, so none is lost by
+//! tracking. Where a track may have changed hands it is cut in two, and whatever was known of it
+//! has to be earned again.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::Detection;
+use crate::{
+    frame::Rect,
+    units::{Pts, TrackId},
+};
+
+/// Detections at or above this score are associated first, the rest with what is left (in the
+/// manner of `ByteTrack`; measured settings of the prototype).
+const STRONG: f32 = 0.6;
+/// A detection continues a track when the centres are within this many face sizes of where the
+/// track is expected, plus [`REACH_PER_SECOND`] for the time it was not seen.
+const REACH: f32 = 0.5;
+/// Face sizes a head may move per second beyond its expected path.
+const REACH_PER_SECOND: f32 = 2.0;
+/// Farthest reach in face sizes, however long the track was not seen.
+const REACH_MOST: f32 = 1.5;
+/// Largest ratio of sizes between consecutive sightings of one face.
+const SIZE_RATIO: f32 = 1.8;
+/// A track that was not seen for this long is over.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// A face seen in one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sighting {
+    /// The frame.
+    pub seq: u64,
+    /// The frame's time.
+    pub pts: Pts,
+    /// Around the face, in frame pixels.
+    pub rect: Rect,
+    /// The detector's score.
+    pub score: f32,
+}
+
+/// One followed face.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its number.
+    pub id: TrackId,
+    /// Where it was seen, oldest first, never empty.
+    pub sightings: VecDeque<Sighting>,
+    /// Whether it can still be continued.
+    pub live: bool,
+    /// The best score among its sightings, including those forgotten since.
+    pub best_score: f32,
+}
+
+impl Track {
+    fn new(id: TrackId, sighting: Sighting) -> Self {
+        let best_score = sighting.score;
+        Self { id, sightings: VecDeque::from([sighting]), live: true, best_score }
+    }
+
+    /// The latest sighting.
+    #[must_use]
+    pub fn last(&self) -> Option<&Sighting> {
+        self.sightings.back()
+    }
+
+    /// Where the face is expected at `pts` if it goes on as it went last; never sideways by more
+    /// than its own size.
+    fn expected(&self, pts: Pts) -> Option<Rect> {
+        let last = self.last()?;
+        let Some(before) = self.sightings.len().checked_sub(2).and_then(|i| self.sightings.get(i))
+        else {
+            return Some(last.rect);
+        };
+        let step = last.pts.since(before.pts).as_secs_f32();
+        if step <= 0.0 {
+            return Some(last.rect);
+        }
+        let ahead = pts.since(last.pts).as_secs_f32() / step;
+        let (from, to) = (before.rect.center(), last.rect.center());
+        let limit = last.rect.w.max(last.rect.h);
+        let mut expected = last.rect;
+        expected.x += ((to.x - from.x) * ahead).clamp(-limit, limit);
+        expected.y += ((to.y - from.y) * ahead).clamp(-limit, limit);
+        Some(expected)
+    }
+}
+
+/// Follows the faces of one camera.
+#[derive(Debug, Default)]
+pub struct Tracker {
+    tracks: Vec<Track>,
+    next: u32,
+}
+
+impl Tracker {
+    /// A tracker that has seen nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the detections of one frame and says, in their order, which track each belongs to.
+    /// After a scene cut no older track is continued.
+    pub fn step(
+        &mut self,
+        seq: u64,
+        pts: Pts,
+        detections: &[Detection],
+        cut: bool,
+    ) -> Vec<TrackId> {
+        for track in &mut self.tracks {
+            let lost = track.last().is_none_or(|last| pts.since(last.pts) > LOST_AFTER);
+            track.live &= !cut && !lost;
+        }
+        let mut owner: Vec<Option<usize>> = vec![None; detections.len()];
+        let mut taken = vec![false; self.tracks.len()];
+        for strong in [true, false] {
+            let mut pairs = Vec::new();
+            for (d, detection) in detections.iter().enumerate() {
+                if (detection.score >= STRONG) != strong {
+                    continue;
+                }
+                for (t, track) in self.tracks.iter().enumerate() {
+                    if track.live
+                        && !taken[t]
+                        && let Some(cost) = cost(track, detection, pts)
+                    {
+                        pairs.push((cost, d, t));
+                    }
+                }
+            }
+            pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for (_, d, t) in pairs {
+                if owner[d].is_none() && !taken[t] {
+                    owner[d] = Some(t);
+                    taken[t] = true;
+                }
+            }
+        }
+        detections
+            .iter()
+            .zip(owner)
+            .map(|(detection, owner)| {
+                let sighting = Sighting { seq, pts, rect: detection.rect, score: detection.score };
+                if let Some(t) = owner {
+                    let track = &mut self.tracks[t];
+                    track.best_score = track.best_score.max(sighting.score);
+                    track.sightings.push_back(sighting);
+                    track.id
+                } else {
+                    self.begin(sighting)
+                }
+            })
+            .collect()
+    }
+
+    /// Every track that is remembered.
+    #[must_use]
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// Moves the sightings of `id` after frame `seq` to a new track and ends the old one there.
+    /// `None` where there is nothing after `seq`.
+    pub fn split(&mut self, id: TrackId, seq: u64) -> Option<TrackId> {
+        let track = self.tracks.iter_mut().find(|t| t.id == id)?;
+        let keep = track.sightings.iter().take_while(|s| s.seq <= seq).count();
+        let later = track.sightings.split_off(keep);
+        let was_live = std::mem::replace(&mut track.live, false);
+        let emptied = track.sightings.is_empty();
+        let mut later = later.into_iter();
+        let Some(first) = later.next() else {
+            track.live = was_live;
+            return None;
+        };
+        if emptied {
+            self.tracks.retain(|t| t.id != id);
+        }
+        let new = self.begin(first);
+        let track = self.tracks.last_mut()?;
+        track.live = was_live;
+        for sighting in later {
+            track.best_score = track.best_score.max(sighting.score);
+            track.sightings.push_back(sighting);
+        }
+        Some(new)
+    }
+
+    /// Forgets sightings before `pts`, but for the latest one before it, which gaps are bridged
+    /// from; forgets ended tracks without later sightings. Returns the numbers of forgotten tracks.
+    pub fn forget_before(&mut self, pts: Pts) -> Vec<TrackId> {
+        let mut forgotten = Vec::new();
+        self.tracks.retain_mut(|track| {
+            while track.sightings.get(1).is_some_and(|second| second.pts < pts) {
+                track.sightings.pop_front();
+            }
+            let over = !track.live && track.last().is_none_or(|last| last.pts < pts);
+            if over {
+                forgotten.push(track.id);
+            }
+            !over
+        });
+        forgotten
+    }
+
+    fn begin(&mut self, sighting: Sighting) -> TrackId {
+        let id = TrackId(self.next);
+        self.next += 1;
+        self.tracks.push(Track::new(id, sighting));
+        id
+    }
+}
+
+/// How far `detection` is from continuing `track`, in face sizes; `None` where it cannot.
+fn cost(track: &Track, detection: &Detection, pts: Pts) -> Option<f32> {
+    let last = track.last()?;
+    let expected = track.expected(pts)?;
+    let size = |r: Rect| r.w.max(r.h).max(1.0);
+    let ratio = size(expected) / size(detection.rect);
+    if !(1.0 / SIZE_RATIO..=SIZE_RATIO).contains(&ratio) {
+        return None;
+    }
+    let near = |from: Rect| {
+        let (a, b) = (from.center(), detection.rect.center());
+        (a.x - b.x).hypot(a.y - b.y) / size(from)
+    };
+    let distance = near(expected).min(near(last.rect));
+    let gap = pts.since(last.pts).as_secs_f32();
+    let reach = (REACH + REACH_PER_SECOND * gap).min(REACH_MOST);
+    (distance <= reach).then_some(distance + ratio.ln().abs())
+}
+
+/// Tells cuts by colour histograms: a difference that is large and stands out from its neighbours.
+#[derive(Debug, Default)]
+pub struct CutDetector {
+    last: Option<Histogram>,
+    recent: VecDeque<f32>,
+}
+
+/// Share of samples by value, 32 bins for each plane.
+type Histogram = [f32; 96];
+
+/// A cut changes at least this share of the histogram (measured; plain frame difference fired
+/// 193 times in a panned clip).
+const CUT_DISTANCE: f32 = 0.14;
+/// A cut stands out from the median of recent differences by this factor.
+const CUT_SPIKE: f32 = 2.2;
+/// How many recent differences are remembered.
+const CUT_NEIGHBOURS: usize = 8;
+
+impl CutDetector {
+    /// Whether a new scene begins with this frame.
+    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> bool {
+        let now = histogram(frame);
+        let Some(last) = self.last.replace(now) else { return true };
+        let distance = last.iter().zip(&now).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0;
+        let mut sorted: Vec<f32> = self.recent.iter().copied().collect();
+        sorted.sort_by(f32::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+        if self.recent.len() == CUT_NEIGHBOURS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(distance);
+        distance > CUT_DISTANCE && distance > CUT_SPIKE * median
+    }
+}
+
+fn histogram(frame: &crate::frame::I420View<'_>) -> Histogram {
+    let mut bins = [0.0; 96];
+    let size = frame.size;
+    // About 100 samples across are plenty for a histogram of the scene.
+    let step = (size.width as usize / 100).max(1);
+    let half = |side: u32| side.div_ceil(2) as usize;
+    let planes = [
+        (frame.y, frame.luma_stride, size.width as usize, size.height as usize, step),
+        (frame.u, frame.chroma_stride, half(size.width), half(size.height), step.div_ceil(2)),
+        (frame.v, frame.chroma_stride, half(size.width), half(size.height), step.div_ceil(2)),
+    ];
+    for (i, (samples, stride, width, height, step)) in planes.into_iter().enumerate() {
+        let bins = &mut bins[32 * i..32 * (i + 1)];
+        let mut count = 0.0f32;
+        for row in samples.chunks(stride).take(height).step_by(step) {
+            for sample in row.iter().take(width).step_by(step) {
+                bins[usize::from(sample / 8)] += 1.0;
+                count += 1.0;
+            }
+        }
+        for bin in bins {
+            *bin /= count.max(1.0);
+        }
+    }
+    bins
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn face(x: f32, y: f32, score: f32) -> Detection {
+        Detection { rect: Rect::new(x, y, 40.0, 40.0), score, landmarks: Default::default() }
+    }
+
+    fn at(seq: u64) -> Pts {
+        Pts::from_nanos(seq * 40_000_000)
+    }
+
+    #[test]
+    fn a_moving_face_keeps_its_number_and_a_cut_ends_it() {
+        let mut tracker = Tracker::new();
+        let first = tracker.step(0, at(0), &[face(0.0, 0.0, 0.9)], true);
+        for seq in 1..20 {
+            let found = face(seq as f32 * 12.0, 0.0, if seq % 3 == 0 { 0.25 } else { 0.9 });
+            assert_eq!(tracker.step(seq, at(seq), &[found], false), first);
+        }
+        assert_ne!(tracker.step(20, at(20), &[face(228.0, 0.0, 0.9)], true), first);
+    }
+
+    #[test]
+    fn a_split_keeps_every_sighting() {
+        let mut tracker = Tracker::new();
+        let id = tracker.step(0, at(0), &[face(0.0, 0.0, 0.9)], true)[0];
+        for seq in 1..6 {
+            tracker.step(seq, at(seq), &[face(0.0, 0.0, 0.9)], false);
+        }
+        let new = tracker.split(id, 2).expect("there is more after frame 2");
+        let count = |id| tracker.tracks().iter().find(|t| t.id == id).map(|t| t.sightings.len());
+        assert_eq!((count(id), count(new)), (Some(3), Some(3)));
+        assert_eq!(tracker.split(new, 9), None);
+        assert_eq!(tracker.step(6, at(6), &[face(0.0, 0.0, 0.9)], false), [new]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_detection_is_lost(
+            frames in proptest::collection::vec(
+                (proptest::collection::vec((0.0..600.0f32, 0.0..400.0f32, 0.2..1.0f32), 0..6), any::<bool>()),
+                1..30),
+        ) {
+            let mut tracker = Tracker::new();
+            let mut total = 0;
+            for (seq, (faces, cut)) in frames.iter().enumerate() {
+                let seq = seq as u64;
+                let faces: Vec<_> = faces.iter().map(|&(x, y, s)| face(x, y, s)).collect();
+                let ids = tracker.step(seq, at(seq), &faces, *cut);
+                total += faces.len();
+                prop_assert_eq!(ids.len(), faces.len());
+                for (id, face) in ids.iter().zip(&faces) {
+                    let track = tracker.tracks().iter().find(|t| t.id == *id).expect("known");
+                    prop_assert!(track.sightings.iter().any(|s| s.seq == seq && s.rect == face.rect));
+                }
+            }
+            let kept: usize = tracker.tracks().iter().map(|t| t.sightings.len()).sum();
+            prop_assert_eq!(kept, total);
+        }
+    }
+}
