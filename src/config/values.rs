@@ -237,28 +237,6 @@ pub enum AudioMode {
     Keep,
 }
 
-/// What a recording is for. A closed list: appraisal and complaints are not on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// A teacher's own learning question, seen with a coach.
-    #[default]
-    Coaching,
-    /// The same, seen in a meeting of the team.
-    TeamSession,
-}
-
-/// On what ground staff are recorded. Consent is none: an employer cannot rest on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LegalBasis {
-    /// GDPR article 6(1)(f).
-    #[default]
-    LegitimateInterest,
-    /// GDPR article 6(1)(e).
-    PublicTask,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
