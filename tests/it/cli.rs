@@ -165,7 +165,7 @@ fn options_of_help(help: &str) -> BTreeSet<String> {
         let line = if line.starts_with("        ") { "" } else { line.trim_start() };
         // `-o, --output <FILE>`
         let line =
-            if line.starts_with("-") && line.get(2..4) == Some(", ") { &line[4..] } else { line };
+            if line.starts_with('-') && line.get(2..4) == Some(", ") { &line[4..] } else { line };
         if let Some(option) = line.strip_prefix("--") {
             let end = option.find(|c: char| !(c.is_ascii_lowercase() || c == '-'));
             options.insert(format!("--{}", &option[..end.unwrap_or(option.len())]));
