@@ -196,15 +196,14 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
     };
     let store = args.store.clone().or_else(|| config.store.folder.clone());
     let store = store.ok_or_else(|| missing("no store: give --store DIR, or [store] folder"))?;
-    let given =
-        if args.recipients.is_empty() { &config.recording.recipients } else { &args.recipients };
-    if given.is_empty() {
+    let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
+    let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
+    if recipients.is_empty() {
         return Err(missing(
             "nobody could open this recording: give --recipient age1... (make a key with \
              `classveil keygen`)",
         ));
     }
-    let recipients = given.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
     let purpose = match &args.purpose {
         Some(word) => word.parse::<Purpose>()?,
         None => config.recording.purpose,

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod encode;
 mod media;
+mod people;
 mod support;
 mod vault;
 mod vision;
