@@ -14,7 +14,7 @@ use gstreamer_video as gst_video;
 use super::{
     CaptureError,
     media::{AudioFormat, CapturedFrame, StreamAudio, VideoFormat},
-    meeting::Closed,
+    meeting::{Closed, Meeting},
     pipeline::{named, parse_error, without_comments},
     shared::Shared,
     timeline::Timeline,
@@ -67,6 +67,7 @@ pub(super) fn link_video(
             gst::PadProbeReturn::Ok
         });
     }
+    wait_at(&sink, shared, Meeting::wait_for_video_room);
     let pictures = Arc::new(Mutex::new(Pictures {
         shared: Arc::clone(shared),
         timeline: Timeline::default(),
@@ -85,6 +86,20 @@ pub(super) fn link_video(
             .build(),
     );
     link_branch(&branch, pad)
+}
+
+/// The back-pressure of files: a buffer stays before its sink until there is room behind it.
+fn wait_at(
+    sink: &gst_app::AppSink,
+    shared: &Arc<Shared>,
+    wait: fn(&Meeting<CapturedFrame, StreamAudio>) -> Result<(), Closed>,
+) {
+    let Some(pad) = sink.static_pad("sink") else { return };
+    let shared = Arc::clone(shared);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match wait(&shared.meeting) {
+        Ok(()) => gst::PadProbeReturn::Ok,
+        Err(Closed) => gst::PadProbeReturn::Drop,
+    });
 }
 
 /// The caps that every later picture is brought to.
@@ -240,6 +255,7 @@ pub(super) fn link_audio(
     shared.meeting.expect_audio();
     let format = AudioFormat { rate: AudioFormat::RATE, channels };
     shared.learn(|facts| facts.audio = Some(format));
+    wait_at(&sink, shared, Meeting::wait_for_audio_room);
     let (offer, end) = (Arc::clone(shared), Arc::clone(shared));
     let mut next = None;
     sink.set_callbacks(

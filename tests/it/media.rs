@@ -1,10 +1,17 @@
-//! Clips, made by ffmpeg when a test wants them, and what ffprobe says about them.
+//! Clips, made by ffmpeg when a test wants them, what ffprobe says about them, and a camera on the
+//! network.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
+use gstreamer_rtsp_server as rtsp;
+use rtsp::{
+    glib,
+    gst_rtsp::{RTSPAuthMethod, RTSPLowerTrans},
+    prelude::*,
+};
 use tempfile::TempDir;
 
 /// A file of `tests/samples`, which `make setup` fetches.
@@ -80,4 +87,95 @@ pub(crate) fn frame_times(path: &Path) -> Vec<f64> {
         .map(|line| line.split(',').next().expect("a field"))
         .map(|field| field.parse::<f64>().expect("a time") - start)
         .collect()
+}
+
+/// A real RTSP server on loopback with one stream, `/lesson`; it goes when dropped.
+pub(crate) struct RtspServer {
+    server: rtsp::RTSPServer,
+    main_loop: glib::MainLoop,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// How a server asks for credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login {
+    None,
+    Basic,
+    Digest,
+}
+
+pub(crate) const USER: &str = "coach";
+pub(crate) const PASSWORD: &str = "pass word:1";
+
+impl RtspServer {
+    /// Serves a launch text with payloaders `pay0`, `pay1`, over the transports given.
+    pub(crate) fn start(launch: &str, login: Login, protocols: RTSPLowerTrans) -> Self {
+        gstreamer::init().expect("GStreamer");
+        let context = glib::MainContext::new();
+        let main_loop = glib::MainLoop::new(Some(&context), false);
+        let server = rtsp::RTSPServer::new();
+        server.set_address("127.0.0.1");
+        server.set_service("0");
+        let factory = rtsp::RTSPMediaFactory::new();
+        factory.set_launch(launch);
+        factory.set_protocols(protocols);
+        if login != Login::None {
+            let auth = rtsp::RTSPAuth::new();
+            let token = rtsp::RTSPToken::builder().field("media.factory.role", "viewer").build();
+            if login == Login::Basic {
+                auth.add_basic(&rtsp::RTSPAuth::make_basic(USER, PASSWORD), &token);
+            } else {
+                auth.set_supported_methods(RTSPAuthMethod::Digest);
+                auth.add_digest(USER, PASSWORD, &token);
+            }
+            server.set_auth(Some(&auth));
+            let role = gstreamer::Structure::builder("viewer")
+                .field("media.factory.access", true)
+                .field("media.factory.construct", true)
+                .build();
+            factory.add_role_from_structure(&role);
+        }
+        server.mount_points().expect("mount points").add_factory("/lesson", factory);
+        server.attach(Some(&context)).expect("a free port");
+        let runs = main_loop.clone();
+        let thread = std::thread::Builder::new()
+            .name("rtsp-server".to_owned())
+            .spawn(move || {
+                let _ = context.with_thread_default(|| runs.run());
+            })
+            .expect("a thread");
+        Self { server, main_loop, thread: Some(thread) }
+    }
+
+    /// Serves a clip's H.264 as it is, with its AAC beside it where `audio` says so.
+    pub(crate) fn clip(path: &Path, audio: bool, login: Login, protocols: RTSPLowerTrans) -> Self {
+        let mut launch = format!(
+            "( filesrc location={} ! qtdemux name=d d.video_0 ! queue ! h264parse ! \
+             rtph264pay name=pay0 pt=96 config-interval=1",
+            path.display()
+        );
+        if audio {
+            launch += " d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97";
+        }
+        Self::start(&(launch + " )"), login, protocols)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("rtsp://127.0.0.1:{}/{path}", self.server.bound_port())
+    }
+
+    /// Drops every connection, as a server that is killed does.
+    pub(crate) fn hang_up(&self) {
+        self.server.client_filter(Some(&mut |_, _| rtsp::RTSPFilterResult::Remove));
+    }
+}
+
+impl Drop for RtspServer {
+    fn drop(&mut self) {
+        self.hang_up();
+        self.main_loop.quit();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
