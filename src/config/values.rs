@@ -227,7 +227,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
 }
 
 /// What becomes of the sound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum AudioMode {
     /// No sound is read or written.
@@ -235,28 +235,6 @@ pub enum AudioMode {
     Off,
     /// The sound is kept; every recording then needs a reason.
     Keep,
-}
-
-/// What a recording is for. A closed list: appraisal and complaints are not on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// A teacher's own learning question, seen with a coach.
-    #[default]
-    Coaching,
-    /// The same, seen in a meeting of the team.
-    TeamSession,
-}
-
-/// On what ground staff are recorded. Consent is none: an employer cannot rest on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LegalBasis {
-    /// GDPR article 6(1)(f).
-    #[default]
-    LegitimateInterest,
-    /// GDPR article 6(1)(e).
-    PublicTask,
 }
 
 #[cfg(test)]
