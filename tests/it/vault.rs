@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write},
+    io::Write,
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -890,118 +890,215 @@ fn a_recording_past_its_deadline_is_announced() {
 
 // Crashes and errors at exact system calls: the test below runs itself under strace.
 
-/// Where the child records, if this process is one.
+/// Where the child works, if this process is one.
 const CHILD: &str = "CLASSVEIL_TEST_VAULT_CHILD";
+/// What it does there: `record` or `recover`.
+const DOES: &str = "CLASSVEIL_TEST_VAULT_DOES";
 
-/// Not a test of its own: records two segments where the parent asks for it.
+/// Every call that changes the disk. strace counts each by itself.
+const CALLS: [&str; 8] = [
+    "write",
+    "fsync",
+    "fdatasync",
+    "/^rename(at2?)?$",
+    "/^mkdir(at)?$",
+    "/^link(at)?$",
+    "/^unlink(at)?$",
+    "ftruncate",
+];
+
+/// Not a test of its own: records two segments, or recovers, where the parent asks for it.
 #[test]
-fn child_that_records() {
+fn child_that_works() {
     let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
     let store = root.join("store");
-    let record = || -> Result<(), VaultError> {
-        let key = BoxKey::load(&root.join("box.key"))?;
+    let record = |key: &BoxKey| -> Result<(), VaultError> {
         let teacher = fs::read_to_string(root.join("teacher.pub")).unwrap().parse().unwrap();
         let new = new_recording(vec![teacher], &["cam1"]);
-        let mut writer = RecordingWriter::create(&store, new, &key)?;
+        let mut writer = RecordingWriter::create(&store, new, key)?;
         let written = (1..=2).try_for_each(|number| writer.write(segment(&camera("cam1"), number)));
         writer.finish(outcome())?;
         written
     };
-    match record() {
-        Ok(()) => fs::write(root.join("done"), "sealed").unwrap(),
+    let done = BoxKey::load(&root.join("box.key")).and_then(|key| {
+        if std::env::var_os(DOES).is_some_and(|does| does == "recover") {
+            let recovery = recover(&store, &key, at(99))?;
+            recovery.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+        } else {
+            record(&key)
+        }
+    });
+    match done {
+        Ok(()) => fs::write(root.join("done"), "").unwrap(),
         Err(error) => drop(fs::write(root.join("error"), error.to_string())),
     }
 }
 
-/// Runs the child with `what` injected at its `nth` call that changes the disk.
-fn child_with(what: &str, nth: usize) -> (tempfile::TempDir, BoxKey, bool) {
-    const CALLS: &str = "/^(p?writev?(64)?|f(data)?sync|rename(at2?)?|mkdir(at)?|link(at)?\
-                         |unlink(at)?|ftruncate)$";
-    let root = tempfile::tempdir().unwrap();
-    let key =
-        BoxKey::load_or_create(&root.path().join("box.key"), &root.path().join("store")).unwrap();
-    let teacher = write_identity(&root.path().join("teacher.key"), at(0)).unwrap();
-    fs::write(root.path().join("teacher.pub"), teacher.to_string()).unwrap();
-    let status = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e"])
-        .arg(format!("trace={CALLS}"))
-        .arg("-e")
-        .arg(format!("inject={CALLS}:{what}:when={nth}"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "vault::child_that_records", "--test-threads=1"])
-        .env(CHILD, root.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
-    let unharmed = status.success() && root.path().join("done").exists();
-    (root, key, unharmed)
+/// A box and a teacher, made without calls that are counted.
+struct Crash {
+    keep: tempfile::TempDir,
+    key: BoxKey,
 }
 
-/// Recovers the store of a child and checks that all in it is whole; says how many segments.
-fn recover_and_check(root: &Path, key: &BoxKey, nth: usize) -> Option<usize> {
-    let store = root.join("store");
-    if !store.exists() {
-        return None;
+impl Crash {
+    fn new() -> Self {
+        let keep = tempfile::tempdir().unwrap();
+        let root = keep.path();
+        let key = BoxKey::load_or_create(&root.join("box.key"), &root.join("store")).unwrap();
+        let teacher = write_identity(&root.join("teacher.key"), at(0)).unwrap();
+        fs::write(root.join("teacher.pub"), teacher.to_string()).unwrap();
+        Self { keep, key }
     }
-    let recovery = recover(&store, key, at(99)).unwrap();
-    assert!(recovery.failed.is_empty(), "call {nth}: {:?}", recovery.failed);
-    for name in files(&store) {
-        assert!(name == "box.pub" || name.starts_with("recordings/"), "call {nth}: {name}");
-        assert!(!name.contains(".new/"), "call {nth}: {name}");
+
+    fn store(&self) -> PathBuf {
+        self.keep.path().join("store")
     }
-    let entry = fs::read_dir(store.join("recordings")).ok()?.next()?.unwrap();
-    let checked = check(&entry.path(), &Trust::Pinned(key.public().clone()), |_| ())
-        .unwrap_or_else(|error| panic!("call {nth}: {error}"));
-    let open = |identity: &age::x25519::Identity, name: &str| {
-        age::decrypt(identity, &fs::read(entry.path().join(name)).unwrap()).unwrap()
-    };
-    let identity =
-        |text: &str| text.lines().find(|line| line.starts_with("AGE")).unwrap().parse().unwrap();
-    let mut person = String::new();
-    fs::File::open(root.join("teacher.key")).unwrap().read_to_string(&mut person).unwrap();
-    let own = identity(&String::from_utf8(open(&identity(&person), "key.age")).unwrap());
-    for segment in &checked.manifest().segments {
-        let number = segment.number;
-        assert_eq!(open(&own, &format!("cam1/{number:06}.mp4.age")), mp4(&camera("cam1"), number));
-        assert_eq!(open(&own, &format!("cam1/{number:06}.tracks.age")), tracks(number));
+
+    /// Runs the child with `what` injected at the `nth` of its `call`s; says whether it got
+    /// through unharmed.
+    fn child(&self, does: &str, call: &str, what: &str, nth: usize) -> bool {
+        let root = self.keep.path();
+        let status = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
+            .arg(format!("inject={call}:{what}:when={nth}"))
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "vault::child_that_works", "--test-threads=1"])
+            .env(CHILD, root)
+            .env(DOES, does)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
+        status.success() && root.join("done").exists()
     }
-    Some(checked.manifest().segments.len())
+
+    /// Recovers the store and checks that all in it is whole; says how many segments.
+    fn recover_and_check(&self, place: &str) -> Option<usize> {
+        let store = self.store();
+        if !store.exists() {
+            return None;
+        }
+        let recovery = recover(&store, &self.key, at(99)).unwrap();
+        assert!(recovery.failed.is_empty(), "{place}: {:?}", recovery.failed);
+        let again = recover(&store, &self.key, at(100)).unwrap();
+        assert!(again.recovered.is_empty(), "{place}: a second time changes nothing");
+        for name in files(&store) {
+            assert!(name == "box.pub" || name.starts_with("recordings/"), "{place}: {name}");
+            assert!(!name.contains(".new/"), "{place}: {name}");
+        }
+        let path = fs::read_dir(store.join("recordings")).ok()?.next()?.unwrap().path();
+        let checked = check(&path, &Trust::Pinned(self.key.public().clone()), |_| ())
+            .unwrap_or_else(|error| panic!("{place}: {error}"));
+        let open = |identity: &age::x25519::Identity, name: &str| {
+            age::decrypt(identity, &fs::read(path.join(name)).unwrap()).unwrap()
+        };
+        let identity = |text: &str| {
+            text.lines().find(|line| line.starts_with("AGE")).unwrap().parse().unwrap()
+        };
+        let person = fs::read_to_string(self.keep.path().join("teacher.key")).unwrap();
+        let own = identity(&String::from_utf8(open(&identity(&person), "key.age")).unwrap());
+        for segment in &checked.manifest().segments {
+            let number = segment.number;
+            let name = format!("cam1/{number:06}");
+            assert_eq!(open(&own, &format!("{name}.mp4.age")), mp4(&camera("cam1"), number));
+            assert_eq!(open(&own, &format!("{name}.tracks.age")), tracks(number));
+        }
+        Some(checked.manifest().segments.len())
+    }
+}
+
+/// Injects `what` at each of the child's calls in turn; returns how many there were.
+fn at_every_call(does: &str, what: &str, prepare: fn(&Crash), mut then: impl FnMut(&Crash, &str)) {
+    let mut tried = 0;
+    for call in CALLS {
+        for nth in 1.. {
+            let crash = Crash::new();
+            prepare(&crash);
+            let unharmed = crash.child(does, call, what, nth);
+            then(&crash, &format!("{does}, {what} at {call} {nth}"));
+            tried += 1;
+            if unharmed {
+                break;
+            }
+            assert!(nth < 200, "the child never ends");
+        }
+    }
+    // At least one injection took place for every other call.
+    assert!(tried > 2 * CALLS.len(), "{tried} runs: strace injected nothing");
 }
 
 #[test]
 fn killed_at_any_call_a_recording_recovers() {
-    let mut seen = Vec::new();
-    for nth in 1.. {
-        let (root, key, unharmed) = child_with("signal=KILL", nth);
-        let segments = recover_and_check(root.path(), &key, nth);
-        // A second recovery finds nothing to do.
-        if root.path().join("store").exists() {
-            assert!(
-                recover(&root.path().join("store"), &key, at(100)).unwrap().recovered.is_empty()
-            );
-        }
-        seen.extend(segments);
-        if unharmed {
-            break;
-        }
-        assert!(nth < 400, "the child never ends");
-    }
-    // Later crashes never lose what earlier ones kept.
-    assert!(seen.is_sorted(), "{seen:?}");
-    assert!([0, 1, 2].iter().all(|count| seen.contains(count)), "{seen:?}");
+    let mut seen = [false; 3];
+    at_every_call(
+        "record",
+        "signal=KILL",
+        |_| (),
+        |crash, place| {
+            if let Some(segments) = crash.recover_and_check(place) {
+                seen[segments] = true;
+            }
+        },
+    );
+    assert_eq!(seen, [true; 3], "crashes before, between and after segments");
 }
 
 #[test]
 fn a_full_disk_at_any_call_leaves_whole_segments() {
-    for nth in 1.. {
-        let (root, key, unharmed) = child_with("error=ENOSPC", nth);
-        recover_and_check(root.path(), &key, nth);
-        if unharmed {
-            break;
+    at_every_call(
+        "record",
+        "error=ENOSPC",
+        |_| (),
+        |crash, place| {
+            crash.recover_and_check(place);
+            let said = fs::read_to_string(crash.keep.path().join("error")).unwrap_or_default();
+            assert!(said.is_empty() || said.contains("No space left"), "{place}: {said}");
+        },
+    );
+}
+
+/// A recording that was cut off: a torn line, part files, reasons without a segment.
+fn cut_off(crash: &Crash) {
+    let teacher = fs::read_to_string(crash.keep.path().join("teacher.pub")).unwrap();
+    let new = new_recording(vec![teacher.parse().unwrap()], &["cam1"]);
+    let mut writer = RecordingWriter::create(&crash.store(), new, &crash.key).unwrap();
+    for number in 1..=2 {
+        writer.write(segment(&camera("cam1"), number)).unwrap();
+    }
+    let path = writer.path().to_owned();
+    drop(writer);
+    let journal = path.join("segments.jsonl");
+    let lines = fs::read(&journal).unwrap();
+    fs::write(&journal, &lines[..lines.len() - 9]).unwrap();
+    fs::write(path.join("cam1/000003.tracks.age"), "x").unwrap();
+    fs::write(path.join("cam1/000003.mp4.age.part"), "x").unwrap();
+}
+
+/// A recording whose manifest was renamed at its end and whose signature was not.
+fn cut_off_at_the_end(crash: &Crash) {
+    let teacher = fs::read_to_string(crash.keep.path().join("teacher.pub")).unwrap();
+    let new = new_recording(vec![teacher.parse().unwrap()], &["cam1"]);
+    let mut writer = RecordingWriter::create(&crash.store(), new, &crash.key).unwrap();
+    for number in 1..=2 {
+        writer.write(segment(&camera("cam1"), number)).unwrap();
+    }
+    let signature = writer.path().join("manifest.json.minisig");
+    let early = fs::read(&signature).unwrap();
+    writer.finish(outcome()).unwrap();
+    fs::rename(&signature, signature.with_extension("minisig.part")).unwrap();
+    fs::write(&signature, early).unwrap();
+    let path = signature.parent().unwrap();
+    let trust = Trust::Pinned(crash.key.public().clone());
+    assert!(matches!(check(path, &trust, |_| ()), Err(VaultError::Unsealed { .. })));
+}
+
+#[test]
+fn recovery_can_be_killed_or_fail_at_any_call() {
+    for prepare in [cut_off, cut_off_at_the_end] {
+        for what in ["signal=KILL", "error=EIO"] {
+            at_every_call("recover", what, prepare, |crash, place| {
+                assert_eq!(crash.recover_and_check(place), Some(2), "{place}");
+            });
         }
-        let said = fs::read_to_string(root.path().join("error")).unwrap_or_default();
-        assert!(said.is_empty() || said.contains("No space left"), "call {nth}: {said}");
-        assert!(nth < 400, "the child never ends");
     }
 }
