@@ -227,7 +227,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
 }
 
 /// What becomes of the sound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum AudioMode {
     /// No sound is read or written.

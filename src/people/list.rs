@@ -26,6 +26,7 @@ use super::{
     table::{self, Cell, Row},
 };
 use crate::{
+    error::{ErrorKind, Kind},
     units::{ClassId, PupilId},
     vision::{
         detect::Detector,
@@ -143,6 +144,27 @@ impl Rules {
 pub fn read(path: &Path, today: Date) -> Result<(PupilList, Vec<Notice>), ListProblems> {
     let Finished { list, notices, .. } = Draft::open(path, Rules::on(today))?.finish()?;
     Ok((list, notices))
+}
+
+/// A list with photos without an impact assessment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this list has photos, and comparing faces is processing of biometric data, so record your data \
+     protection impact assessment first: give its reference with --dpia REF or as `[biometrics] \
+     dpia = \"REF\"` in the configuration, or use a list without photos, which is enough for the \
+     policies unless-cleared (by seat or marker) and everyone"
+)]
+pub struct NoDpia;
+
+impl Kind for NoDpia {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Config
+    }
+}
+
+/// The impact assessment's reference, if it says anything: what faces may be compared under.
+pub fn require_dpia(reference: Option<&str>) -> Result<&str, NoDpia> {
+    reference.map(str::trim).filter(|r| r.chars().any(char::is_alphanumeric)).ok_or(NoDpia)
 }
 
 impl PupilList {
@@ -354,7 +376,9 @@ impl Draft {
         let mut table = table::split(&text.text, &COLUMNS)?;
         self.problems.append(&mut table.problems);
         let mut rows = table.rows.into_iter().filter(|r| !r.is_blank());
-        let header = rows.next().ok_or_else(|| at_start(Fault::Empty))?;
+        let Some(header) = rows.next() else {
+            return if self.problems.is_empty() { Err(at_start(Fault::Empty)) } else { Ok(()) };
+        };
         let columns = Columns::read(&header, &mut self.problems)?;
         let mut seen = Seen::default();
         for row in rows {

@@ -51,7 +51,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), VaultError> {
 /// Makes `dir`, for its owner only; its parent is synced.
 pub(super) fn make_dir(dir: &Path) -> Result<(), VaultError> {
     fs::DirBuilder::new().mode(0o700).create(dir).map_err(at(dir))?;
-    dir.parent().map_or(Ok(()), sync_dir)
+    parent_of(dir).map_or(Ok(()), sync_dir)
 }
 
 /// Makes `dir` and what is missing above it.

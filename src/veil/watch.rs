@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Verdict,
-    decide::{Placement, Subject, decide},
+    decide::{HOLD_LONGEST, Placement, Subject, decide},
     evidence::{Evidence, Judge, State, View, is_oblique},
     policy::Region,
     redact::Redacted,
@@ -256,9 +256,10 @@ impl Watcher {
         self.state(id)
     }
 
-    /// Forgets what no frame from `pts` on can need.
+    /// Forgets what no frame from `pts` on can need. A lost track's region is held for a while, so
+    /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
-        for id in self.tracker.forget_before(pts) {
+        for id in self.tracker.forget_before(pts.minus(HOLD_LONGEST)) {
             self.known.remove(&id);
         }
     }

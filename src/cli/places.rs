@@ -1,0 +1,54 @@
+//! Where a command finds its settings, the models and the gallery key when nobody says so.
+
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+use crate::{config::Config, error::ErrorKind, people::store, vision::infer::Models};
+
+/// The configuration in `file`, or the defaults.
+pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
+    Ok(file.map_or_else(|| Ok(Config::default()), Config::load)?)
+}
+
+/// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'
+/// folder names.
+pub(super) fn models(config: &Config) -> Result<Models, Failure> {
+    let folder = config.models.folder.clone().unwrap_or_else(default_models);
+    let runtime = std::env::var_os("CLASSVEIL_ONNXRUNTIME")
+        .map(PathBuf::from)
+        .or_else(|| config.models.onnxruntime.clone())
+        .unwrap_or_else(|| folder.join("lib/libonnxruntime.so.1.31.1"));
+    Ok(Models::load(&folder, &runtime)?)
+}
+
+/// `../share/classveil/models` beside an installed program, else where `make setup` puts them. Never
+/// the working directory: a library would be loaded from it.
+fn default_models() -> PathBuf {
+    let program = std::env::current_exe().and_then(|p| p.canonicalize()).ok();
+    let prefix = program.as_deref().and_then(Path::parent).and_then(Path::parent);
+    prefix
+        .map(|p| p.join("share/classveil/models"))
+        .filter(|p| p.is_dir())
+        .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"))
+}
+
+/// The gallery's key file: `given`, else the configuration's, else one named after the store in
+/// `$XDG_DATA_HOME/classveil` or `~/.local/share/classveil`.
+pub(super) fn gallery_key(
+    given: Option<&Path>,
+    config: &Config,
+    of: &Path,
+) -> Result<PathBuf, Failure> {
+    if let Some(path) = given.or(config.store.gallery_key.as_deref()) {
+        return Ok(path.to_owned());
+    }
+    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let data = from("XDG_DATA_HOME").or_else(|| Some(from("HOME")?.join(".local/share")));
+    let folder = data.ok_or_else(|| {
+        Failure::new(
+            ErrorKind::Config,
+            "no place for the gallery key: set HOME or give --gallery-key FILE",
+        )
+    })?;
+    Ok(folder.join("classveil").join(store::default_key_name(of)?))
+}
