@@ -200,21 +200,33 @@ fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Optio
             && let Some(sink) = element.static_pad("sink")
         {
             let shared = Arc::clone(&shared);
-            sink.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
-                if let Some(buffer) = probe.buffer() {
-                    let flags = buffer.flags();
-                    let packet = Packet {
-                        pts: buffer.pts().map(gst::ClockTime::nseconds),
-                        gap: flags.contains(gst::BufferFlags::DISCONT),
-                        corrupt: flags.contains(gst::BufferFlags::CORRUPTED),
-                        key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
-                    };
-                    shared.damage.lock().unwrap_or_else(PoisonError::into_inner).packet(packet);
-                }
+            let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+            sink.add_probe(kinds, move |_, probe| {
+                watch_packet(probe, &shared);
                 gst::PadProbeReturn::Ok
             });
         }
     });
+}
+
+fn watch_packet(probe: &gst::PadProbeInfo<'_>, shared: &Shared) {
+    let mut damage = shared.damage.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(buffer) = probe.buffer() {
+        let flags = buffer.flags();
+        damage.packet(Packet {
+            pts: buffer.pts().map(gst::ClockTime::nseconds),
+            gap: flags.contains(gst::BufferFlags::DISCONT),
+            corrupt: flags.contains(gst::BufferFlags::CORRUPTED),
+            key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
+        });
+    } else if let Some(gst::EventView::Segment(event)) = probe.event().map(|event| event.view())
+        && let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>()
+        && segment.base().is_none_or(gst::ClockTime::is_zero)
+    {
+        // matroskademux does so when the first sound lies before the first picture. After a real
+        // jump of the clock the base is the time that has run already.
+        damage.restart();
+    }
 }
 
 pub(super) fn remove(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<(), CaptureError> {

@@ -1,11 +1,393 @@
-//! `classveil pupils`: check, load and list pupils
+//! `classveil pupils`: check, load and list pupils.
 
-use super::Failure;
+use std::path::{Path, PathBuf};
 
-/// check, load and list pupils
+use jiff::{SignedDuration, civil::Date, tz::TimeZone};
+use serde_json::{Value, json};
+
+use super::{Failure, output, paths, places};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    error::ErrorKind,
+    people::{
+        Changes, Draft, ListProblems, Notice, PupilList, Rules, Status,
+        face::Enroller,
+        list::{Finished, require_dpia},
+        store::{self, Listed, Load},
+    },
+    units::PupilId,
+    vault::BoxKey,
+    vision::{detect::Detector, identify::Embedder},
+};
+
+/// Check, load and list the pupils who may or may not be seen.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
 
-pub(super) fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::new(crate::error::ErrorKind::Bug, "not built yet"))
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(Check),
+    Load(LoadArgs),
+    List(List),
+}
+
+const FORMAT_HELP: &str = "The list is CSV with commas or semicolons. Columns: pupil_id, class, \
+    status (refused, consented, staff), since (2026-09-01 or 1-9-2026), and if wanted photos \
+    (paths beside the list, separated by |), seat (cam1:0.10/0.20 0.30/0.20 0.30/0.60), marker \
+    (AprilTag 36h11, 0 to 586), reference (where the decision is filed).";
+
+/// Check a list and its photos; nothing is loaded.
+///
+/// Every problem is told at once, with its line and column. Where the models are set up, every photo
+/// is searched for its one clear face; no face is compared with another.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{FORMAT_HELP}\n\n{}", "Examples:\n  \
+    classveil pupils check pupils.csv\n  \
+    classveil pupils check pupils.csv --json\n\n\
+    Exit codes: 0 the list can be loaded, 66 it does not exist, 78 something in it is wrong."))]
+struct Check {
+    /// The list.
+    list: PathBuf,
+    /// Settings, for the models' folder and the age of photos.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Put a list in force, and say what changes.
+///
+/// A list with any problem is not loaded. A list that drops a refused pupil, or gives one another
+/// status, is not loaded unless --confirm-removals names how many. Photos are not copied; what is
+/// kept for comparing faces is encrypted to a key outside the store, which every load replaces.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{FORMAT_HELP}\n\n{}", "Examples:\n  \
+    classveil pupils load pupils.csv --store /srv/classveil\n  \
+    classveil pupils load pupils.csv --store /srv/classveil --dpia DPIA-2026-04\n  \
+    classveil pupils load pupils.csv --store /srv/classveil --confirm-removals 1\n\n\
+    Exit codes: 0 loaded, 66 no such list, 75 another list is being loaded, 78 the list is wrong, \
+    removals are not confirmed, or the impact assessment is missing."))]
+struct LoadArgs {
+    /// The list.
+    list: PathBuf,
+    /// The store's folder; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// How many refused pupils are dropped or not refused any more, to show that it is meant.
+    #[arg(long, value_name = "N")]
+    confirm_removals: Option<usize>,
+    /// Reference of the data protection impact assessment; needed for a list with photos.
+    #[arg(long, value_name = "REF")]
+    dpia: Option<String>,
+    /// The box's signing key, which also keys the list's version.
+    #[arg(long, value_name = "FILE")]
+    box_key: Option<PathBuf>,
+    /// The key of the encrypted embeddings, outside the store; replaced by every load.
+    #[arg(long, value_name = "FILE")]
+    gallery_key: Option<PathBuf>,
+    /// Settings; options given here go before them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show the list in force: pseudonyms and what holds for each today.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil pupils list --store /srv/classveil\n  \
+    classveil pupils list --store /srv/classveil --json\n\n\
+    Exit codes: 0 shown, 65 the stored list is damaged, 66 none is loaded.")]
+struct List {
+    /// The store's folder.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Settings, for the store's folder.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.command {
+        Command::Check(args) => check(args),
+        Command::Load(args) => load(args),
+        Command::List(args) => list(args),
+    }
+}
+
+fn check(args: &Check) -> Result<(), Failure> {
+    let config = places::config(args.config.as_deref())?;
+    let mut draft = Draft::open(&args.list, rules(&config))?;
+    let faces = if draft.has_photos() {
+        match places::models(&config) {
+            Ok(models) => {
+                draft.find_faces(&mut Detector::new(&models, 1)?)?;
+                "checked"
+            }
+            Err(Failure { message, .. }) => {
+                output::note(format_args!("faces in the photos were not looked for: {message}"));
+                "not-checked"
+            }
+        }
+    } else {
+        "no-photos"
+    };
+    let finished = draft.finish();
+    if args.json {
+        let mut object = match &finished {
+            Ok(Finished { list, notices, .. }) => json!({
+                "ok": true, "problems": [], "notices": notices_json(notices), "counts": counts(list),
+            }),
+            Err(problems) => json!({ "ok": false, "problems": problems_json(problems) }),
+        };
+        object["list"] = json!(args.list.display().to_string());
+        object["faces"] = json!(faces);
+        output::json(&object);
+    }
+    let Finished { list, notices, .. } = finished?;
+    if !args.json {
+        notices.iter().for_each(output::note);
+        output::line(format_args!("{}: OK, {}", args.list.display(), summary(&list)));
+    }
+    Ok(())
+}
+
+fn load(args: &LoadArgs) -> Result<(), Failure> {
+    let config = places::config(args.config.as_deref())?;
+    let store = store_folder(args.store.as_deref(), &config)?;
+    let finished = enrolled(args, &config);
+    if let (true, Err(NotEnrolled::List(problems))) = (args.json, &finished) {
+        output::json(&json!({ "loaded": false, "problems": problems_json(problems) }));
+    }
+    let (Finished { list, gallery, notices }, dpia) = finished?;
+    let changes = store::compare(&store, &list)?;
+    if !args.json {
+        notices.iter().for_each(output::note);
+        print_changes(&changes);
+    }
+    let gallery_key = places::gallery_key(args.gallery_key.as_deref(), &config, &store)?;
+    let box_key = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
+    let loaded = (|| {
+        let version_key =
+            BoxKey::load_or_create(&box_key, &store)?.derive(crate::people::VERSION_KEY);
+        let how = Load {
+            store: &store,
+            gallery_key: &gallery_key,
+            version_key: &version_key,
+            confirm_removals: args.confirm_removals,
+            dpia: dpia.as_deref(),
+            now: SystemClock.now(),
+        };
+        Ok::<_, Failure>(store::load(&list, &gallery, &how)?)
+    })();
+    if args.json {
+        let version = loaded.as_ref().ok().map(|l| &l.version);
+        output::json(&json!({
+            "loaded": version.is_some(),
+            "version": version,
+            "counts": counts(&list),
+            "changes": &changes,
+            "removals": changes.removals(),
+            "notices": notices_json(&notices),
+        }));
+    }
+    let loaded = loaded?;
+    if !args.json {
+        output::line(format_args!("loaded: {}", summary(&list)));
+        output::line(format_args!("version: {}", loaded.version));
+    }
+    Ok(())
+}
+
+/// Why a list did not get as far as being compared with the one in force.
+enum NotEnrolled {
+    List(ListProblems),
+    Other(Failure),
+}
+
+impl From<ListProblems> for NotEnrolled {
+    fn from(problems: ListProblems) -> Self {
+        Self::List(problems)
+    }
+}
+
+impl From<NotEnrolled> for Failure {
+    fn from(error: NotEnrolled) -> Self {
+        match error {
+            NotEnrolled::List(problems) => problems.into(),
+            NotEnrolled::Other(failure) => failure,
+        }
+    }
+}
+
+/// The list with its embeddings, and the impact assessment under which they were made.
+fn enrolled(args: &LoadArgs, config: &Config) -> Result<(Finished, Option<String>), NotEnrolled> {
+    let mut draft = Draft::open(&args.list, rules(config))?;
+    if !draft.has_photos() {
+        return Ok((draft.finish()?, None));
+    }
+    let reference = args.dpia.as_deref().or(config.biometrics.dpia.as_deref());
+    let dpia = match require_dpia(reference) {
+        Ok(dpia) => dpia.to_owned(),
+        Err(missing) => {
+            // What is wrong with the list itself is said first: it is wrong under any assessment.
+            draft.finish()?;
+            return Err(NotEnrolled::Other(missing.into()));
+        }
+    };
+    let models = places::models(config).map_err(NotEnrolled::Other)?;
+    let mut detector = Detector::new(&models, 1).map_err(ListProblems::from)?;
+    let mut embedder = Embedder::new(&models, 1).map_err(ListProblems::from)?;
+    draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
+    Ok((draft.finish()?, Some(dpia)))
+}
+
+fn list(args: &List) -> Result<(), Failure> {
+    let config = places::config(args.config.as_deref())?;
+    let store = store_folder(args.store.as_deref(), &config)?;
+    let Listed { list, version, loaded } = store::list(&store, today())?;
+    if args.json {
+        let people: Vec<Value> = list
+            .people()
+            .iter()
+            .map(|(id, e)| {
+                json!({
+                    "pupil_id": id,
+                    "class": e.class,
+                    "status": e.status,
+                    "since": e.since,
+                    "standing": e.standing(list.today()),
+                    "photos": e.photos.len(),
+                    "seats": e.seats,
+                    "marker": e.marker,
+                    "reference": e.reference,
+                })
+            })
+            .collect();
+        output::json(&json!({
+            "version": version, "loaded": loaded, "counts": counts(&list), "people": people,
+        }));
+        return Ok(());
+    }
+    output::line(format_args!("version: {version}"));
+    output::line(format_args!("loaded:  {loaded}"));
+    output::line(format_args!("people:  {}", summary(&list)));
+    let widest = list.people().keys().map(|id| id.as_str().len()).max().unwrap_or(0).max(8);
+    let class = list.people().values().map(|e| e.class.as_str().len()).max().unwrap_or(0).max(5);
+    output::line(format_args!(
+        "{:widest$}  {:class$}  {:9}  {:10}  {:>6}  {:>5}  {:>6}",
+        "pupil_id", "class", "status", "since", "photos", "seats", "marker"
+    ));
+    for (id, e) in list.people() {
+        let marker = e.marker.map_or_else(|| "-".to_owned(), |m| m.id().to_string());
+        output::line(format_args!(
+            "{:widest$}  {:class$}  {:9}  {:10}  {:>6}  {:>5}  {:>6}",
+            id.as_str(),
+            e.class.as_str(),
+            e.status.as_str(),
+            e.since.to_string(),
+            e.photos.len(),
+            e.seats.len(),
+            marker,
+        ));
+    }
+    Ok(())
+}
+
+fn today() -> Date {
+    SystemClock.now().to_zoned(TimeZone::system()).date()
+}
+
+fn rules(config: &Config) -> Rules {
+    let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit);
+    Rules { today: today(), photo_age: photo_age.unwrap_or(SignedDuration::MAX) }
+}
+
+fn store_folder(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
+    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
+        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
+    })
+}
+
+fn counts(list: &PupilList) -> Value {
+    json!({
+        "people": list.people().len(),
+        "refused": list.count(Status::Refused),
+        "consented": list.count(Status::Consented),
+        "staff": list.count(Status::Staff),
+        "photos": list.people().values().map(|e| e.photos.len()).sum::<usize>(),
+        "refused_without_photo": list.refused_without_photo().count(),
+    })
+}
+
+fn summary(list: &PupilList) -> String {
+    format!(
+        "{} ({} refused, {} consented, {} staff)",
+        list.people().len(),
+        list.count(Status::Refused),
+        list.count(Status::Consented),
+        list.count(Status::Staff),
+    )
+}
+
+fn print_changes(changes: &Changes) {
+    let names = |ids: &[PupilId]| {
+        let ids: Vec<&str> = ids.iter().map(PupilId::as_str).collect();
+        ids.join(", ")
+    };
+    let groups = [
+        ("added", &changes.added),
+        ("removed", &changes.removed),
+        ("photos changed", &changes.photos),
+        ("other details changed", &changes.details),
+        ("refusal ends", &changes.refusals_lifted),
+    ];
+    for (what, ids) in groups.into_iter().filter(|(_, ids)| !ids.is_empty()) {
+        output::line(format_args!("{what}: {} ({})", ids.len(), names(ids)));
+    }
+    for change in &changes.status {
+        let (from, to) = (change.from.as_str(), change.to.as_str());
+        output::line(format_args!("status changed: {} from {from} to {to}", change.pupil));
+    }
+    if changes.refusals_lost > 0 {
+        output::line(format_args!(
+            "the list in force cannot be read; it held {} refusals",
+            changes.refusals_lost
+        ));
+    }
+    if changes.is_empty() {
+        output::line("no changes");
+    }
+}
+
+fn problems_json(problems: &ListProblems) -> Value {
+    match problems {
+        ListProblems::Wrong { problems, .. } => problems
+            .iter()
+            .map(|p| {
+                let text = p.fault.to_string();
+                json!({ "line": p.at.line, "column": p.at.column, "text": text })
+            })
+            .collect(),
+        other => json!([{ "text": other.to_string() }]),
+    }
+}
+
+fn notices_json(notices: &[Notice]) -> Value {
+    notices
+        .iter()
+        .map(|n| {
+            let text = n.remark.to_string();
+            json!({ "line": n.at.line, "column": n.at.column, "text": text })
+        })
+        .collect()
 }

@@ -196,11 +196,8 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
     };
     let store = args.store.clone().or_else(|| config.store.folder.clone());
     let store = store.ok_or_else(|| missing("no store: give --store DIR, or [store] folder"))?;
-    let recipients = if args.recipients.is_empty() {
-        config.recording.recipients.clone()
-    } else {
-        args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?
-    };
+    let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
+    let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
     if recipients.is_empty() {
         return Err(missing(
             "nobody could open this recording: give --recipient age1... (make a key with \

@@ -148,6 +148,10 @@ impl<'a> Splitter<'a> {
             self.next_line_end();
             self.table.rows.push(Row { cells, end });
         }
+        // An open quote swallows the rest of the file: no row, and nothing more to say of it.
+        if self.table.problems.last().is_some_and(|p| p.fault == Fault::OpenQuote) {
+            self.table.rows.pop();
+        }
         self.table
     }
 
