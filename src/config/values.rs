@@ -181,7 +181,7 @@ pub fn words<T: DeserializeOwned + fmt::Debug>() -> &'static [&'static str] {
 
 /// What is wrong with the word for a choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadWord {
+pub enum BadWord {
     /// It is not among the words.
     Unknown {
         /// The offending word.
@@ -227,7 +227,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
 }
 
 /// What becomes of the sound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AudioMode {
     /// No sound is read or written.
@@ -235,6 +235,14 @@ pub enum AudioMode {
     Off,
     /// The sound is kept; every recording then needs a reason.
     Keep,
+}
+
+impl FromStr for AudioMode {
+    type Err = BadWord;
+
+    fn from_str(word: &str) -> Result<Self, BadWord> {
+        word.parse().map(|Word(mode)| mode)
+    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ fn stderr(output: &Output) -> String {
 fn commands() -> Vec<Vec<&'static str>> {
     vec![
         vec!["keygen"],
+        vec!["record"],
+        vec!["open"],
+        vec!["pupils", "check"],
+        vec!["pupils", "load"],
+        vec!["pupils", "list"],
         vec!["verify"],
         vec!["recover"],
         vec!["config", "check"],
