@@ -7,6 +7,7 @@ mod keygen;
 mod open;
 mod output;
 mod paths;
+mod places;
 mod pupils;
 mod record;
 mod recover;

@@ -21,8 +21,10 @@ use crate::{
 /// pixels of its input, so a close-up of 4000 pixels is found at 320 and a full-length portrait at 2560.
 const SEARCHED: [u32; 4] = [320, 640, 1280, 2560];
 
-/// Grey borders that are tried in turn, as parts of the photo's longer side: a tight face crop is
-/// only detected once there is something around it (measured; see `docs/design`).
+/// Grey borders that are tried in turn until the face has something around it, as parts of the photo's
+/// longer side. A large tight crop is not found without; of a small one the landmarks are better: for
+/// ten crops of 66 to 209 pixels cut inside the detector's box, the cosine with the uncut face was
+/// 0.50 to 0.87 (mean 0.72) as they were and 0.59 to 0.85 (mean 0.75) with half (2026-11).
 const BORDERS: [f32; 3] = [0.0, 0.5, 1.0];
 
 /// Below this score a detection is no clear face.
@@ -42,8 +44,10 @@ const MIN_WIDTH_PX: f32 = 40.0;
 /// sampling a face of 1000 pixels at 112 points makes noise of its pores.
 const ALIGNED_PX: f32 = 160.0;
 
-/// Two detections of the same face at two scales overlap more than this.
-const SAME_FACE: f32 = 0.4;
+/// Two detections are the same face, found at two scales, where they share more than this part of
+/// the smaller one: at a scale too large for it, a piece of a face is taken for a whole one. Faces of
+/// two people, cheek to cheek, share less.
+const SAME_FACE: f32 = 0.5;
 
 /// What keeps a photo from being a reference.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,7 +92,8 @@ pub fn find(
     detector: &mut Detector,
     photo: &BgrImage,
 ) -> Result<Result<Face, Unclear>, VisionError> {
-    let mut outcome = Unclear::None;
+    // The best so far: what is wrong, or a face that fills the photo.
+    let mut outcome = Err(Unclear::None);
     for border in BORDERS {
         let bordered;
         let picture = if border > 0.0 {
@@ -106,13 +111,19 @@ pub fn find(
             }
         }
         match clear_face(&merged(found), picture.size) {
-            Ok(face) => return Ok(Ok(prepared(picture, &face))),
-            Err(Unclear::None) => {}
-            Err(Unclear::Small(width)) => outcome = Unclear::Small(width),
+            Ok(face) => {
+                let surrounded = picture.size.rect().contains(face.rect.grown(0.15, 0.15, 0.15));
+                outcome = Ok(prepared(picture, &face));
+                if surrounded {
+                    break;
+                }
+            }
             Err(equal @ Unclear::Equal(_)) => return Ok(Err(equal)),
+            Err(unclear @ Unclear::Small(_)) if outcome.is_err() => outcome = Err(unclear),
+            Err(_) => {}
         }
     }
-    Ok(Err(outcome))
+    Ok(outcome)
 }
 
 /// Makes reference embeddings of photos. Borrows the models, which belong to one thread.
@@ -141,7 +152,10 @@ fn merged(mut found: Vec<Detection>) -> Vec<Detection> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut faces: Vec<Detection> = vec![];
     for face in found {
-        if faces.iter().all(|f| f.rect.iou(face.rect) < SAME_FACE) {
+        let shared = |f: &Detection| {
+            f.rect.intersection(face.rect).area() / f.rect.area().min(face.rect.area())
+        };
+        if faces.iter().all(|f| shared(f) < SAME_FACE) {
             faces.push(face);
         }
     }

@@ -7,5 +7,6 @@ mod architecture;
 mod cli;
 mod config;
 mod encode;
+mod people;
 mod support;
 mod vision;

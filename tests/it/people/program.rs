@@ -229,9 +229,9 @@ fn a_power_cut_leaves_the_old_or_the_new_list() {
         }
         killed += 1;
         if current.version == before {
-            old += 1
+            old += 1;
         } else {
-            new += 1
+            new += 1;
         }
         // What was left is cleared already: one gallery, one identity.
         let galleries = fs::read_dir(home.store().join("pupils")).unwrap();
