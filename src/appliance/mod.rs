@@ -1,1 +1,14 @@
-//! (see ARCHITECTURE.md)
+//! One recording through all rooms, and the machine it runs on.
+//!
+//! Belongs here: the threads that carry frames from room to room, how a recording starts and ends,
+//! what the process locks and forbids itself. Does not belong: any rule about who is shown
+//! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
+
+mod chain;
+mod hardening;
+mod reasons;
+mod recorder;
+
+pub use chain::{ChainError, Progress};
+pub use hardening::harden;
+pub use recorder::{Around, Plan, RecordError, Report, Started, record};

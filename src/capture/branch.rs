@@ -2,19 +2,19 @@
 //! which wrap, stamp, offer and return.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
+use gstreamer::{glib, prelude::*};
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 
 use super::{
     CaptureError,
     media::{AudioFormat, CapturedFrame, StreamAudio, VideoFormat},
-    meeting::Closed,
+    meeting::{Closed, Meeting},
     pipeline::{named, parse_error, without_comments},
     shared::Shared,
     timeline::Timeline,
@@ -67,35 +67,39 @@ pub(super) fn link_video(
             gst::PadProbeReturn::Ok
         });
     }
-    let (offer, end) = (Arc::clone(shared), Arc::clone(shared));
-    let (mut timeline, pin) = (Timeline::default(), pin.downgrade());
+    wait_at(&sink, shared, Meeting::wait_for_video_room);
+    let pictures = Arc::new(Mutex::new(Pictures {
+        shared: Arc::clone(shared),
+        timeline: Timeline::default(),
+        pin: pin.downgrade(),
+        first: None,
+        started: false,
+    }));
+    let at_end = Arc::clone(&pictures);
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                match wrap_video(&sample, &mut timeline, &offer) {
-                    Ok((frame, format)) => {
-                        if offer.facts().video.is_none() {
-                            if let Some(pin) = pin.upgrade() {
-                                pin.set_property("caps", pinned(&format));
-                            }
-                            offer.learn(|facts| facts.video = Some(format));
-                        }
-                        match offer.meeting.offer_video(frame) {
-                            Ok(()) => Ok(gst::FlowSuccess::Ok),
-                            Err(Closed) => Err(gst::FlowError::Flushing),
-                        }
-                    }
-                    Err(error) => {
-                        offer.fail(error);
-                        Err(gst::FlowError::Error)
-                    }
-                }
+                pictures.lock().unwrap_or_else(PoisonError::into_inner).arrive(sample)
             })
-            .eos(move |_| end.meeting.end_video())
+            .eos(move |_| at_end.lock().unwrap_or_else(PoisonError::into_inner).end())
             .build(),
     );
     link_branch(&branch, pad)
+}
+
+/// The back-pressure of files: a buffer stays before its sink until there is room behind it.
+fn wait_at(
+    sink: &gst_app::AppSink,
+    shared: &Arc<Shared>,
+    wait: fn(&Meeting<CapturedFrame, StreamAudio>) -> Result<(), Closed>,
+) {
+    let Some(pad) = sink.static_pad("sink") else { return };
+    let shared = Arc::clone(shared);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match wait(&shared.meeting) {
+        Ok(()) => gst::PadProbeReturn::Ok,
+        Err(Closed) => gst::PadProbeReturn::Drop,
+    });
 }
 
 /// The caps that every later picture is brought to.
@@ -110,44 +114,123 @@ fn pinned(format: &VideoFormat) -> gst::Caps {
         .build()
 }
 
-fn wrap_video(
-    sample: &gst::Sample,
-    timeline: &mut Timeline,
-    shared: &Shared,
-) -> Result<(CapturedFrame, VideoFormat), CaptureError> {
-    let unreadable = || CaptureError::Damaged {
-        input: shared.label.clone(),
-        detail: "a decoded picture cannot be read".to_owned(),
-    };
-    let caps = sample.caps().ok_or_else(unreadable)?;
-    let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| unreadable())?;
-    let buffer = sample.buffer_owned().ok_or_else(unreadable)?;
-    let format = VideoFormat::of(&info, caps);
-    let interval = match (buffer.duration(), format.framerate) {
-        (_, Some((rate, per))) => {
-            Some(Duration::from_nanos(u64::from(per) * 1_000_000_000 / u64::from(rate)))
+/// The end of the picture branch.
+struct Pictures {
+    shared: Arc<Shared>,
+    timeline: Timeline,
+    pin: glib::WeakRef<gst::Element>,
+    /// A file's first picture, until the second one or the end: matroskademux may correct where the
+    /// file starts after it.
+    first: Option<gst::Sample>,
+    started: bool,
+}
+
+impl Pictures {
+    fn arrive(&mut self, sample: gst::Sample) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !self.started {
+            self.started = true;
+            self.learn_format(&sample)?;
+            if !self.shared.input.is_live() {
+                self.first = Some(sample);
+                return Ok(gst::FlowSuccess::Ok);
+            }
         }
-        (Some(duration), None) if !duration.is_zero() => {
-            Some(Duration::from_nanos(duration.nseconds()))
+        if let Some(first) = self.first.take() {
+            let corrected = sample.segment().filter(|segment| starts(segment));
+            let own = first.segment();
+            let segment = corrected.filter(|_| own.is_some_and(starts)).or(own);
+            self.offer(&first, segment)?;
         }
-        _ => None,
-    };
-    let pts = timeline.stamp(running_time(sample, &buffer), interval).map_err(|jump| {
-        CaptureError::TimeWentBack { input: shared.label.clone(), after: jump.after, by: jump.by }
-    })?;
-    let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED)
-        || shared
-            .damage
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .covers(buffer.pts().map(gst::ClockTime::nseconds));
-    let frame = CapturedFrame::map(buffer, &info, pts, damaged).ok_or_else(unreadable)?;
-    Ok((frame, format))
+        self.offer(&sample, sample.segment())
+    }
+
+    fn end(&mut self) {
+        if let Some(first) = self.first.take() {
+            // A failure is in the shared facts already.
+            let _ = self.offer(&first, first.segment());
+        }
+        self.shared.meeting.end_video();
+    }
+
+    fn learn_format(&self, sample: &gst::Sample) -> Result<(), gst::FlowError> {
+        let Some((format, _)) = format_of(sample) else { return Err(self.unreadable()) };
+        if let Some(pin) = self.pin.upgrade() {
+            pin.set_property("caps", pinned(&format));
+        }
+        self.shared.learn(|facts| facts.video = Some(format));
+        Ok(())
+    }
+
+    fn unreadable(&self) -> gst::FlowError {
+        self.shared.fail(CaptureError::Damaged {
+            input: self.shared.label.clone(),
+            detail: "a decoded picture cannot be read".to_owned(),
+        });
+        gst::FlowError::Error
+    }
+
+    fn offer(
+        &mut self,
+        sample: &gst::Sample,
+        segment: Option<&gst::Segment>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some(((format, info), buffer)) = format_of(sample).zip(sample.buffer_owned()) else {
+            return Err(self.unreadable());
+        };
+        let interval = match (format.framerate, buffer.duration()) {
+            (Some((rate, per)), _) => {
+                Some(Duration::from_nanos(u64::from(per) * 1_000_000_000 / u64::from(rate)))
+            }
+            (None, Some(duration)) if !duration.is_zero() => {
+                Some(Duration::from_nanos(duration.nseconds()))
+            }
+            _ => None,
+        };
+        let running = segment.and_then(|segment| running_time(segment, &buffer));
+        let pts = match self.timeline.stamp(running, interval) {
+            Ok(pts) => pts,
+            Err(jump) => {
+                self.shared.fail(CaptureError::TimeWentBack {
+                    input: self.shared.label.clone(),
+                    after: jump.after,
+                    by: jump.by,
+                });
+                return Err(gst::FlowError::Error);
+            }
+        };
+        let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED)
+            || self
+                .shared
+                .damage
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .covers(buffer.pts().map(gst::ClockTime::nseconds));
+        let Some(frame) = CapturedFrame::map(buffer, &info, pts, damaged) else {
+            return Err(self.unreadable());
+        };
+        match self.shared.meeting.offer_video(frame) {
+            Ok(()) => Ok(gst::FlowSuccess::Ok),
+            Err(Closed) => Err(gst::FlowError::Flushing),
+        }
+    }
+}
+
+fn format_of(sample: &gst::Sample) -> Option<(VideoFormat, gst_video::VideoInfo)> {
+    let caps = sample.caps()?;
+    let info = gst_video::VideoInfo::from_caps(caps).ok()?;
+    Some((VideoFormat::of(&info, caps), info))
+}
+
+/// Whether a segment stands at the start of the timeline, with nothing before it.
+fn starts(segment: &gst::Segment) -> bool {
+    segment
+        .downcast_ref::<gst::ClockTime>()
+        .is_some_and(|segment| segment.base().is_none_or(gst::ClockTime::is_zero))
 }
 
 /// Nanoseconds since the pipeline's start, negative before it; none where the stream does not say.
-fn running_time(sample: &gst::Sample, buffer: &gst::BufferRef) -> Option<i128> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+fn running_time(segment: &gst::Segment, buffer: &gst::BufferRef) -> Option<i128> {
+    let segment = segment.downcast_ref::<gst::ClockTime>()?;
     Some(match segment.to_running_time_full(buffer.pts()?)? {
         gst::Signed::Positive(time) => i128::from(time.nseconds()),
         gst::Signed::Negative(time) => -i128::from(time.nseconds()),
@@ -172,8 +255,9 @@ pub(super) fn link_audio(
     shared.meeting.expect_audio();
     let format = AudioFormat { rate: AudioFormat::RATE, channels };
     shared.learn(|facts| facts.audio = Some(format));
+    wait_at(&sink, shared, Meeting::wait_for_audio_room);
     let (offer, end) = (Arc::clone(shared), Arc::clone(shared));
-    let mut next = 0;
+    let mut next = None;
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
@@ -181,7 +265,7 @@ pub(super) fn link_audio(
                 let Some(audio) = wrap_audio(&sample, channels, next) else {
                     return Ok(gst::FlowSuccess::Ok);
                 };
-                next = audio.end();
+                next = Some(audio.end());
                 match offer.meeting.offer_audio(audio) {
                     Ok(()) => Ok(gst::FlowSuccess::Ok),
                     Err(Closed) => Err(gst::FlowError::Flushing),
@@ -193,16 +277,25 @@ pub(super) fn link_audio(
     link_branch(&branch, pad)
 }
 
-/// Sound without a time follows what came before it.
-fn wrap_audio(sample: &gst::Sample, channels: u8, next: i128) -> Option<StreamAudio> {
+/// Sound that overlaps what came before it by more than this is cut; less is rounding, for example
+/// Matroska's milliseconds.
+const OVERLAP: i128 = 50_000_000;
+
+/// Sound without a time follows what came before it; at the very start, where nothing did, its place
+/// is unknown and it is left out, as is a stretch that was heard already.
+fn wrap_audio(sample: &gst::Sample, channels: u8, next: Option<i128>) -> Option<StreamAudio> {
     let buffer = sample.buffer()?;
-    let at = running_time(sample, buffer).unwrap_or(next);
+    let at = sample.segment().and_then(|segment| running_time(segment, buffer)).or(next)?;
     let map = buffer.map_readable().ok()?;
     let samples = map
         .chunks_exact(4)
         .filter_map(|bytes| bytes.try_into().ok().map(f32::from_le_bytes))
         .collect();
-    Some(StreamAudio { at, samples, channels })
+    let audio = StreamAudio { at, samples, channels };
+    match next {
+        Some(next) if at < next - OVERLAP => audio.cut_before(next),
+        _ => Some(audio),
+    }
 }
 
 #[cfg(test)]

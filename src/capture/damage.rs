@@ -33,11 +33,16 @@ pub(super) struct Damage {
 const KEPT: usize = 32;
 
 impl Damage {
+    /// The stream corrected its start: the next packet is marked as following a gap and does not.
+    pub(super) fn restart(&mut self) {
+        self.started = false;
+    }
+
     /// Notes a compressed picture on its way into the decoder.
     pub(super) fn packet(&mut self, packet: Packet) {
         let pts = packet.pts.unwrap_or(self.last_pts);
         self.last_pts = pts;
-        // The first packet of a stream is always marked as following a gap.
+        // The first packet after a start is always marked as following a gap.
         let gap = packet.gap && self.started;
         self.started = true;
         if packet.key && !packet.corrupt {

@@ -144,22 +144,27 @@ impl StreamAudio {
         self.at + frames * 1_000_000_000 / i128::from(AudioFormat::RATE)
     }
 
-    /// The part from `zero` on, with times counted from there; none where all of it is earlier.
-    pub(super) fn after(mut self, zero: i128) -> Option<AudioChunk> {
+    /// The part that starts at `from` or just after; none where all of it is earlier.
+    pub(super) fn cut_before(mut self, from: i128) -> Option<Self> {
         let (rate, channels) = (i128::from(AudioFormat::RATE), usize::from(self.channels.max(1)));
-        let mut at = self.at - zero;
-        if at < 0 {
-            // Rounded up: what is left starts at or just after the start.
-            let cut = (-at * rate + 999_999_999) / 1_000_000_000;
+        let early = from - self.at;
+        if early > 0 {
+            let cut = (early * rate + 999_999_999) / 1_000_000_000;
             let cut_samples = usize::try_from(cut).ok()?.checked_mul(channels)?;
             if cut_samples >= self.samples.len() {
                 return None;
             }
             self.samples.drain(..cut_samples);
-            at += cut * 1_000_000_000 / rate;
+            self.at += cut * 1_000_000_000 / rate;
         }
-        let pts = Pts::from_nanos(u64::try_from(at.max(0)).ok()?);
-        Some(AudioChunk { pts, samples: self.samples })
+        Some(self)
+    }
+
+    /// The part from `zero` on, with times counted from there; none where all of it is earlier.
+    pub(super) fn after(self, zero: i128) -> Option<AudioChunk> {
+        let cut = self.cut_before(zero)?;
+        let pts = Pts::from_nanos(u64::try_from((cut.at - zero).max(0)).ok()?);
+        Some(AudioChunk { pts, samples: cut.samples })
     }
 }
 

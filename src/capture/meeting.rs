@@ -87,48 +87,51 @@ impl<V: Timed, A: Timed> Meeting<V, A> {
         self.lock().audio_open = true;
     }
 
-    /// Offers a picture.
+    /// Waits until there is room for a picture; never waits for a live source.
+    ///
+    /// Apart from [`Meeting::offer_video`], because a sink that waits while it renders holds a lock
+    /// that its own change of state needs.
+    pub(super) fn wait_for_video_room(&self) -> Result<(), Closed> {
+        self.wait_while(|state| state.video.len() >= self.video_capacity)
+    }
+
+    /// Waits until there is room for sound; never waits for a live source.
+    pub(super) fn wait_for_audio_room(&self) -> Result<(), Closed> {
+        self.wait_while(|state| state.audio.len() >= self.audio_capacity)
+    }
+
+    fn wait_while(&self, full: impl Fn(&State<V, A>) -> bool) -> Result<(), Closed> {
+        let mut state = self.lock();
+        while self.when_full == WhenFull::Wait && full(&state) && !state.closed {
+            state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed { Err(Closed) } else { Ok(()) }
+    }
+
+    /// Puts a picture down. A live source displaces the oldest one; a file has waited for room.
     pub(super) fn offer_video(&self, item: V) -> Result<(), Closed> {
         let mut state = self.lock();
-        match self.when_full {
-            WhenFull::Wait => {
-                while state.video.len() >= self.video_capacity && !state.closed {
-                    state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-            WhenFull::DropOldest => {
-                while state.video.len() >= self.video_capacity {
-                    state.video.pop_front();
-                    state.displaced += 1;
-                }
-            }
-        }
         if state.closed {
             return Err(Closed);
+        }
+        while self.when_full == WhenFull::DropOldest && state.video.len() >= self.video_capacity {
+            state.video.pop_front();
+            state.displaced += 1;
         }
         state.video.push_back(item);
         self.arrived.notify_all();
         Ok(())
     }
 
-    /// Offers sound.
+    /// Puts sound down, as [`Meeting::offer_video`] does. What a live source displaces shows as a
+    /// hole in its times.
     pub(super) fn offer_audio(&self, item: A) -> Result<(), Closed> {
         let mut state = self.lock();
-        match self.when_full {
-            WhenFull::Wait => {
-                while state.audio.len() >= self.audio_capacity && !state.closed {
-                    state = self.taken.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-            // Its own times show the hole that this leaves.
-            WhenFull::DropOldest => {
-                while state.audio.len() >= self.audio_capacity {
-                    state.audio.pop_front();
-                }
-            }
-        }
         if state.closed {
             return Err(Closed);
+        }
+        while self.when_full == WhenFull::DropOldest && state.audio.len() >= self.audio_capacity {
+            state.audio.pop_front();
         }
         state.audio.push_back(item);
         self.arrived.notify_all();
@@ -269,6 +272,7 @@ mod tests {
         let source = Arc::clone(&meeting);
         let thread = thread::Builder::new().name("source".to_owned()).spawn(move || {
             for at in 0..200 {
+                source.wait_for_video_room().expect("open");
                 source.offer_video(at).expect("open");
             }
             source.end_video();
@@ -297,7 +301,7 @@ mod tests {
         let meeting = Arc::new(Meeting::<i128, i128>::new(WhenFull::Wait, 1, 1));
         meeting.offer_video(0).expect("room");
         let source = Arc::clone(&meeting);
-        let thread = thread::Builder::new().spawn(move || source.offer_video(1));
+        let thread = thread::Builder::new().spawn(move || source.wait_for_video_room());
         meeting.close();
         assert_eq!(thread.expect("a thread").join().expect("no panic"), Err(Closed));
     }

@@ -32,6 +32,10 @@ pub use media::{AudioChunk, AudioFormat, CapturedFrame, VideoFormat};
 use meeting::Taken;
 use pipeline::{Attempt, Running};
 
+/// How long a file may take at the first try. decodebin 1.22 loses the error of a demuxer that fails
+/// while it is being plugged (one broken file in twenty), and then says nothing for ever.
+const FIRST_TRY: Duration = Duration::from_secs(3);
+
 /// How an input is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -93,21 +97,31 @@ impl Capture {
         if let Input::Rtsp { url, .. } = input {
             url.probe(settings.open_timeout)?;
         }
-        let mut attempt = Attempt::default();
+        let mut attempt = Attempt { timeout: settings.open_timeout, udp: false, software: false };
+        if matches!(input, Input::File(_)) {
+            attempt.timeout = attempt.timeout.min(FIRST_TRY);
+        }
         let running = loop {
             let (error, shared) = match pipeline::open(input, settings, attempt) {
                 Ok(running) => break running,
                 Err(failed) => failed,
             };
-            let udp_may_help =
-                matches!(error, CaptureError::Transport { .. } | CaptureError::NoPicture { .. })
-                    && matches!(input, Input::Rtsp { url, .. } if !url.is_tls());
+            let no_picture = matches!(error, CaptureError::NoPicture { .. });
+            let udp_may_help = (no_picture || matches!(error, CaptureError::Transport { .. }))
+                && matches!(input, Input::Rtsp { url, .. } if !url.is_tls());
             if shared.saw_hardware() && !attempt.software {
                 tracing::warn!(input = shared.label, "hardware decoder failed, trying software");
                 attempt.software = true;
             } else if udp_may_help && !attempt.udp {
                 tracing::warn!(input = shared.label, "no pictures over TCP, trying UDP");
                 attempt.udp = true;
+            } else if no_picture && attempt.timeout < settings.open_timeout {
+                attempt.timeout = settings.open_timeout;
+            } else if no_picture && matches!(input, Input::File(_)) {
+                return Err(CaptureError::Damaged {
+                    input: shared.label.clone(),
+                    detail: format!("no picture within {:?}", settings.open_timeout),
+                });
             } else {
                 return Err(error);
             }

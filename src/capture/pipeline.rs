@@ -3,7 +3,10 @@
 //! Everything here but [`open`] runs on the media framework's own threads. Does not belong here:
 //! waiting, looking at pixels.
 
-use std::sync::{Arc, PoisonError};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
@@ -13,7 +16,7 @@ use super::{
     damage::Packet,
     input::{Credentials, Input},
     media::{AudioFormat, VideoFormat},
-    shared::Shared,
+    shared::{Chosen, Shared},
     streams::{choose_file_streams, choose_rtsp_streams, link_decoded},
 };
 
@@ -22,9 +25,11 @@ const RTSP: &str = include_str!("../../pipelines/rtsp.launch");
 const USB: &str = include_str!("../../pipelines/usb.launch");
 const SYNTHETIC: &str = include_str!("../../pipelines/synthetic.launch");
 
-/// How the same input may be opened once more when the first way fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How an input is opened; another one follows when the first way fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
+    /// How long to wait for the first picture.
+    pub(super) timeout: Duration,
     /// RTP over UDP instead of TCP.
     pub(super) udp: bool,
     /// Decoders in software only.
@@ -47,7 +52,7 @@ pub(super) fn open(
                 detail: "it does not start".to_owned(),
             })
         })?;
-        let (video, audio) = shared.formats(settings.open_timeout)?;
+        let (video, audio) = shared.formats(attempt.timeout)?;
         running.video = Some(video);
         running.audio = audio;
         Ok(running)
@@ -200,21 +205,33 @@ fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Optio
             && let Some(sink) = element.static_pad("sink")
         {
             let shared = Arc::clone(&shared);
-            sink.add_probe(gst::PadProbeType::BUFFER, move |_, probe| {
-                if let Some(buffer) = probe.buffer() {
-                    let flags = buffer.flags();
-                    let packet = Packet {
-                        pts: buffer.pts().map(gst::ClockTime::nseconds),
-                        gap: flags.contains(gst::BufferFlags::DISCONT),
-                        corrupt: flags.contains(gst::BufferFlags::CORRUPTED),
-                        key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
-                    };
-                    shared.damage.lock().unwrap_or_else(PoisonError::into_inner).packet(packet);
-                }
+            let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+            sink.add_probe(kinds, move |_, probe| {
+                watch_packet(probe, &shared);
                 gst::PadProbeReturn::Ok
             });
         }
     });
+}
+
+fn watch_packet(probe: &gst::PadProbeInfo<'_>, shared: &Shared) {
+    let mut damage = shared.damage.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(buffer) = probe.buffer() {
+        let flags = buffer.flags();
+        damage.packet(Packet {
+            pts: buffer.pts().map(gst::ClockTime::nseconds),
+            gap: flags.contains(gst::BufferFlags::DISCONT),
+            corrupt: flags.contains(gst::BufferFlags::CORRUPTED),
+            key: !flags.contains(gst::BufferFlags::DELTA_UNIT),
+        });
+    } else if let Some(gst::EventView::Segment(event)) = probe.event().map(|event| event.view())
+        && let Some(segment) = event.segment().downcast_ref::<gst::ClockTime>()
+        && segment.base().is_none_or(gst::ClockTime::is_zero)
+    {
+        // matroskademux does so when the first sound lies before the first picture. After a real
+        // jump of the clock the base is the time that has run already.
+        damage.restart();
+    }
 }
 
 pub(super) fn remove(pipeline: &gst::Pipeline, element: &gst::Element) -> Result<(), CaptureError> {
@@ -259,6 +276,7 @@ fn set_up_synthetic(
         .field("channels", i32::from(channels))
         .build();
     named(pipeline, "tone-mode")?.set_property("caps", mode);
+    shared.learn(|facts| facts.audio_chosen = Some(Chosen::Only));
     link_decoded(pipeline, &named(pipeline, "decode-audio")?, shared);
     Ok(())
 }

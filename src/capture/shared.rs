@@ -26,6 +26,25 @@ const VIDEO_CAPACITY: usize = 4;
 /// are taken. Files wait when full, live inputs drop the oldest.
 const AUDIO_CAPACITY: usize = 64;
 
+/// The stream that was chosen among those of its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// It is the only one that gets through at all.
+    Only,
+    /// It is told by the id that it keeps through parser and decoder.
+    Id(String),
+}
+
+impl Chosen {
+    /// Whether a stream is the chosen one.
+    pub(super) fn is(&self, stream_id: &str) -> bool {
+        match self {
+            Self::Only => true,
+            Self::Id(id) => id == stream_id,
+        }
+    }
+}
+
 /// What the callbacks have found out.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "findings that are independent of each other")]
@@ -34,8 +53,8 @@ pub(super) struct Facts {
     pub(super) audio: Option<AudioFormat>,
     /// Whether there is sound to wait for; none while that is not known.
     pub(super) expects_audio: Option<bool>,
-    pub(super) video_chosen: Option<String>,
-    pub(super) audio_chosen: Option<String>,
+    pub(super) video_chosen: Option<Chosen>,
+    pub(super) audio_chosen: Option<Chosen>,
     pub(super) video_linked: bool,
     pub(super) audio_linked: bool,
     /// A codec of a chosen stream that nothing here can decode.
@@ -77,6 +96,19 @@ impl Shared {
     pub(super) fn learn(&self, change: impl FnOnce(&mut Facts)) {
         change(&mut self.facts());
         self.learned.notify_all();
+    }
+
+    /// Whether a decoded pad of this stream is the one picture to take.
+    pub(super) fn wants_video(&self, stream_id: &str) -> bool {
+        let facts = self.facts();
+        !facts.video_linked && facts.video_chosen.as_ref().is_none_or(|chosen| chosen.is(stream_id))
+    }
+
+    /// Whether a decoded pad of this stream is the one sound to take.
+    pub(super) fn wants_audio(&self, stream_id: &str) -> bool {
+        let facts = self.facts();
+        !facts.audio_linked
+            && facts.audio_chosen.as_ref().is_some_and(|chosen| chosen.is(stream_id))
     }
 
     /// Ends both streams with a reason; the first reason counts.

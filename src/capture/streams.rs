@@ -10,7 +10,7 @@ use super::{
     CaptureError,
     branch::{link_audio, link_video},
     pipeline::{named, remove},
-    shared::Shared,
+    shared::{Chosen, Shared},
 };
 
 /// Whether a decoder may go on with data of these caps: containers, the first video stream, and the
@@ -32,13 +32,12 @@ fn may_decode(shared: &Shared, keep_audio: bool, pad: &gst::Pad, caps: &gst::Cap
         }
         return local;
     }
-    // A stream keeps its id through parser and decoder.
     let id = pad.stream_id().map(|id| id.to_string()).unwrap_or_default();
     let mut facts = shared.facts();
     if name.starts_with("video/") || name.starts_with("image/") {
-        *facts.video_chosen.get_or_insert_with(|| id.clone()) == id
+        facts.video_chosen.get_or_insert_with(|| Chosen::Id(id.clone())).is(&id)
     } else if name.starts_with("audio/") && keep_audio {
-        *facts.audio_chosen.get_or_insert_with(|| id.clone()) == id
+        facts.audio_chosen.get_or_insert_with(|| Chosen::Id(id.clone())).is(&id)
     } else {
         if name == "text/uri-list" || name.starts_with("application/") {
             facts.playlist.get_or_insert(name.to_owned());
@@ -91,9 +90,9 @@ pub(super) fn choose_rtsp_streams(
         let caps = values.get(2).and_then(|value| value.get::<gst::Caps>().ok());
         let media = caps.as_ref().and_then(media_of);
         let mut facts = chooser.facts();
-        let first = |chosen: &mut Option<String>| {
+        let first = |chosen: &mut Option<Chosen>| {
             let first = chosen.is_none();
-            chosen.get_or_insert_with(|| "chosen".to_owned());
+            *chosen = Some(Chosen::Only);
             first
         };
         let take = match media.as_deref() {
@@ -146,11 +145,11 @@ pub(super) fn link_decoded(pipeline: &gst::Pipeline, decode: &gst::Element, shar
         let Some(pipeline) = pipeline.upgrade() else { return };
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let Some(structure) = caps.structure(0) else { return };
+        // Streams that were not chosen come out as they are, and some are raw from the start.
+        let id = pad.stream_id().map(|id| id.to_string()).unwrap_or_default();
         let result = match structure.name().as_str() {
-            "video/x-raw" if !attached.facts().video_linked => {
-                link_video(&pipeline, pad, &attached)
-            }
-            "audio/x-raw" if !attached.facts().audio_linked => {
+            "video/x-raw" if attached.wants_video(&id) => link_video(&pipeline, pad, &attached),
+            "audio/x-raw" if attached.wants_audio(&id) => {
                 // Surround sound becomes stereo; a pad without a number counts as such.
                 let channels = structure.get::<i32>("channels").map_or(2, |n| n.clamp(1, 2));
                 link_audio(&pipeline, pad, &attached, u8::try_from(channels).unwrap_or(2))

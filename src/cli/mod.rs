@@ -6,6 +6,7 @@ mod config;
 mod keygen;
 mod open;
 mod output;
+
 mod paths;
 mod places;
 mod pupils;
@@ -39,7 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Keygen(keygen::Args),
-    Record(record::Args),
+    Record(Box<record::Args>),
     Open(open::Args),
     Verify(verify::Args),
     Recover(recover::Args),

@@ -1,11 +1,163 @@
-//! `classveil open`: decrypt and join a recording
+//! `classveil open`: decrypts and joins a recording for a person who holds a key.
 
-use super::Failure;
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
-/// decrypt and join a recording
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    Failure, output, paths,
+    verify::{note_end, note_trust},
+};
+use crate::{
+    error::ErrorKind,
+    shutdown::Shutdown,
+    units::CameraId,
+    vault::{Checked, Opened, Output, VaultError, check, open},
+};
+
+/// Decrypt a recording and join its segments into an MP4 file.
+///
+/// Checks everything that `classveil verify` checks first. Nothing is encoded again. On any failure
+/// no file is left behind.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  \
+    classveil open STORE/recordings/0197c2a0-... --identity teacher.key --output lesson.mp4\n  \
+    classveil open REC --identity coach.key --camera cam2 --output cam2.mp4 --box-key box.pub\n\n\
+    A recording of several cameras gives lesson-cam1.mp4, lesson-cam2.mp4 and so on, unless\n\
+    --camera names one. The file is plain video: delete it when you are done.\n\n\
+    Exit codes: 0 opened, 65 damaged or tampered with, 66 no recording, 75 still recording,\n\
+    77 wrong key or signed by another box, 78 the output exists, or cut off and not recovered.")]
+pub(super) struct Args {
+    /// The recording's folder.
+    #[arg(value_name = "RECORDING_DIR")]
+    recording: PathBuf,
+    /// Your secret key, made by `classveil keygen` or `age-keygen`.
+    #[arg(short, long, value_name = "FILE")]
+    identity: PathBuf,
+    /// The MP4 file to write.
+    #[arg(short, long, value_name = "OUT.mp4")]
+    output: PathBuf,
+    /// Only this camera.
+    #[arg(long, value_name = "ID")]
+    camera: Option<CameraId>,
+    /// Public key of the box that must have signed it [default: this machine's own].
+    #[arg(long, value_name = "FILE.pub")]
+    box_key: Option<PathBuf>,
+    /// Replace the output where it exists.
+    #[arg(long)]
+    force: bool,
+}
 
-pub(super) fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::new(crate::error::ErrorKind::Bug, "not built yet"))
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let trust = paths::trust(args.box_key.as_deref())?;
+    let bar = ProgressBar::new_spinner();
+    let checked = check(&args.recording, &trust, |bytes| bar.set_message(checking(bytes)))?;
+    bar.finish_and_clear();
+    note_trust(&checked, &trust);
+    refuse_inside(&args.output, &checked)?;
+    let opened = open(checked, &args.identity)?;
+    note_end(opened.checked());
+    write(args, &opened)
+}
+
+fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
+    // From here on there may be pictures on disk, so a signal ends in the same way as a failure.
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().map_err(|error| {
+        Failure::new(ErrorKind::of_io(&error), format!("cannot handle signals: {error}"))
+    })?;
+    let mut outputs = Vec::new();
+    let mut lines = Vec::new();
+    for (camera, path) in targets(args, opened.checked()) {
+        let mut output = Output::create(&path, args.force)?;
+        let bar = bar(opened.checked(), &camera);
+        let joined = opened.join(&camera, &mut output, |bytes| {
+            bar.set_position(bytes);
+            if shutdown.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        bar.finish_and_clear();
+        let frames = joined.frames;
+        lines.push(format!("{} {camera} {frames} frames", path.display()));
+        outputs.push(output);
+    }
+    Output::publish_all(outputs)?;
+    lines.iter().for_each(output::line);
+    Ok(())
+}
+
+/// The cameras to open and the file for each. Cameras without a picture are left out where nobody
+/// asked for them.
+fn targets(args: &Args, checked: &Checked) -> Vec<(CameraId, PathBuf)> {
+    let manifest = checked.manifest();
+    if let Some(camera) = &args.camera {
+        return vec![(camera.clone(), args.output.clone())];
+    }
+    match &manifest.cameras[..] {
+        [camera] => vec![(camera.clone(), args.output.clone())],
+        cameras => {
+            let mut with_pictures: Vec<_> = cameras
+                .iter()
+                .filter(|camera| manifest.segments_of(camera).next().is_some())
+                .collect();
+            if with_pictures.is_empty() {
+                // The error then names the first.
+                with_pictures.extend(cameras.first());
+            }
+            with_pictures
+                .into_iter()
+                .map(|camera| (camera.clone(), with_camera(&args.output, camera)))
+                .collect()
+        }
+    }
+}
+
+/// `lesson.mp4` becomes `lesson-cam1.mp4`.
+fn with_camera(path: &Path, camera: &CameraId) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match path.extension() {
+        Some(extension) => format!("{stem}-{camera}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{camera}"),
+    };
+    path.with_file_name(name)
+}
+
+/// A file inside the recording would make it fail its next check.
+fn refuse_inside(path: &Path, checked: &Checked) -> Result<(), VaultError> {
+    let real = std::path::absolute(path)
+        .ok()
+        .and_then(|path| path.parent()?.canonicalize().ok())
+        .zip(checked.path().canonicalize().ok());
+    match real {
+        Some((parent, recording)) if parent.starts_with(&recording) => {
+            Err(VaultError::OutputInside { path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn bar(checked: &Checked, camera: &CameraId) -> ProgressBar {
+    let total = checked.manifest().segments_of(camera).map(|segment| segment.video.bytes).sum();
+    // Draws on a terminal only.
+    let bar = ProgressBar::new(total).with_message(format!("opening {camera}"));
+    ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {eta}")
+        .map_or(bar.clone(), |style| bar.with_style(style))
+}
+
+fn checking(bytes: u64) -> String {
+    format!("checking, {} MB", bytes / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_camera_has_its_own_file() {
+        let camera: CameraId = "cam2".parse().unwrap();
+        assert_eq!(with_camera(Path::new("a/l.x.mp4"), &camera), Path::new("a/l.x-cam2.mp4"));
+        assert_eq!(with_camera(Path::new("lesson"), &camera), Path::new("lesson-cam2"));
+    }
 }

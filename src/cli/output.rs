@@ -5,7 +5,9 @@ use std::io::Write;
 /// Logs to stderr, without colour codes where stderr is no terminal.
 pub(super) fn init_tracing(filter: &str) {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+    // ONNX Runtime tells hundreds of lines about its graph at `info`; who names `ort` gets them.
+    let quiet = if filter.contains("ort") { "" } else { "ort=warn," };
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{quiet}{filter}"))
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

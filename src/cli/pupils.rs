@@ -178,7 +178,7 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
     let box_key = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let loaded = (|| {
         let version_key =
-            BoxKey::load_or_create(&box_key, &store)?.derive("classveil/pupil-list/v1");
+            BoxKey::load_or_create(&box_key, &store)?.derive(crate::people::VERSION_KEY);
         let how = Load {
             store: &store,
             gallery_key: &gallery_key,

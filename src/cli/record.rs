@@ -1,11 +1,547 @@
-//! `classveil record`: record, veil and seal
+//! `classveil record`: camera or file in, sealed segments out.
 
-use super::Failure;
+use std::{
+    collections::BTreeMap,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-/// record, veil and seal
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, civil::Date, tz::TimeZone};
+
+use super::{Failure, output, paths, places};
+use crate::{
+    appliance::{self, Around, Plan, Progress, Report, Started},
+    capture::{self, Input},
+    clock::{Clock, SystemClock},
+    config::{AudioMode, Config},
+    encode,
+    error::ErrorKind,
+    people::{self, Draft, PupilList, Rules, face::Enroller, list::require_dpia, store::Current},
+    shutdown::Shutdown,
+    units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
+    vault::{self, BoxKey, Details, LegalBasis, NewRecording, Purpose, Recipient},
+    veil::{
+        Style,
+        policy::{Policy, Region},
+        watch,
+    },
+    vision::{
+        detect::Detector,
+        identify::{Embedder, Gallery},
+        infer::Models,
+    },
+};
+
+/// Frames from one look at the finished picture to the next: about one a second.
+const CHECK_EVERY: u32 = 30;
+/// Longest learning question that is kept.
+const QUESTION_BYTES: u64 = 16 << 10;
+
+/// Record, veil and seal.
+///
+/// Takes pictures from a file or a camera, veils whom the pupil list and the policy say before a
+/// frame is encoded, and writes encrypted segments that only the recipients can open. Ends with the
+/// file, or with Ctrl-C; either way the recording is sealed and valid.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  \
+    classveil record --input lesson.mp4 --pupils pupils.csv --policy refused --dpia DPIA-2026-04 \\\n      \
+      --recipient age1... --store /srv/classveil\n  \
+    classveil record --input rtsp://10.0.0.20/stream --credentials camera.login \\\n      \
+      --policy unless-cleared --recipient age1... --recipient age1... --store /srv/classveil \\\n      \
+      --class 5b --teacher t-07 --coach c-02 --question \"Do I wait long enough?\" --retain \"14 d\"\n  \
+    classveil record --input /dev/video0 --policy everyone --recipient age1... --store store --json\n\n\
+    Exit codes: 0 recorded, 64 usage, 65 the input is damaged, 66 not found, 74 disk, 75 the camera \
+    is away, 77 not allowed, 78 a list, key or setting is wrong. Where a recording had begun, what \
+    was complete is sealed whatever the code.")]
+pub(super) struct Args {
+    /// A file, an rtsp:// or rtsps:// address, or a video device.
+    #[arg(long, value_name = "URI|FILE")]
+    input: Option<String>,
+    /// File with the camera's user on its first line and password on its second; mode 0600.
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// The pupil list; without it the list loaded into the store is used.
+    #[arg(long, value_name = "LIST.csv")]
+    pupils: Option<PathBuf>,
+    /// Who is veiled: refused, unless-cleared or everyone [default: refused].
+    #[arg(long, value_name = "P")]
+    policy: Option<Policy>,
+    /// Who can open the recording: an age public key. Give one for each person.
+    #[arg(long = "recipient", value_name = "age1...")]
+    recipients: Vec<String>,
+    /// The store's folder; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// The class's pseudonym.
+    #[arg(long, value_name = "ID")]
+    class: Option<ClassId>,
+    /// The teacher's pseudonym.
+    #[arg(long, value_name = "ID")]
+    teacher: Option<PersonId>,
+    /// The coach's pseudonym.
+    #[arg(long, value_name = "ID")]
+    coach: Option<PersonId>,
+    /// The teacher's learning question; only who can open the recording can read it.
+    #[arg(long, value_name = "TEXT", conflicts_with = "question_file")]
+    question: Option<String>,
+    /// A file with the learning question.
+    #[arg(long, value_name = "FILE")]
+    question_file: Option<PathBuf>,
+    /// What for: coaching or team-session [default: coaching].
+    #[arg(long, value_name = "PURPOSE")]
+    purpose: Option<String>,
+    /// On what ground: legitimate-interest or public-task [default: legitimate-interest].
+    #[arg(long, value_name = "BASIS")]
+    legal_basis: Option<String>,
+    /// From the start to the deletion [default: 30 d].
+    #[arg(long, value_name = "DURATION")]
+    retain: Option<String>,
+    /// Length of a segment, 1 to 30 s [default: 6 s].
+    #[arg(long, value_name = "DURATION")]
+    segment: Option<String>,
+    /// Sound: off or keep [default: off]. keep needs --audio-reason.
+    #[arg(long, value_name = "MODE")]
+    audio: Option<AudioMode>,
+    /// Why sound is needed; only who can open the recording can read it.
+    #[arg(long, value_name = "TEXT")]
+    audio_reason: Option<String>,
+    /// How a veil looks: veil (soft) or fill (one colour) [default: veil].
+    #[arg(long, value_name = "STYLE")]
+    veil: Option<Style>,
+    /// What is covered: head, person, or picture (all but cleared faces) [default: head].
+    #[arg(long, value_name = "REGION")]
+    region: Option<Region>,
+    /// The box's signing key, outside the store; made at first use.
+    #[arg(long, value_name = "FILE")]
+    box_key: Option<PathBuf>,
+    /// The key of the loaded list's embeddings, outside the store.
+    #[arg(long, value_name = "FILE", conflicts_with = "pupils")]
+    gallery_key: Option<PathBuf>,
+    /// Reference of the data protection impact assessment; needed to compare faces with photos.
+    #[arg(long, value_name = "REF")]
+    dpia: Option<String>,
+    /// Settings; options given here go before them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object as the last line of stdout.
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) fn run(_args: &Args) -> Result<(), Failure> {
-    Err(Failure::new(crate::error::ErrorKind::Bug, "not built yet"))
+fn wrong(message: impl Into<String>) -> Failure {
+    Failure::new(ErrorKind::Config, message)
+}
+
+fn missing(what: &str) -> Failure {
+    Failure::new(ErrorKind::Usage, what)
+}
+
+/// Everything the command line and the configuration say, checked before anything is opened.
+struct Wanted {
+    camera: CameraId,
+    input: Input,
+    policy: Policy,
+    style: Style,
+    region: Region,
+    recipients: Vec<Recipient>,
+    store: PathBuf,
+    purpose: Purpose,
+    legal_basis: LegalBasis,
+    retain: Duration,
+    segment: Duration,
+    audio: bool,
+    details: Details,
+    dpia: Option<String>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = places::config(args.config.as_deref())?;
+    let wanted = wanted(args, &config)?;
+    appliance::harden();
+    let models = places::models(&config)?;
+    let box_key_path = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
+    let key = BoxKey::load_or_create(&box_key_path, &wanted.store)?;
+    let today = SystemClock.now().to_zoned(TimeZone::system()).date();
+    let list = list(args, &config, &wanted, &models, &key, today)?;
+    let applied = wanted.policy.kept_with(&list.gallery);
+    if applied != wanted.policy {
+        output::note(format_args!(
+            "a refusing pupil has no usable photo and cannot be told apart: the policy {} acts as \
+             {applied}, so everyone who is not positively cleared is veiled",
+            wanted.policy
+        ));
+    }
+    recover(&wanted.store, &key);
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().map_err(|error| {
+        Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
+    })?;
+    let result = record(args, &config, wanted, list, &models, &key, &shutdown)?;
+    finish(args, result)
+}
+
+fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
+    let camera = config.cameras.first();
+    let input = match (&args.input, camera) {
+        (Some(input), _) => Input::parse(input, args.credentials.as_deref())?,
+        (None, Some(camera)) => {
+            let credentials = args.credentials.as_deref().or(camera.credentials.as_deref());
+            Input::parse(&camera.input, credentials)?
+        }
+        (None, None) => {
+            return Err(missing("no input: give --input, or a [[camera]] in the configuration"));
+        }
+    };
+    let store = args.store.clone().or_else(|| config.store.folder.clone());
+    let store = store.ok_or_else(|| missing("no store: give --store DIR, or [store] folder"))?;
+    let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
+    let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
+    if recipients.is_empty() {
+        return Err(missing(
+            "nobody could open this recording: give --recipient age1... (make a key with \
+             `classveil keygen`)",
+        ));
+    }
+    let purpose = match &args.purpose {
+        Some(word) => word.parse::<Purpose>()?,
+        None => config.recording.purpose,
+    };
+    let legal_basis = match &args.legal_basis {
+        Some(word) => word.parse::<LegalBasis>()?,
+        None => config.recording.legal_basis,
+    };
+    let retain = duration("--retain", args.retain.as_deref(), config.recording.retain)?;
+    if !crate::config::limits::RETAIN.contain(&crate::config::Span(retain)) {
+        return Err(missing("--retain: a recording is kept for 1 min to 365 d"));
+    }
+    let segment = duration("--segment", args.segment.as_deref(), config.recording.segment)?;
+    if !crate::config::limits::SEGMENT.contain(&crate::config::Span(segment)) {
+        return Err(missing("--segment: a segment lasts 1 s to 30 s"));
+    }
+    let audio = args.audio.unwrap_or(config.audio.mode) == AudioMode::Keep;
+    let reason = args.audio_reason.as_deref().map(str::trim).filter(|r| !r.is_empty());
+    if audio && reason.is_none() {
+        return Err(missing("sound is kept only for a reason: give --audio-reason TEXT"));
+    }
+    Ok(Wanted {
+        camera: camera.map_or_else(CameraId::first, |c| c.id.clone()),
+        input,
+        policy: args.policy.unwrap_or(config.recording.policy),
+        style: args.veil.unwrap_or(config.veil.style),
+        region: args.region.unwrap_or(config.veil.region),
+        recipients,
+        store,
+        purpose,
+        legal_basis,
+        retain,
+        segment,
+        audio,
+        details: Details {
+            question: question(args)?,
+            audio_reason: reason.filter(|_| audio).map(str::to_owned),
+            ..Details::default()
+        },
+        dpia: args.dpia.clone().or_else(|| config.biometrics.dpia.clone()),
+    })
+}
+
+fn duration(option: &str, given: Option<&str>, default: Duration) -> Result<Duration, Failure> {
+    given.map_or(Ok(default), |text| {
+        parse_duration(text).map_err(|e| missing(&format!("{option}: {e}")))
+    })
+}
+
+fn question(args: &Args) -> Result<Option<String>, Failure> {
+    let text = match (&args.question, &args.question_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => {
+            let unreadable = |e: std::io::Error| {
+                Failure::new(ErrorKind::of_io(&e), format!("cannot read {}: {e}", path.display()))
+            };
+            let size = std::fs::metadata(path).map_err(unreadable)?.len();
+            if size > QUESTION_BYTES {
+                return Err(wrong(format!(
+                    "{} is longer than {QUESTION_BYTES} bytes: a learning question is a few \
+                     sentences",
+                    path.display()
+                )));
+            }
+            std::fs::read_to_string(path).map_err(unreadable)?
+        }
+        (None, None) => return Ok(None),
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(wrong("the learning question is empty"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+/// The list in force for this recording.
+struct List {
+    gallery: Gallery,
+    version: String,
+    dpia: Option<String>,
+}
+
+fn list(
+    args: &Args,
+    config: &Config,
+    wanted: &Wanted,
+    models: &Models,
+    key: &BoxKey,
+    today: Date,
+) -> Result<List, Failure> {
+    // Under `everyone` no face is compared, so no photo is looked at and nothing is needed for it.
+    let compares = wanted.policy != Policy::Everyone;
+    let allowed = |list: &PupilList| -> Result<Option<String>, Failure> {
+        if compares && list.has_photos() {
+            return Ok(Some(require_dpia(wanted.dpia.as_deref())?.to_owned()));
+        }
+        Ok(None)
+    };
+    let Some(path) = &args.pupils else {
+        return stored(args, config, wanted, compares, allowed, today);
+    };
+    let mut draft = Draft::open(path, rules(config, today)?)?;
+    let mut dpia = None;
+    if compares && draft.has_photos() {
+        dpia = Some(require_dpia(wanted.dpia.as_deref())?.to_owned());
+        let mut detector = Detector::new(models, 1)?;
+        let mut embedder = Embedder::new(models, 1)?;
+        draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
+    }
+    let finished = draft.finish()?;
+    for notice in &finished.notices {
+        output::note(notice);
+    }
+    let version = finished.list.version(&key.derive(people::VERSION_KEY));
+    Ok(List { gallery: finished.gallery, version, dpia })
+}
+
+fn stored(
+    args: &Args,
+    config: &Config,
+    wanted: &Wanted,
+    compares: bool,
+    allowed: impl Fn(&PupilList) -> Result<Option<String>, Failure>,
+    today: Date,
+) -> Result<List, Failure> {
+    if !compares {
+        let listed = people::store::list(&wanted.store, today)?;
+        return Ok(List { gallery: Gallery::default(), version: listed.version, dpia: None });
+    }
+    let gallery_key = places::gallery_key(args.gallery_key.as_deref(), config, &wanted.store)?;
+    let Current { list, gallery, version, .. } =
+        people::store::current(&wanted.store, &gallery_key, today)?;
+    let dpia = allowed(&list)?;
+    Ok(List { gallery, version, dpia })
+}
+
+fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
+    let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit)
+        .map_err(|_| wrong("[pupils] photo-age-limit is too long"))?;
+    Ok(Rules { photo_age, ..Rules::on(today) })
+}
+
+/// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
+/// not to make this one.
+fn recover(store: &Path, key: &BoxKey) {
+    if !store.exists() {
+        return;
+    }
+    match vault::recover(store, key, SystemClock.now()) {
+        Ok(recovery) => {
+            for recovered in &recovery.recovered {
+                tracing::warn!(recording = %recovered.id, "sealed a recording that had been cut off");
+            }
+        }
+        Err(error) => output::note(format_args!(
+            "earlier recordings could not be checked: {error}; run `classveil recover`"
+        )),
+    }
+}
+
+fn record(
+    args: &Args,
+    config: &Config,
+    wanted: Wanted,
+    list: List,
+    models: &Models,
+    key: &BoxKey,
+    shutdown: &Shutdown,
+) -> Result<(Report, jiff::Timestamp), Failure> {
+    let plan = Plan {
+        camera: wanted.camera.clone(),
+        input: wanted.input,
+        capture: capture::Settings { audio: wanted.audio, ..capture::Settings::default() },
+        policy: wanted.policy,
+        gallery: list.gallery,
+        style: wanted.style,
+        watch: watch::Settings {
+            size: config.detect.size,
+            full_size: config.detect.full_size,
+            full_every: config.detect.full_every,
+            identify_every: config.identify.every,
+            check_every: CHECK_EVERY,
+            region: wanted.region,
+        },
+        look_ahead: config.veil.look_ahead,
+        threads: config.detect.threads as usize,
+        encode: encode::Settings {
+            segment: wanted.segment,
+            bitrate: config.encode.bitrate,
+            encoder: config.encode.encoder,
+            preset: config.encode.preset,
+            threads: config.encode.threads,
+        },
+    };
+    let started_at = SystemClock.now();
+    let retain = SignedDuration::try_from(wanted.retain).map_err(|e| wrong(e.to_string()))?;
+    let delete_by = started_at.checked_add(retain).map_err(|e| wrong(e.to_string()))?;
+    let bar = progress_bar(args.json);
+    let new = |started: &Started| {
+        if let Some(duration) = started.duration {
+            bar.set_length(duration.as_millis().try_into().unwrap_or(u64::MAX));
+        }
+        NewRecording {
+            id: RecordingId::new(started_at),
+            started: started_at,
+            delete_by,
+            purpose: wanted.purpose,
+            legal_basis: wanted.legal_basis,
+            dpia: list.dpia,
+            class: args.class.clone().or_else(|| config.recording.class.clone()),
+            teacher: args.teacher.clone().or_else(|| config.recording.teacher.clone()),
+            coach: args.coach.clone().or_else(|| config.recording.coach.clone()),
+            cameras: vec![wanted.camera],
+            policy: started.policy.to_string(),
+            veil: wanted.style.to_string(),
+            region: wanted.region.to_string(),
+            recipients: wanted.recipients,
+            list_version: list.version,
+            models: BTreeMap::clone(&started.models),
+            encoder: started.encoder.clone(),
+            audio: started.audio,
+            segment: wanted.segment,
+            look_ahead: config.veil.look_ahead,
+            software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
+            details: wanted.details,
+        }
+    };
+    let show = |progress: &Progress| show(&bar, progress);
+    let around = Around { models, store: &wanted.store, key, clock: &SystemClock, shutdown };
+    let report = appliance::record(&plan, &around, new, show);
+    bar.finish_and_clear();
+    Ok((report?, delete_by))
+}
+
+fn progress_bar(json: bool) -> ProgressBar {
+    if json || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::no_length();
+    let style = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    if bar.is_hidden() {
+        return;
+    }
+    bar.set_position(progress.position.nanos() / 1_000_000);
+    let elapsed = bar.elapsed().as_secs_f64().max(0.001);
+    bar.set_message(format!(
+        "{} frames, {:.1} fps ({:.1}x), {} tracks veiled, {} shown",
+        progress.frames_in,
+        f64::from(u32::try_from(progress.frames_in).unwrap_or(u32::MAX)) / elapsed,
+        progress.position.seconds() / elapsed,
+        progress.tracks_veiled,
+        progress.tracks_shown,
+    ));
+}
+
+#[derive(serde::Serialize)]
+struct Summary<'a> {
+    recording: RecordingId,
+    path: &'a Path,
+    segments: usize,
+    frames_in: u64,
+    frames_out: u64,
+    /// Followed faces; one that was veiled and shown at different times counts once.
+    tracks: u64,
+    tracks_veiled: u64,
+    tracks_shown: u64,
+    frames_veiled_whole: u64,
+    frames_displaced: u64,
+    seconds: f64,
+    bytes: u64,
+    policy: Policy,
+    encoder: &'a str,
+    delete_by: jiff::Timestamp,
+    fault: Option<String>,
+}
+
+fn finish(args: &Args, (report, delete_by): (Report, jiff::Timestamp)) -> Result<(), Failure> {
+    let progress = report.progress;
+    if args.json {
+        output::json(&Summary {
+            recording: report.id,
+            path: &report.path,
+            segments: report.segments,
+            frames_in: progress.frames_in,
+            frames_out: progress.frames_out,
+            tracks: progress.tracks,
+            tracks_veiled: progress.tracks_veiled,
+            tracks_shown: progress.tracks_shown,
+            frames_veiled_whole: progress.veiled_whole,
+            frames_displaced: progress.displaced,
+            seconds: report.seconds,
+            bytes: report.bytes,
+            policy: report.policy,
+            encoder: &report.encoder,
+            delete_by,
+            fault: report.fault.as_ref().map(ToString::to_string),
+        });
+    } else {
+        output::line(format_args!("recording {}", report.id));
+        output::line(format_args!("  folder    {}", report.path.display()));
+        output::line(format_args!(
+            "  length    {:.1} s, {} frames in, {} out, {} segments, {}",
+            report.seconds,
+            progress.frames_in,
+            progress.frames_out,
+            report.segments,
+            report.encoder
+        ));
+        output::line(format_args!(
+            "  faces     {} tracks: {} veiled, {} shown (policy {})",
+            progress.tracks, progress.tracks_veiled, progress.tracks_shown, report.policy
+        ));
+        if progress.veiled_whole > 0 {
+            output::line(format_args!(
+                "  whole     {} frames veiled whole for want of a complete look",
+                progress.veiled_whole
+            ));
+        }
+        if progress.displaced > 0 {
+            output::line(format_args!("  dropped   {} frames: too slow", progress.displaced));
+        }
+        output::line(format_args!("  delete by {delete_by}"));
+    }
+    match report.fault {
+        None => Ok(()),
+        Some(error) => {
+            let Failure { kind, message } = error.into();
+            Err(Failure::new(
+                kind,
+                format!(
+                    "the recording ended early and is sealed with what was complete: {message}"
+                ),
+            ))
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     path::{Component, Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -15,9 +16,9 @@ use super::{
     file::{self, File, Given},
     limits,
     read::Findings,
-    values::{LegalBasis, Purpose, Rate, Span, Word, words},
+    values::{Rate, Span, Word},
 };
-use crate::units::CameraId;
+use crate::{units::CameraId, vault::Recipient};
 
 /// Builds the configuration; relative paths start at `base`. What is wrong is noted and its
 /// default put in its place, so the result counts only if nothing was found.
@@ -108,8 +109,12 @@ impl Check<'_, '_> {
         let default = Recording::default();
         Recording {
             policy: chosen(from.policy, default.policy),
-            purpose: self.purpose(from.purpose.as_ref()).unwrap_or(default.purpose),
-            legal_basis: self.legal_basis(from.legal_basis.as_ref()).unwrap_or(default.legal_basis),
+            purpose: self
+                .told("recording.purpose", from.purpose.as_ref())
+                .unwrap_or(default.purpose),
+            legal_basis: self
+                .told("recording.legal-basis", from.legal_basis.as_ref())
+                .unwrap_or(default.legal_basis),
             retain: self.retain(from.retain.as_ref()).unwrap_or(default.retain),
             segment: self
                 .span("recording.segment", from.segment.as_ref(), limits::SEGMENT)
@@ -139,56 +144,31 @@ impl Check<'_, '_> {
         self.span("recording.retain", value, limits::RETAIN)
     }
 
-    fn purpose(&mut self, value: Option<&Spanned<String>>) -> Option<Purpose> {
+    /// A value whose room words the refusal, because it needs a reason.
+    fn told<T>(&mut self, option: &str, value: Option<&Spanned<String>>) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
         let value = value?;
-        match value.get_ref().parse::<Word<Purpose>>() {
-            Ok(Word(purpose)) => Some(purpose),
-            Err(error) => {
-                let text = format!(
-                    "{error}; the list is closed: recordings are never used for appraisal or \
-                     complaints"
-                );
-                self.found.add(value.span().start, Some("recording.purpose"), text);
-                None
-            }
-        }
+        value
+            .get_ref()
+            .parse()
+            .map_err(|error| self.found.add(value.span().start, Some(option), format!("{error}")))
+            .ok()
     }
 
-    fn legal_basis(&mut self, value: Option<&Spanned<String>>) -> Option<LegalBasis> {
-        let value = value?;
-        match value.get_ref().parse::<Word<LegalBasis>>() {
-            Ok(Word(basis)) => Some(basis),
-            Err(error) => {
-                let text = if value.get_ref() == "consent" {
-                    format!(
-                        "staff cannot freely consent to their employer: write {}",
-                        words::<LegalBasis>().join(" or ")
-                    )
-                } else {
-                    error.to_string()
-                };
-                self.found.add(value.span().start, Some("recording.legal-basis"), text);
-                None
-            }
-        }
-    }
-
-    /// Recipients are not repeated either: a secret key may have been pasted.
-    fn recipients(&mut self, list: Given<Vec<Spanned<String>>>) -> Vec<String> {
-        let mut recipients: Vec<String> = Vec::new();
+    fn recipients(&mut self, list: Given<Vec<Spanned<String>>>) -> Vec<Recipient> {
+        let mut recipients = Vec::new();
         for item in list.map_or_else(Vec::new, Spanned::into_inner) {
-            let text = item.get_ref().trim();
-            let wrong = if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-                "a secret key stands here: remove it, treat it as lost, and write the age1... \
-                 recipient that `classveil keygen` printed"
-            } else if age::x25519::Recipient::from_str(text).is_err() {
-                "is not an age recipient: write the age1... line that `classveil keygen` or \
-                 `age-keygen` printed, whole"
-            } else if recipients.iter().any(|r| r == text) {
-                "stands here a second time: remove one"
-            } else {
-                recipients.push(text.to_owned());
-                continue;
+            let wrong = match item.get_ref().trim().parse::<Recipient>() {
+                Ok(recipient) if recipients.contains(&recipient) => {
+                    "stands here a second time: remove one".to_owned()
+                }
+                Ok(recipient) => {
+                    recipients.push(recipient);
+                    continue;
+                }
+                Err(error) => error.to_string(),
             };
             self.found.add(item.span().start, Some("recording.recipients"), wrong);
         }
@@ -300,7 +280,7 @@ impl Check<'_, '_> {
             encoder: chosen(from.encoder, default.encoder),
             preset: chosen(from.preset, default.preset),
             bitrate,
-            threads: self.count("encode.threads", from.threads.as_ref(), limits::THREADS),
+            threads: self.count("encode.threads", from.threads.as_ref(), limits::ENCODE_THREADS),
         }
     }
 }

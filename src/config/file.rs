@@ -61,7 +61,7 @@ section! {
 
 section! {
     /// `[recording]`. What names people, and the two choices whose refusal needs its reason, stay
-    /// text here: `check` words their errors.
+    /// text here: the names' errors are worded by `check`, the choices' by their room.
     Recording {
         policy: Given<Word<Policy>>,
         purpose: Given<String>,

@@ -48,8 +48,11 @@ pub const LOOK_AHEAD: Limits<Span> =
 /// Age from which a reference photo is warned of.
 pub const PHOTO_AGE: Limits<Span> = seconds(DAY, 3650 * DAY);
 
-/// Threads of one model or encoder.
+/// Threads of one model.
 pub const THREADS: Limits<u32> = Limits { min: 1, max: 16 };
+
+/// Threads of the encoder.
+pub const ENCODE_THREADS: Limits<u32> = Limits { min: 1, max: crate::encode::MAX_THREADS };
 
 /// Longest side of the picture that the detector sees in every frame, in pixels.
 pub const SIZE: Limits<u32> = Limits { min: 320, max: 1920 };

@@ -26,11 +26,12 @@ use serde::Serialize;
 pub use hints::Position;
 pub use limits::Limits;
 pub use problems::{ConfigProblems, Problem};
-pub use values::{AudioMode, BadRate, LegalBasis, Purpose, Rate, Span, words};
+pub use values::{AudioMode, BadRate, BadWord, Rate, Span, words};
 
 use crate::{
     encode::{EncoderChoice, Preset},
     units::{CameraId, ClassId, PersonId},
+    vault::{LegalBasis, Purpose, Recipient},
     veil::{
         Style,
         policy::{Policy, Region},
@@ -102,8 +103,8 @@ pub struct Recording {
     pub teacher: Option<PersonId>,
     /// The coach.
     pub coach: Option<PersonId>,
-    /// age X25519 recipients who can open every recording; valid, none twice.
-    pub recipients: Vec<String>,
+    /// Who can open every recording; none twice.
+    pub recipients: Vec<Recipient>,
 }
 
 impl Default for Recording {

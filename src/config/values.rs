@@ -181,7 +181,7 @@ pub fn words<T: DeserializeOwned + fmt::Debug>() -> &'static [&'static str] {
 
 /// What is wrong with the word for a choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadWord {
+pub enum BadWord {
     /// It is not among the words.
     Unknown {
         /// The offending word.
@@ -237,26 +237,12 @@ pub enum AudioMode {
     Keep,
 }
 
-/// What a recording is for. A closed list: appraisal and complaints are not on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// A teacher's own learning question, seen with a coach.
-    #[default]
-    Coaching,
-    /// The same, seen in a meeting of the team.
-    TeamSession,
-}
+impl FromStr for AudioMode {
+    type Err = BadWord;
 
-/// On what ground staff are recorded. Consent is none: an employer cannot rest on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LegalBasis {
-    /// GDPR article 6(1)(f).
-    #[default]
-    LegitimateInterest,
-    /// GDPR article 6(1)(e).
-    PublicTask,
+    fn from_str(word: &str) -> Result<Self, BadWord> {
+        word.parse().map(|Word(mode)| mode)
+    }
 }
 
 #[cfg(test)]

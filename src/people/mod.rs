@@ -27,3 +27,6 @@ pub use fault::{Fault, ListProblems, Notice, Position, Problem};
 pub use list::{Draft, Entry, PupilList, Rules, Status};
 pub use photo::Photo;
 pub use seat::{Marker, Seat};
+
+/// What the key of a list's version is derived for: see [`PupilList::version`].
+pub const VERSION_KEY: &str = "classveil/pupil-list/v1";

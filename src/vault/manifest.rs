@@ -4,7 +4,7 @@
 //! The signature covers the file's bytes as they stand, so there is no second, canonical form that
 //! could differ from what is read.
 
-use std::{collections::BTreeMap, io::ErrorKind};
+use std::{collections::BTreeMap, fs, io::ErrorKind};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -182,7 +182,8 @@ fn publish_pair(dir: &RecordingDir, bytes: &[u8], signature: &[u8]) -> Result<()
     let signature = PartFile::write(&dir.file(SIGNATURE), signature)?;
     sync_dir(&dir.0)?;
     manifest.publish()?;
-    signature.publish()?;
+    // Now it is the only signature that fits.
+    signature.publish_or_keep()?;
     sync_dir(&dir.0)
 }
 
@@ -266,12 +267,11 @@ pub(super) fn newest(dir: &RecordingDir, key: &BoxPublicKey) -> Result<Found, Va
                 continue;
             }
             let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { continue };
-            let in_place = manifest_part.is_empty() && signature_part.is_empty();
             let further = best.as_ref().is_none_or(|best| {
                 best.manifest.state == State::Recording && manifest.state != State::Recording
             });
             if further {
-                best = Some(Found { manifest, bytes, signature, in_place });
+                best = Some(Found { manifest, manifest_part, signature_part });
             }
         }
     }
@@ -288,18 +288,25 @@ pub(super) fn newest(dir: &RecordingDir, key: &BoxPublicKey) -> Result<Found, Va
 /// A manifest that [`newest`] found.
 pub(super) struct Found {
     pub(super) manifest: Manifest,
-    bytes: Vec<u8>,
-    signature: Vec<u8>,
-    in_place: bool,
+    manifest_part: &'static str,
+    signature_part: &'static str,
 }
 
 impl Found {
     /// Completes the renames that were cut off; says whether there were any.
     pub(super) fn put_in_place(&self, dir: &RecordingDir) -> Result<bool, VaultError> {
-        if self.in_place {
-            return Ok(false);
+        let mut renamed = false;
+        for (name, part) in [(MANIFEST, self.manifest_part), (SIGNATURE, self.signature_part)] {
+            if !part.is_empty() {
+                // Renamed, not written again: there must be a whole pair at every moment.
+                let target = dir.file(name);
+                fs::rename(dir.file(&format!("{name}{part}")), &target).map_err(at(&target))?;
+                renamed = true;
+            }
         }
-        publish_pair(dir, &self.bytes, &self.signature)?;
-        Ok(true)
+        if renamed {
+            sync_dir(&dir.0)?;
+        }
+        Ok(renamed)
     }
 }

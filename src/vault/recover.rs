@@ -81,6 +81,7 @@ pub fn recover(store: &Path, key: &BoxKey, now: Timestamp) -> Result<Recovery, V
 fn remove_unborn(store: &Store, recovery: &mut Recovery) -> Result<(), VaultError> {
     let dir = store.recordings();
     let _guard = store.lock()?;
+    store.remove_parts()?;
     for name in names_in(&dir)? {
         if !(name.starts_with('.') && name.ends_with(STAGING)) {
             continue;

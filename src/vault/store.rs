@@ -51,7 +51,7 @@ pub(super) fn sync_dir(dir: &Path) -> Result<(), VaultError> {
 /// Makes `dir`, for its owner only; its parent is synced.
 pub(super) fn make_dir(dir: &Path) -> Result<(), VaultError> {
     fs::DirBuilder::new().mode(0o700).create(dir).map_err(at(dir))?;
-    dir.parent().map_or(Ok(()), sync_dir)
+    parent_of(dir).map_or(Ok(()), sync_dir)
 }
 
 /// Makes `dir` and what is missing above it.
@@ -165,6 +165,12 @@ impl PartFile {
         Ok((part, made))
     }
 
+    /// Gives the file its name, or leaves it under its part name where that fails.
+    pub(super) fn publish_or_keep(mut self) -> Result<(), VaultError> {
+        self.published = true;
+        fs::rename(&self.part, &self.target).map_err(at(&self.target))
+    }
+
     /// Gives the file its name. The caller syncs the folder.
     pub(super) fn publish(mut self) -> Result<(), VaultError> {
         fs::rename(&self.part, &self.target).map_err(at(&self.target))?;
@@ -218,7 +224,15 @@ pub(super) enum Locked {
 
 /// A `flock` on a folder.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "held for its lock")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process that is just being started has a copy of the
+        // descriptor until it runs its own program, and with it the lock.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 /// Tries to lock `dir` for its only writer.
 pub(super) fn lock_to_write(dir: &Path) -> Result<Locked, VaultError> {
@@ -249,6 +263,7 @@ impl Store {
     pub(super) fn prepare(path: &Path, key: &BoxKey) -> Result<Self, VaultError> {
         let store = Self(path.to_owned());
         make_dirs(&store.recordings())?;
+        let _guard = store.lock()?;
         let public = store.public_key();
         match write_new(&public, key.public().to_file().as_bytes(), 0o644) {
             Ok(()) => {}
@@ -268,6 +283,17 @@ impl Store {
             store.check_key(key)?;
         }
         Ok(store)
+    }
+
+    /// Removes what a crash left of writing `box.pub`. The caller holds the store's lock.
+    pub(super) fn remove_parts(&self) -> Result<(), VaultError> {
+        for name in names_in(&self.0)? {
+            if name.starts_with('.') && name.ends_with(PART) {
+                let path = self.0.join(name);
+                fs::remove_file(&path).map_err(at(&path))?;
+            }
+        }
+        Ok(())
     }
 
     fn check_key(&self, key: &BoxKey) -> Result<(), VaultError> {
@@ -296,7 +322,8 @@ impl Store {
         RecordingDir(self.recordings().join(format!(".{id}{STAGING}")))
     }
 
-    /// Keeps recovery from removing a folder that is just being made, and the other way round.
+    /// Keeps recovery from removing what is just being made, and the other way round. Held for
+    /// moments only.
     pub(super) fn lock(&self) -> Result<Lock, VaultError> {
         let dir = self.recordings();
         let file = File::open(&dir).map_err(at(&dir))?;

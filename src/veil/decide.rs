@@ -25,6 +25,8 @@ const BODY_DOWN: f32 = 6.5;
 const HOLD: Duration = Duration::from_secs(1);
 /// A refused track is held longer after it was lost.
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
+/// The longest time for which a sighting can matter to later frames.
+pub const HOLD_LONGEST: Duration = HOLD_REFUSED;
 /// A track that never scored enough to be born by itself is held this long.
 const HOLD_WEAK: Duration = Duration::from_millis(350);
 /// How much a region grows to each side per second away from a sighting, in parts of the box.

@@ -27,6 +27,8 @@ const FRONTAL_EYES: f32 = 0.30;
 /// A view that resembles the track's own mean less than this is of somebody else (genuine pairs
 /// lie above 0.39, the 99th percentile of impostors at 0.23).
 const DRIFT: f32 = 0.30;
+/// The same for turned heads and unsure views, which resemble their own frontal views less.
+const DRIFT_OBLIQUE: f32 = 0.20;
 /// By how much the match to a consenting person must exceed that to any refused one.
 const MATCH_MARGIN: f32 = 0.10;
 
@@ -226,14 +228,12 @@ impl Evidence {
         self.views
     }
 
-    /// Whether a view shows somebody else than the views before it. Turned heads are compared
-    /// less well, so only frontal views can tell.
+    /// Whether a view may show somebody else than the views before it.
     #[must_use]
     pub fn drifts(&self, view: &View) -> bool {
-        if self.views < 2 || view.oblique || !view.reliable {
-            return false;
-        }
-        Embedding::new(self.mean).is_some_and(|mean| mean.cosine(&view.embedding) < DRIFT)
+        let least = if view.oblique || !view.reliable { DRIFT_OBLIQUE } else { DRIFT };
+        self.views > 0
+            && Embedding::new(self.mean).is_some_and(|mean| mean.cosine(&view.embedding) < least)
     }
 
     /// Adds a view.

@@ -72,7 +72,7 @@ mod tests {
     fn a_frame_waits_for_the_look_ahead_or_for_want_of_room() {
         let pool = SlotPool::new(FrameSize::new(8, 8), 20);
         let mut ring = Ring::new(Duration::from_millis(100), 5);
-        let mut push = |ring: &mut Ring, seq: u64, ms: u64| {
+        let push = |ring: &mut Ring, seq: u64, ms: u64| {
             ring.push(Frame::new(pool.take(), seq, Pts::from_nanos(ms * 1_000_000)), true);
         };
         push(&mut ring, 0, 0);

@@ -5,11 +5,14 @@
 //! track's clearance has to be earned again. Does not belong: what the views mean (`evidence`),
 //! where regions lie (`decide`).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use super::{
     Verdict,
-    decide::{Placement, Subject, decide},
+    decide::{HOLD_LONGEST, Placement, Subject, decide},
     evidence::{Evidence, Judge, State, View, is_oblique},
     policy::Region,
     redact::Redacted,
@@ -31,12 +34,23 @@ use crate::{
 const RELIABLE_SCORE: f32 = 0.6;
 /// Undecided tracks are compared every second frame.
 const UNDECIDED_EVERY: u64 = 2;
-/// Most comparisons in one frame: they cost 33 ms each.
-const COMPARISONS_PER_FRAME: usize = 2;
+/// Views after which an undecided track is not worth more effort than a decided one.
+const PATIENCE_VIEWS: u32 = 12;
+/// However few frames a second there are, a face that is due is compared after this time.
+const COMPARE_AFTER: Duration = Duration::from_millis(500);
+/// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
+/// decided ones have their own share, so that a crowd of undecided faces cannot keep a cleared
+/// track from being looked at again.
+const UNDECIDED_PER_FRAME: usize = 2;
+const DECIDED_PER_FRAME: usize = 1;
+/// A cleared face is shown from this long before a view that agrees with the ones before it ...
+const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
+/// ... to this long after.
+const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
 /// Faces that overlap a face with another standing by this much may have changed hands.
 const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
-const OCCLUDED_FOR: std::time::Duration = std::time::Duration::from_secs(1);
+const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
 const SURE_SCORE: f32 = 0.7;
 
@@ -60,10 +74,23 @@ pub struct Settings {
 #[derive(Debug, Default)]
 struct Known {
     evidence: Evidence,
-    /// The last frame whose view agreed with the ones before.
-    last_view: Option<u64>,
+    /// Frames whose views agreed with the ones before, as far back as the ring reaches.
+    agreed: VecDeque<(u64, Pts)>,
     /// The last frame in which a comparison was tried.
-    last_try: Option<u64>,
+    tried: Option<(u64, Pts)>,
+}
+
+impl Known {
+    /// Whether a view close enough to `pts` says that the track is still the same person.
+    fn confirms(&self, pts: Pts) -> bool {
+        self.agreed.iter().any(|&(_, view)| {
+            if view >= pts {
+                view.since(pts) <= CONFIRMED_BEFORE
+            } else {
+                pts.since(view) <= CONFIRMED_AFTER
+            }
+        })
+    }
 }
 
 /// What a look at a finished picture found.
@@ -152,6 +179,20 @@ impl Watcher {
         }
     }
 
+    /// The state of a track in one frame: a clearance holds only where a view confirms it.
+    fn state_at(&self, id: TrackId, pts: Pts) -> State {
+        match self.state(id) {
+            State::Cleared(reason)
+                if !self.judge.compares()
+                    || self.known.get(&id).is_some_and(|k| k.confirms(pts)) =>
+            {
+                State::Cleared(reason)
+            }
+            State::Cleared(_) => State::Undecided,
+            state => state,
+        }
+    }
+
     /// Where a cleared face meets one of another standing, the tracker may confuse them from here
     /// on: the track is cut before this frame and earns its clearance again.
     fn doubt_merged(&mut self, seq: u64, pts: Pts, seen: &mut [(TrackId, Detection)]) {
@@ -180,49 +221,64 @@ impl Watcher {
         frame: &Frame<Raw>,
         seen: &mut [(TrackId, Detection)],
     ) -> Result<(), VisionError> {
-        let seq = frame.seq();
-        let mut due: Vec<(bool, u64, usize)> = Vec::with_capacity(seen.len());
-        for (i, (id, detection)) in seen.iter().enumerate() {
-            if !self.judge.comparable(detection.rect.w) {
-                continue;
-            }
-            let decided = !matches!(self.state(*id), State::Undecided);
-            let every =
-                if decided { u64::from(self.settings.identify_every) } else { UNDECIDED_EVERY };
-            let waited = match self.known.get(id).and_then(|k| k.last_try) {
-                Some(last) => seq - last,
-                None => u64::MAX,
-            };
-            if waited >= every {
-                due.push((decided, u64::MAX - waited, i));
-            }
-        }
-        // Undecided tracks first, the longest waiting first.
-        due.sort_unstable();
-        let view = frame.planes();
-        for (_, _, i) in due.into_iter().take(COMPARISONS_PER_FRAME) {
+        let (seq, pts) = (frame.seq(), frame.pts());
+        for i in self.due(seq, pts, seen) {
             let (id, detection) = seen[i];
-            self.known.entry(id).or_default().last_try = Some(seq);
-            let Some(embedding) = self.embedder.embed(&view, &detection.landmarks)? else {
+            self.known.entry(id).or_default().tried = Some((seq, pts));
+            let picture = frame.planes();
+            let Some(embedding) = self.embedder.embed(&picture, &detection.landmarks)? else {
                 continue;
             };
             let rect = detection.rect;
-            let whole = view.size.rect().contains(rect) && detection.score >= RELIABLE_SCORE;
+            let whole = picture.size.rect().contains(rect);
             let view = View {
                 width_px: rect.w,
                 oblique: is_oblique(&detection.landmarks, rect.w),
-                reliable: whole,
+                reliable: whole && detection.score >= RELIABLE_SCORE,
                 embedding,
             };
-            seen[i].0 = self.add_view(id, seq, &view);
+            seen[i].0 = self.add_view(id, seq, pts, &view);
         }
         Ok(())
     }
 
-    /// Adds a view to a track, or to a new one where it shows somebody else. Returns the track.
-    fn add_view(&mut self, id: TrackId, seq: u64, view: &View) -> TrackId {
+    /// Which of the faces seen are compared in this frame: those that waited longest for their
+    /// turn, within the budget.
+    fn due(&self, seq: u64, pts: Pts, seen: &[(TrackId, Detection)]) -> Vec<usize> {
+        let mut due: [Vec<(u64, usize)>; 2] = [Vec::new(), Vec::new()];
+        for (i, (id, detection)) in seen.iter().enumerate() {
+            let width = detection.rect.w;
+            if !self.judge.comparable(width) {
+                continue;
+            }
+            let known = self.known.get(id);
+            let decided = !matches!(self.state(*id), State::Undecided);
+            let hopeless = width < self.thresholds.clear_min_px
+                || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
+            let every = if decided || hopeless {
+                u64::from(self.settings.identify_every)
+            } else {
+                UNDECIDED_EVERY
+            };
+            let (waited, since) = match known.and_then(|k| k.tried) {
+                Some((last, at)) => (seq - last, pts.since(at)),
+                None => (u64::MAX, Duration::MAX),
+            };
+            if waited >= every || since >= COMPARE_AFTER {
+                due[usize::from(decided)].push((u64::MAX - waited, i));
+            }
+        }
+        let [mut undecided, mut decided] = due;
+        undecided.sort_unstable();
+        decided.sort_unstable();
+        let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
+        first(undecided, UNDECIDED_PER_FRAME).chain(first(decided, DECIDED_PER_FRAME)).collect()
+    }
+
+    /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
+    fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
-        let agreed_until = known.last_view;
+        let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
         let mut owner = id;
         if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
@@ -231,21 +287,21 @@ impl Watcher {
         }
         let known = self.known.entry(owner).or_default();
         known.evidence.add(view, &self.judge);
-        known.last_view = Some(seq);
-        known.last_try = Some(seq);
+        known.agreed.push_back((seq, pts));
+        known.tried = Some((seq, pts));
         owner
     }
 
     /// Says what of a frame is hidden, from all that was seen until now.
     #[must_use]
     pub fn decide(&self, frame: &Frame<Raw>, looked: bool) -> (Verdict, Vec<Placement>) {
+        let (seq, pts, size) = (frame.seq(), frame.pts(), frame.size());
         let subjects: Vec<Subject<'_>> = self
             .tracker
             .tracks()
             .iter()
-            .map(|track| Subject { track, state: self.state(track.id) })
+            .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        let (seq, pts, size) = (frame.seq(), frame.pts(), frame.size());
         let born_at = self.thresholds.detect_start;
         decide(seq, pts, size, looked, &subjects, self.settings.region, born_at)
     }
@@ -256,10 +312,18 @@ impl Watcher {
         self.state(id)
     }
 
-    /// Forgets what no frame from `pts` on can need.
+    /// Forgets what no frame from `pts` on can need. A lost track's region is held for a while, so
+    /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
-        for id in self.tracker.forget_before(pts) {
+        let horizon = pts.minus(HOLD_LONGEST);
+        for id in self.tracker.forget_before(horizon) {
             self.known.remove(&id);
+        }
+        for known in self.known.values_mut() {
+            // The latest one stays: a drift is split off after it.
+            while known.agreed.get(1).is_some_and(|&(_, second)| second < horizon) {
+                known.agreed.pop_front();
+            }
         }
     }
 

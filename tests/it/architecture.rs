@@ -44,8 +44,13 @@ const AROUND: [(&str, &[&str]); 11] = [
             "config",
             "clock",
             "shutdown",
-            // What `--input` takes is parsed by its room.
-            "capture::Input",
+            // Rooms word their own choices and take their own settings; `appliance` hands them on.
+            // What works on pictures is kept out of reach below.
+            "capture",
+            "encode",
+            "veil::Style",
+            "veil::policy",
+            "veil::watch",
             // `pupils` needs the models as `record` does.
             "vision::infer",
             "vision::detect",
@@ -265,18 +270,31 @@ fn unsafe_code(source: &Source) -> Vec<String> {
 /// Printing happens in `cli::output`, so that results, notes and pixels never mix.
 fn printing(source: &Source) -> Vec<String> {
     let mut wrong = Vec::new();
-    for pair in source.tokens.windows(2) {
+    for (at, pair) in source.tokens.windows(2).enumerate() {
         let word = pair[0].word().unwrap_or_default();
+        // Whether somebody watches decides on a progress bar; asking prints nothing.
+        let asks = source.tokens.get(at + 4).and_then(Token::word) == Some("is_terminal");
         let prints =
             ["print", "println", "eprint", "eprintln", "dbg"].contains(&word) && pair[1].is('!');
         let stream = ["stdout", "stderr"].contains(&word)
             && pair[1].is('(')
+            && !asks
             && !["src/cli/output.rs", "src/cli/completions.rs"].contains(&source.path.as_str());
         if prints || stream {
             wrong.push(source.blame(&pair[0], &format!("`{word}` outside cli::output")));
         }
     }
     wrong
+}
+
+/// Nothing that is typed opens a camera or holds a picture: that is `appliance`'s.
+fn pictures_in_cli(source: &Source) -> Vec<String> {
+    if source.part() != "cli" {
+        return Vec::new();
+    }
+    let kept = ["Capture", "CapturedFrame", "Encoder", "Frame", "Redactor", "Ring", "SlotPool"];
+    let held = source.tokens.iter().filter(|t| t.word().is_some_and(|w| kept.contains(&w)));
+    held.map(|token| source.blame(token, "works on pictures")).collect()
 }
 
 /// The present comes from `clock`; `vision` and `veil` do not even measure how long they take.
@@ -415,6 +433,11 @@ fn only_output_prints() {
 }
 
 #[test]
+fn commands_hold_no_pictures() {
+    check(pictures_in_cli);
+}
+
+#[test]
 fn time_is_handed_in() {
     check(clocks);
 }
@@ -464,7 +487,7 @@ mod teeth {
         bad("src/veil/redact.rs", "use crate::{self as all};");
         bad("src/frame/mod.rs", "use crate::capture::Input;");
         bad("src/cli/record.rs", "use crate::veil::redact::Redactor;");
-        bad("src/cli/record.rs", "use crate::capture::{Input, Capture};");
+        bad("src/cli/record.rs", "use crate::frame::Frame;");
         bad("src/people/list.rs", "use crate::veil::Style;");
         bad("src/people/list.rs", "use crate::config::Config;");
         bad("src/main.rs", "fn main() { classveil::vault::x() }");
@@ -518,8 +541,17 @@ mod teeth {
         bad(printing, "src/vault/mod.rs", "println!(\"x\");");
         bad(printing, "src/cli/output.rs", "eprintln!(\"x\");");
         bad(printing, "src/cli/open.rs", "writeln!(std::io::stdout(), \"x\")");
+        good(printing, "src/cli/record.rs", "std::io::stderr().is_terminal()");
         good(printing, "src/cli/output.rs", "writeln!(std::io::stderr(), \"x\")");
         good(printing, "src/vault/mod.rs", "write!(f, \"println!\")");
+    }
+
+    #[test]
+    fn pictures() {
+        bad(pictures_in_cli, "src/cli/record.rs", "capture::Capture::open(&input, &settings)");
+        bad(pictures_in_cli, "src/cli/open.rs", "use crate::encode::{self, Encoder};");
+        good(pictures_in_cli, "src/cli/record.rs", "capture::Settings { audio, ..default }");
+        good(pictures_in_cli, "src/appliance/chain.rs", "Capture::open(&input, &settings)");
     }
 
     #[test]

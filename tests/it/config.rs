@@ -9,6 +9,7 @@ use classveil::{
     config::{self, Config, ConfigProblems, limits},
     encode::{EncoderChoice, Preset},
     error::{ErrorKind, Kind},
+    vault::{LegalBasis, Purpose},
     veil::{
         Style,
         policy::{Policy, Region},
@@ -162,7 +163,7 @@ fn the_ends_of_every_range_belong_to_it() {
         ("pupils", "photo-age-limit", quoted(limits::PHOTO_AGE.max.to_string())),
         ("encode", "bitrate", quoted(limits::BITRATE.min.to_string())),
         ("encode", "bitrate", quoted(limits::BITRATE.max.to_string())),
-        ("encode", "threads", limits::THREADS.max.to_string()),
+        ("encode", "threads", limits::ENCODE_THREADS.max.to_string()),
         ("detect", "threads", limits::THREADS.min.to_string()),
         ("detect", "size", limits::SIZE.min.to_string()),
         ("detect", "size", limits::SIZE.max.to_string()),
@@ -223,7 +224,7 @@ fn the_reference_names_every_range() {
         ("veil.look-ahead", limits::LOOK_AHEAD.to_string()),
         ("pupils.photo-age-limit", limits::PHOTO_AGE.to_string()),
         ("encode.bitrate", format!("`auto`, or {}", limits::BITRATE)),
-        ("encode.threads", limits::THREADS.to_string()),
+        ("encode.threads", limits::ENCODE_THREADS.to_string()),
         ("detect.threads", limits::THREADS.to_string()),
         ("detect.size", limits::SIZE.to_string()),
         ("detect.full-size", limits::FULL_SIZE.to_string()),
@@ -237,8 +238,8 @@ fn the_reference_names_every_range() {
         |words: &[&str]| words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
     for (option, choice) in [
         ("recording.policy", config::words::<Policy>()),
-        ("recording.purpose", config::words::<config::Purpose>()),
-        ("recording.legal-basis", config::words::<config::LegalBasis>()),
+        ("recording.purpose", config::words::<Purpose>()),
+        ("recording.legal-basis", config::words::<LegalBasis>()),
         ("audio.mode", config::words::<config::AudioMode>()),
         ("veil.style", config::words::<Style>()),
         ("veil.region", config::words::<Region>()),

@@ -4,9 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod architecture;
+mod capture;
 mod cli;
 mod config;
 mod encode;
+mod media;
 mod people;
 mod support;
+mod vault;
 mod vision;

@@ -1,0 +1,291 @@
+//! One camera's chain: capture, look, wait, decide, veil, encode, hand to the writer.
+//!
+//! Runs on the camera's own thread. Nothing here decides; it carries. Whatever fails on the way
+//! from the camera to the veil leaves a frame that is veiled whole; whatever fails behind it ends
+//! the recording with what is complete.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::reasons::Reasons;
+use crate::{
+    capture::{Capture, CaptureError, CapturedFrame, Event},
+    encode::{EncodeError, Encoder, MediaSegment},
+    error::{ErrorKind, Kind},
+    frame::{Frame, SlotPool},
+    shutdown::Shutdown,
+    units::{CameraId, Pts, TrackId},
+    vault::{RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError},
+    veil::{
+        redact::Redactor,
+        ring::{Ring, Waiting},
+        watch::{Finding, Watcher},
+    },
+};
+
+/// How long the chain waits for an event before it looks at the drain signal again.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How far a recording is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Frames taken from the camera.
+    pub frames_in: u64,
+    /// Frames in finished segments.
+    pub frames_out: u64,
+    /// Time of the newest frame.
+    pub position: Pts,
+    /// Tracks, each counted once.
+    pub tracks: u64,
+    /// Tracks that were veiled in at least one frame.
+    pub tracks_veiled: u64,
+    /// Tracks that were shown in at least one frame.
+    pub tracks_shown: u64,
+    /// Frames veiled whole.
+    pub veiled_whole: u64,
+    /// Frames of a live camera that gave way to newer ones.
+    pub displaced: u64,
+    /// Segments handed to the writer.
+    pub segments: u32,
+}
+
+/// Why a camera's chain ended before its source did.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChainError {
+    /// The source broke off.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The encoder failed.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Segments could not be written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A frame had another size than the source announced.
+    #[error("camera {camera}: the frame at {pts} does not fit the announced size")]
+    FrameSize {
+        /// The camera.
+        camera: CameraId,
+        /// The frame's time.
+        pts: Pts,
+    },
+    /// The chain's thread panicked.
+    #[error("camera {camera}: the chain stopped by a fault of the program")]
+    Panicked {
+        /// The camera.
+        camera: CameraId,
+    },
+}
+
+impl Kind for ChainError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Capture(error) => error.kind(),
+            Self::Encode(error) => error.kind(),
+            Self::Vault(error) => error.kind(),
+            Self::FrameSize { .. } | Self::Panicked { .. } => ErrorKind::Bug,
+        }
+    }
+}
+
+/// Everything one camera's thread owns.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) camera: CameraId,
+    pub(super) capture: Capture,
+    pub(super) pool: SlotPool,
+    pub(super) ring: Ring,
+    pub(super) watcher: Watcher,
+    pub(super) redactor: Redactor,
+    pub(super) encoder: Encoder,
+    pub(super) sender: SegmentSender,
+    pub(super) retention: RetentionRecord,
+    pub(super) started: Timestamp,
+}
+
+/// What changes while a chain runs.
+#[derive(Default)]
+struct Tally {
+    progress: Progress,
+    veiled: BTreeSet<TrackId>,
+    shown: BTreeSet<TrackId>,
+    reasons: Reasons,
+    check: CheckTally,
+}
+
+/// Looks at finished pictures since the last complete segment.
+#[derive(Default)]
+struct CheckTally {
+    looks: u32,
+    corrected: u32,
+}
+
+impl CheckTally {
+    fn verdict(&self) -> SelfCheck {
+        match self {
+            Self { corrected: 1.., .. } => SelfCheck::Corrected,
+            Self { looks: 1.., .. } => SelfCheck::Passed,
+            _ => SelfCheck::NotRun,
+        }
+    }
+}
+
+impl Chain {
+    /// Runs until the source ends, the drain signal is given, or something fails. What was
+    /// complete by then is with the writer; the progress says how much that is.
+    pub(super) fn run(
+        mut self,
+        shutdown: &Shutdown,
+        report: &mut dyn FnMut(&Progress),
+    ) -> (Progress, Result<(), ChainError>) {
+        let mut tally = Tally::default();
+        let taken = self.take_all(shutdown, &mut tally, report);
+        // A broken source ends the recording; what waits is still veiled, encoded and sealed.
+        let result = match taken {
+            Ok(()) => self.drain(&mut tally),
+            Err(error @ (ChainError::Capture(_) | ChainError::FrameSize { .. })) => {
+                self.drain(&mut tally).and(Err(error))
+            }
+            Err(error) => Err(error),
+        };
+        report(&tally.progress);
+        (tally.progress, result)
+    }
+
+    fn take_all(
+        &mut self,
+        shutdown: &Shutdown,
+        tally: &mut Tally,
+        report: &mut dyn FnMut(&Progress),
+    ) -> Result<(), ChainError> {
+        while !shutdown.is_requested() {
+            match self.capture.next(PATIENCE)? {
+                Some(Event::Video(frame)) => self.take_video(frame, tally)?,
+                Some(Event::Audio(chunk)) => {
+                    let segments = self.encoder.push_audio(chunk)?;
+                    self.hand_over(segments, tally)?;
+                }
+                Some(Event::End) => return Ok(()),
+                Some(Event::Lost(error)) => return Err(error.into()),
+                None => {}
+            }
+            tally.progress.displaced = self.capture.displaced();
+            report(&tally.progress);
+        }
+        Ok(())
+    }
+
+    fn take_video(&mut self, captured: CapturedFrame, tally: &mut Tally) -> Result<(), ChainError> {
+        let pts = captured.pts;
+        let mut slot = self.pool.take();
+        slot.fill(&captured.view())
+            .map_err(|_| ChainError::FrameSize { camera: self.camera.clone(), pts })?;
+        let damaged = captured.damaged;
+        // The decoder gets its buffer back before the work begins.
+        drop(captured);
+        let frame = Frame::new(slot, tally.progress.frames_in, pts);
+        tally.progress.frames_in += 1;
+        tally.progress.position = pts;
+        let looked = !damaged && self.look(&frame);
+        self.ring.push(frame, looked);
+        while let Some(waiting) = self.ring.pop_due() {
+            self.emit(waiting, tally)?;
+        }
+        if let Some(oldest) = self.ring.oldest() {
+            self.watcher.forget_before(oldest);
+        }
+        Ok(())
+    }
+
+    /// Whether detection was completed for a frame.
+    fn look(&mut self, frame: &Frame<crate::frame::Raw>) -> bool {
+        match self.watcher.look(frame) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(camera = %self.camera, pts = %frame.pts(), %error,
+                    "a frame could not be looked at and is veiled whole");
+                false
+            }
+        }
+    }
+
+    /// Decides, veils and encodes the oldest frame.
+    fn emit(&mut self, waiting: Waiting, tally: &mut Tally) -> Result<(), ChainError> {
+        let Waiting { frame, looked } = waiting;
+        let (verdict, placements) = self.watcher.decide(&frame, looked);
+        let mut frame = self.redactor.redact(frame, Some(&verdict));
+        match self.watcher.check(&frame, &placements) {
+            Ok(Finding::NotDue) => {}
+            Ok(Finding::Clean) => tally.check.looks += 1,
+            finding => {
+                // A check that cannot be made is a check that failed.
+                tracing::error!(camera = %self.camera, pts = %frame.pts(), ?finding,
+                    "the finished picture did not pass its check and is veiled whole");
+                tally.check.corrected += 1;
+                frame = self.redactor.veil_whole(frame);
+            }
+        }
+        let whole = frame.state().whole();
+        for placement in &placements {
+            let set = if placement.shown && !whole { &mut tally.shown } else { &mut tally.veiled };
+            set.insert(placement.track);
+        }
+        tally.progress.veiled_whole += u64::from(whole);
+        tally.progress.tracks = tally.veiled.union(&tally.shown).count() as u64;
+        tally.progress.tracks_veiled = tally.veiled.len() as u64;
+        tally.progress.tracks_shown = tally.shown.len() as u64;
+        let watcher = &self.watcher;
+        tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id));
+        let segments = self.encoder.push_video(frame)?;
+        self.hand_over(segments, tally)
+    }
+
+    fn hand_over(
+        &mut self,
+        segments: Vec<MediaSegment>,
+        tally: &mut Tally,
+    ) -> Result<(), ChainError> {
+        for segment in segments {
+            hand_over(&self.camera, &self.retention, self.started, &self.sender, segment, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Veils and encodes what still waits, and hands over the last segments.
+    fn drain(mut self, tally: &mut Tally) -> Result<(), ChainError> {
+        while let Some(waiting) = self.ring.pop() {
+            self.emit(waiting, tally)?;
+        }
+        let Self { camera, encoder, sender, retention, started, .. } = self;
+        for segment in encoder.finish()? {
+            hand_over(&camera, &retention, started, &sender, segment, tally)?;
+        }
+        Ok(())
+    }
+}
+
+fn hand_over(
+    camera: &CameraId,
+    retention: &RetentionRecord,
+    started: Timestamp,
+    sender: &SegmentSender,
+    segment: MediaSegment,
+    tally: &mut Tally,
+) -> Result<(), ChainError> {
+    let (number, frames) = (segment.number(), segment.frames());
+    let (start, end) = (segment.start(), segment.end());
+    let (tracks, counts) = tally.reasons.take(camera, number, frames, start, end);
+    let check = std::mem::take(&mut tally.check).verdict();
+    let offset = SignedDuration::try_from(start.since(Pts::ZERO)).unwrap_or(SignedDuration::ZERO);
+    let recorded_at = started.checked_add(offset).unwrap_or(started);
+    let comment = retention.comment(camera, number, recorded_at, counts, check);
+    let frames = segment.frame_count() as u64;
+    let mp4 = segment.into_mp4(&comment)?;
+    sender.send(SegmentFile { camera: camera.clone(), number, mp4, tracks, frames, start, end })?;
+    tally.progress.frames_out += frames;
+    tally.progress.segments += 1;
+    tracing::info!(%camera, segment = number, frames, "segment handed to the writer");
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! One recording from start to seal.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::chain::{Chain, ChainError, Progress};
+use crate::{
+    capture::{self, Capture, CaptureError, Input},
+    clock::Clock,
+    encode::{self, EncodeError, Encoder},
+    error::{ErrorKind, Kind},
+    frame::{PlaneLayout, SlotPool},
+    shutdown::Shutdown,
+    units::{CameraId, RecordingId},
+    vault::{BoxKey, NewRecording, Outcome, RecordingWriter, Sealed, VaultError, WriterThread},
+    veil::{
+        Style,
+        evidence::Judge,
+        policy::Policy,
+        redact::Redactor,
+        ring::Ring,
+        watch::{self, Watcher},
+    },
+    vision::{
+        detect::Detector,
+        identify::{Embedder, Gallery},
+        infer::{Models, VisionError},
+    },
+};
+
+/// Frame rate that memory is planned for where the source does not say.
+const ASSUMED_RATE: f64 = 30.0;
+/// Most memory for the ring's pictures; a larger picture or rate shortens the look-ahead.
+const RING_BYTES: usize = 256 << 20;
+/// Slots beside the ring and the encoder: the frame being filled and the one being veiled.
+const SLOTS_IN_HAND: usize = 2;
+
+/// What is to be recorded and how. Everything in it has been checked.
+#[derive(Debug)]
+pub struct Plan {
+    /// The camera's id.
+    pub camera: CameraId,
+    /// Where pictures come from.
+    pub input: Input,
+    /// How they are captured.
+    pub capture: capture::Settings,
+    /// Who is veiled.
+    pub policy: Policy,
+    /// Whom the list names.
+    pub gallery: Gallery,
+    /// How a veil looks.
+    pub style: Style,
+    /// How frames are looked at.
+    pub watch: watch::Settings,
+    /// How long frames wait for what comes after them.
+    pub look_ahead: Duration,
+    /// Threads of each model.
+    pub threads: usize,
+    /// How pictures are encoded.
+    pub encode: encode::Settings,
+}
+
+/// What came of a recording that was sealed.
+#[derive(Debug)]
+pub struct Report {
+    /// Its id.
+    pub id: RecordingId,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Segments of all cameras.
+    pub segments: usize,
+    /// Encrypted bytes.
+    pub bytes: u64,
+    /// How far it went.
+    pub progress: Progress,
+    /// Seconds from the start to the newest frame.
+    pub seconds: f64,
+    /// The policy that was applied.
+    pub policy: Policy,
+    /// The encoder's name.
+    pub encoder: String,
+    /// Why it ended early; what was complete is sealed all the same.
+    pub fault: Option<RecordError>,
+}
+
+/// Why nothing was recorded, or a recording ended early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The source could not be opened.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The models could not be used.
+    #[error(transparent)]
+    Vision(#[from] VisionError),
+    /// The encoder could not be started.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The recording could not be written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The camera's chain ended early.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// No thread could be started.
+    #[error("cannot start the camera's thread")]
+    Thread(#[source] std::io::Error),
+    /// The source ended without a single picture.
+    #[error("the input has no pictures")]
+    Empty,
+}
+
+impl Kind for RecordError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Capture(error) => error.kind(),
+            Self::Vision(error) => error.kind(),
+            Self::Encode(error) => error.kind(),
+            Self::Vault(error) => error.kind(),
+            Self::Chain(error) => error.kind(),
+            Self::Thread(_) => ErrorKind::Exhausted,
+            Self::Empty => ErrorKind::DataLoss,
+        }
+    }
+}
+
+/// What the recorder knows when the camera is open and the encoder runs, for whoever fills in the
+/// recording's manifest.
+#[derive(Debug)]
+pub struct Started {
+    /// The policy that is applied, stepped up where the list asks for it.
+    pub policy: Policy,
+    /// The encoder's name.
+    pub encoder: String,
+    /// Whether sound is recorded.
+    pub audio: bool,
+    /// Digests of the models, by name.
+    pub models: BTreeMap<String, String>,
+    /// Length of a file that says so, for a progress bar.
+    pub duration: Option<Duration>,
+}
+
+/// What a recording runs on.
+pub struct Around<'a> {
+    /// The checked models.
+    pub models: &'a Models,
+    /// The store's folder.
+    pub store: &'a Path,
+    /// The box's signing key.
+    pub key: &'a BoxKey,
+    /// Where the present comes from.
+    pub clock: &'a dyn Clock,
+    /// Says when to drain.
+    pub shutdown: &'a Shutdown,
+}
+
+impl std::fmt::Debug for Around<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Around").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// Records until the source ends or draining is asked for, and seals the recording. `new` fills in
+/// the manifest once it is known that recording can begin: before that nothing is written.
+pub fn record(
+    plan: &Plan,
+    around: &Around<'_>,
+    new: impl FnOnce(&Started) -> NewRecording,
+    mut report: impl FnMut(&Progress) + Send,
+) -> Result<Report, RecordError> {
+    let Around { models, store, key, clock, shutdown } = *around;
+    let judge = Judge::new(plan.policy, &plan.gallery, models.thresholds());
+    let policy = judge.policy();
+    let watcher = Watcher::new(
+        Detector::new(models, plan.threads)?,
+        Embedder::new(models, plan.threads)?,
+        judge,
+        models.thresholds(),
+        plan.watch,
+    );
+    let capture = Capture::open(&plan.input, &plan.capture)?;
+    let format = capture.video().clone();
+    let encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;
+    let encoder_name = encoder.name().to_owned();
+    let started = Started {
+        policy,
+        encoder: encoder_name.clone(),
+        audio: capture.audio().is_some(),
+        models: models.digests().clone(),
+        duration: capture.duration(),
+    };
+    let new = new(&started);
+    let (id, began) = (new.id, new.started);
+    let capacity = ring_capacity(&format, plan.look_ahead);
+    let pool = SlotPool::new(format.size, capacity + encode::FRAMES_HELD + SLOTS_IN_HAND);
+    let writer = WriterThread::spawn(RecordingWriter::create(store, new, key)?)?;
+    let chain = Chain {
+        camera: plan.camera.clone(),
+        capture,
+        pool,
+        ring: Ring::new(plan.look_ahead, capacity),
+        watcher,
+        redactor: Redactor::new(plan.style),
+        encoder,
+        sender: writer.sender(),
+        retention: writer.retention().clone(),
+        started: began,
+    };
+    let (progress, ran) = run(chain, &plan.camera, shutdown, &mut report)?;
+    let mut fault: Option<RecordError> = ran.err().map(Into::into);
+    if fault.is_none() && progress.frames_in == 0 && !shutdown.is_requested() {
+        fault = Some(RecordError::Empty);
+    }
+    let outcome = Outcome { ended: clock.now(), fault: fault.as_ref().map(fault_word) };
+    let Sealed { path, segments, bytes, .. } = writer.finish(outcome)?;
+    Ok(Report {
+        id,
+        path,
+        segments,
+        bytes,
+        progress,
+        seconds: progress.position.seconds(),
+        policy,
+        encoder: encoder_name,
+        fault,
+    })
+}
+
+/// Runs the chain on a thread of its own, named after the camera.
+fn run(
+    chain: Chain,
+    camera: &CameraId,
+    shutdown: &Shutdown,
+    report: &mut (impl FnMut(&Progress) + Send),
+) -> Result<(Progress, Result<(), ChainError>), RecordError> {
+    let latest = std::sync::Mutex::new(Progress::default());
+    let lock = || latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name(camera.to_string())
+            .spawn_scoped(scope, || {
+                chain.run(shutdown, &mut |progress| {
+                    *lock() = *progress;
+                    report(progress);
+                })
+            })
+            .map_err(RecordError::Thread)?;
+        Ok(thread.join().unwrap_or_else(|_| {
+            // The slots of a chain that panicked are gone with it: nothing of them was encoded.
+            (*lock(), Err(ChainError::Panicked { camera: camera.clone() }))
+        }))
+    })
+}
+
+/// Frames the ring holds: the look-ahead at the source's rate, within the memory set for it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small positive number of frames"
+)]
+fn ring_capacity(format: &capture::VideoFormat, look_ahead: Duration) -> usize {
+    let rate = format.framerate.map_or(ASSUMED_RATE, |(n, d)| f64::from(n) / f64::from(d.max(1)));
+    let wanted = (look_ahead.as_secs_f64() * rate.clamp(1.0, 240.0)).ceil() as usize + 1;
+    let fits = RING_BYTES / PlaneLayout::new(format.size).bytes().max(1);
+    if wanted > fits {
+        let frames = fits.max(2);
+        tracing::warn!(frames, wanted, "large pictures: the look-ahead is shortened to fit memory");
+    }
+    wanted.min(fits).max(2)
+}
+
+/// What the manifest may say of a fault: no paths, no names.
+fn fault_word(error: &RecordError) -> String {
+    match error {
+        RecordError::Capture(_) | RecordError::Chain(ChainError::Capture(_)) => {
+            "the source broke off"
+        }
+        RecordError::Chain(ChainError::FrameSize { .. }) => "the source changed its size",
+        RecordError::Encode(_) | RecordError::Chain(ChainError::Encode(_)) => "the encoder failed",
+        RecordError::Vault(_) | RecordError::Chain(ChainError::Vault(_)) => "writing failed",
+        RecordError::Empty => "the source had no pictures",
+        _ => "a fault of the program",
+    }
+    .to_owned()
+}
