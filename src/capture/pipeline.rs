@@ -12,7 +12,7 @@ use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
 
 use super::{
-    CaptureError, Settings, Synthetic,
+    CaptureError, Settings, Synthetic, complaints,
     damage::Packet,
     input::{Credentials, Input},
     media::{AudioFormat, VideoFormat},
@@ -85,7 +85,6 @@ fn start(
     settings: &Settings,
     attempt: Attempt,
 ) -> Result<gst::Pipeline, CaptureError> {
-    gst::init().map_err(|error| CaptureError::MissingElement { detail: error.to_string() })?;
     let text = match &shared.input {
         Input::File(_) => FILE,
         Input::Rtsp { .. } => RTSP,
@@ -97,7 +96,7 @@ fn start(
         .downcast::<gst::Pipeline>()
         .map_err(|_| CaptureError::Pipeline { detail: "it is no pipeline".to_owned() })?;
     watch_bus(&pipeline, shared);
-    watch_decoders(&pipeline, shared, settings.decode_threads);
+    watch_decoders(&pipeline, shared, settings.decode_threads.unwrap_or(1));
     for name in ["decode", "decode-audio"] {
         if let Some(decode) = pipeline.by_name(name) {
             decode.set_property("force-sw-decoders", attempt.software);
@@ -183,7 +182,7 @@ fn watch_bus(pipeline: &gst::Pipeline, shared: &Arc<Shared>) {
 }
 
 /// Sets up decoders as they are plugged, and watches what goes into them.
-fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Option<u32>) {
+fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: u32) {
     let shared = Arc::clone(shared);
     pipeline.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
@@ -195,15 +194,19 @@ fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Optio
         if klass.contains("Hardware") {
             shared.learn(|facts| facts.hardware = true);
         }
-        if let Some(threads) = threads.and_then(|threads| i32::try_from(threads).ok())
+        if let Ok(threads) = i32::try_from(threads)
             && factory.name().starts_with("avdec_")
             && element.has_property_with_type("max-threads", i32::static_type())
         {
             element.set_property("max-threads", threads);
         }
-        if klass.contains("Video")
-            && let Some(sink) = element.static_pad("sink")
-        {
+        let Some(sink) = element.static_pad("sink") else { return };
+        if klass.contains("Audio") {
+            sink.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+                complaints::decode_sound_here();
+                gst::PadProbeReturn::Ok
+            });
+        } else {
             let shared = Arc::clone(&shared);
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
             sink.add_probe(kinds, move |_, probe| {
@@ -215,6 +218,7 @@ fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Optio
 }
 
 fn watch_packet(probe: &gst::PadProbeInfo<'_>, shared: &Shared) {
+    shared.complaints.decode_pictures_here();
     let mut damage = shared.damage.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(buffer) = probe.buffer() {
         let flags = buffer.flags();
