@@ -5,6 +5,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -68,14 +69,30 @@ pub(super) struct Running {
     pub(super) audio: Option<AudioFormat>,
 }
 
+/// How long stopping may take before it is left to itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
 impl Drop for Running {
+    /// Stops the pipeline on a thread of its own and waits a while for it: rtspsrc 1.22 can block
+    /// for ever when it is stopped at the moment in which its camera goes away, and a recording
+    /// must end all the same.
     fn drop(&mut self) {
         self.shared.meeting.close();
-        if self.pipeline.set_state(gst::State::Null).is_err() {
-            tracing::warn!(input = self.shared.label, "pipeline did not stop cleanly");
-        }
-        if let Some(bus) = self.pipeline.bus() {
-            bus.unset_sync_handler();
+        let (pipeline, label) = (self.pipeline.clone(), self.shared.label.clone());
+        // Capacity 1: one word is said, once, and the thread that says it never waits.
+        let (done, stopped) = crossbeam_channel::bounded(1);
+        let stop = move || {
+            if pipeline.set_state(gst::State::Null).is_err() {
+                tracing::warn!(input = label, "pipeline did not stop cleanly");
+            }
+            if let Some(bus) = pipeline.bus() {
+                bus.unset_sync_handler();
+            }
+            let _ = done.try_send(());
+        };
+        let spawned = thread::Builder::new().name("capture-stop".to_owned()).spawn(stop);
+        if spawned.is_err() || stopped.recv_timeout(STOP_TIMEOUT).is_err() {
+            tracing::warn!(input = self.shared.label, "pipeline does not stop, left behind");
         }
     }
 }
