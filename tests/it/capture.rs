@@ -711,3 +711,12 @@ fn a_camera_that_goes_away_is_lost() {
     assert!(gone.elapsed() < Duration::from_secs(5), "{:?}", gone.elapsed());
     assert_eq!(error.kind(), ErrorKind::Transient, "{error:?}");
 }
+
+/// A device that is no camera says so; no test machine has a real one.
+#[test]
+fn a_device_that_is_no_camera_says_so() {
+    let input = Input::V4l2("/dev/null".into());
+    let error = Capture::open(&input, &Settings::default()).expect_err("is no camera");
+    assert!(matches!(error, CaptureError::Device { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("/dev/null does not work as a camera"), "{error}");
+}
