@@ -97,9 +97,10 @@ fn wait_at(
 ) {
     let Some(pad) = sink.static_pad("sink") else { return };
     let shared = Arc::clone(shared);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match wait(&shared.meeting) {
-        Ok(()) => gst::PadProbeReturn::Ok,
-        Err(Closed) => gst::PadProbeReturn::Drop,
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        // Closed or not: the sink itself refuses what comes too late.
+        let _ = wait(&shared.meeting);
+        gst::PadProbeReturn::Ok
     });
 }
 
