@@ -74,6 +74,7 @@ pub(super) fn link_video(
         pin: pin.downgrade(),
         first: None,
         started: false,
+        complaints: shared.complaints.count(),
     }));
     let at_end = Arc::clone(&pictures);
     sink.set_callbacks(
@@ -96,9 +97,10 @@ fn wait_at(
 ) {
     let Some(pad) = sink.static_pad("sink") else { return };
     let shared = Arc::clone(shared);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| match wait(&shared.meeting) {
-        Ok(()) => gst::PadProbeReturn::Ok,
-        Err(Closed) => gst::PadProbeReturn::Drop,
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        // Closed or not: the sink itself refuses what comes too late.
+        let _ = wait(&shared.meeting);
+        gst::PadProbeReturn::Ok
     });
 }
 
@@ -123,6 +125,8 @@ struct Pictures {
     /// file starts after it.
     first: Option<gst::Sample>,
     started: bool,
+    /// The decoder's complaints so far.
+    complaints: u64,
 }
 
 impl Pictures {
@@ -198,13 +202,15 @@ impl Pictures {
                 return Err(gst::FlowError::Error);
             }
         };
-        let damaged = buffer.flags().contains(gst::BufferFlags::CORRUPTED)
-            || self
-                .shared
-                .damage
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .covers(buffer.pts().map(gst::ClockTime::nseconds));
+        let damaged = {
+            let stream_ns = buffer.pts().map(gst::ClockTime::nseconds);
+            let mut damage = self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner);
+            let complaints = self.shared.complaints.count();
+            if std::mem::replace(&mut self.complaints, complaints) != complaints {
+                damage.complaint(stream_ns);
+            }
+            buffer.flags().contains(gst::BufferFlags::CORRUPTED) || damage.covers(stream_ns)
+        };
         let Some(frame) = CapturedFrame::map(buffer, &info, pts, damaged) else {
             return Err(self.unreadable());
         };

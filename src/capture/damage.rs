@@ -28,7 +28,7 @@ pub(super) struct Damage {
     last_pts: u64,
 }
 
-/// Closed stretches are kept for this many gaps; a decoder holds back 16 pictures at most, so older
+/// Closed stretches are kept in this number; a decoder holds back 16 pictures at most, so older
 /// ones can no longer matter.
 const KEPT: usize = 32;
 
@@ -47,15 +47,20 @@ impl Damage {
         self.started = true;
         if packet.key && !packet.corrupt {
             if let Some(start) = self.open.take() {
-                if self.closed.len() == KEPT {
-                    self.closed.remove(0);
-                }
-                self.closed.push((start, pts));
+                keep(&mut self.closed, (start, pts));
             }
         } else if gap || packet.corrupt || self.open.is_some() {
             // Reordered pictures may lie before the first one that was seen to suffer.
             self.open = Some(self.open.map_or(pts, |start| start.min(pts)));
         }
+    }
+
+    /// Notes that the decoder complained before it gave the picture of this stream time: what it
+    /// gives from here on rests on a guess. Only a key frame that is still to come ends that: one
+    /// that is on its way already may be what it complains about.
+    pub(super) fn complaint(&mut self, pts: Option<u64>) {
+        let pts = pts.unwrap_or(self.last_pts);
+        self.open = Some(self.open.map_or(pts, |start| start.min(pts)));
     }
 
     /// Whether a decoded picture of this stream time must not be trusted.
@@ -68,6 +73,13 @@ impl Damage {
             }
         }
     }
+}
+
+fn keep<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == KEPT {
+        list.remove(0);
+    }
+    list.push(item);
 }
 
 #[cfg(test)]
@@ -95,6 +107,21 @@ mod tests {
         assert!(damage.covers(None) && !damage.covers(Some(10)));
         damage.packet(key(100));
         assert!(damage.covers(Some(99)) && !damage.covers(Some(100)) && !damage.covers(Some(5)));
+    }
+
+    #[test]
+    fn a_complaint_lasts_until_the_next_key_frame() {
+        let mut damage = Damage::default();
+        damage.packet(key(0));
+        damage.packet(delta(10));
+        damage.complaint(Some(10));
+        assert!(damage.covers(Some(10)) && damage.covers(Some(50)) && !damage.covers(Some(0)));
+        damage.packet(key(100));
+        assert!(damage.covers(Some(99)) && !damage.covers(Some(100)));
+        // A key frame that went in before the complaint may be the reason for it.
+        damage.packet(key(200));
+        damage.complaint(Some(150));
+        assert!(damage.covers(Some(150)) && damage.covers(Some(200)) && !damage.covers(Some(149)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     sync::{Arc, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use gstreamer as gst;
 use gstreamer::{glib, prelude::*};
 
 use super::{
-    CaptureError, Settings, Synthetic,
+    CaptureError, Settings, Synthetic, complaints,
     damage::Packet,
     input::{Credentials, Input},
     media::{AudioFormat, VideoFormat},
@@ -68,14 +69,30 @@ pub(super) struct Running {
     pub(super) audio: Option<AudioFormat>,
 }
 
+/// How long stopping may take before it is left to itself.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
 impl Drop for Running {
+    /// Stops the pipeline on a thread of its own and waits a while for it: rtspsrc 1.22 can block
+    /// for ever when it is stopped at the moment in which its camera goes away, and a recording
+    /// must end all the same.
     fn drop(&mut self) {
         self.shared.meeting.close();
-        if self.pipeline.set_state(gst::State::Null).is_err() {
-            tracing::warn!(input = self.shared.label, "pipeline did not stop cleanly");
-        }
-        if let Some(bus) = self.pipeline.bus() {
-            bus.unset_sync_handler();
+        let (pipeline, label) = (self.pipeline.clone(), self.shared.label.clone());
+        // Capacity 1: one word is said, once, and the thread that says it never waits.
+        let (done, stopped) = crossbeam_channel::bounded(1);
+        let stop = move || {
+            if pipeline.set_state(gst::State::Null).is_err() {
+                tracing::warn!(input = label, "pipeline did not stop cleanly");
+            }
+            if let Some(bus) = pipeline.bus() {
+                bus.unset_sync_handler();
+            }
+            let _ = done.try_send(());
+        };
+        let spawned = thread::Builder::new().name("capture-stop".to_owned()).spawn(stop);
+        if spawned.is_err() || stopped.recv_timeout(STOP_TIMEOUT).is_err() {
+            tracing::warn!(input = self.shared.label, "pipeline does not stop, left behind");
         }
     }
 }
@@ -85,7 +102,6 @@ fn start(
     settings: &Settings,
     attempt: Attempt,
 ) -> Result<gst::Pipeline, CaptureError> {
-    gst::init().map_err(|error| CaptureError::MissingElement { detail: error.to_string() })?;
     let text = match &shared.input {
         Input::File(_) => FILE,
         Input::Rtsp { .. } => RTSP,
@@ -97,7 +113,7 @@ fn start(
         .downcast::<gst::Pipeline>()
         .map_err(|_| CaptureError::Pipeline { detail: "it is no pipeline".to_owned() })?;
     watch_bus(&pipeline, shared);
-    watch_decoders(&pipeline, shared, settings.decode_threads);
+    watch_decoders(&pipeline, shared, settings.decode_threads.unwrap_or(1));
     for name in ["decode", "decode-audio"] {
         if let Some(decode) = pipeline.by_name(name) {
             decode.set_property("force-sw-decoders", attempt.software);
@@ -183,7 +199,7 @@ fn watch_bus(pipeline: &gst::Pipeline, shared: &Arc<Shared>) {
 }
 
 /// Sets up decoders as they are plugged, and watches what goes into them.
-fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Option<u32>) {
+fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: u32) {
     let shared = Arc::clone(shared);
     pipeline.connect_deep_element_added(move |_, _, element| {
         let Some(factory) = element.factory() else { return };
@@ -195,15 +211,19 @@ fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Optio
         if klass.contains("Hardware") {
             shared.learn(|facts| facts.hardware = true);
         }
-        if let Some(threads) = threads.and_then(|threads| i32::try_from(threads).ok())
+        if let Ok(threads) = i32::try_from(threads)
             && factory.name().starts_with("avdec_")
             && element.has_property_with_type("max-threads", i32::static_type())
         {
             element.set_property("max-threads", threads);
         }
-        if klass.contains("Video")
-            && let Some(sink) = element.static_pad("sink")
-        {
+        let Some(sink) = element.static_pad("sink") else { return };
+        if klass.contains("Audio") {
+            sink.add_probe(gst::PadProbeType::BUFFER, |_, _| {
+                complaints::decode_sound_here();
+                gst::PadProbeReturn::Ok
+            });
+        } else {
             let shared = Arc::clone(&shared);
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
             sink.add_probe(kinds, move |_, probe| {
@@ -215,6 +235,7 @@ fn watch_decoders(pipeline: &gst::Pipeline, shared: &Arc<Shared>, threads: Optio
 }
 
 fn watch_packet(probe: &gst::PadProbeInfo<'_>, shared: &Shared) {
+    shared.complaints.decode_pictures_here();
     let mut damage = shared.damage.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(buffer) = probe.buffer() {
         let flags = buffer.flags();

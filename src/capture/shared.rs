@@ -11,16 +11,20 @@ use gstreamer::glib;
 
 use super::{
     CaptureError,
+    complaints::Complaints,
     damage::Damage,
     input::Input,
     media::{AudioFormat, CapturedFrame, StreamAudio, VideoFormat},
     meeting::{Meeting, WhenFull},
 };
 
-/// Pictures that may wait. They are the decoder's own buffers, so few; enough that the decoder's
-/// thread and the recorder's seldom wait for each other. Files wait when full, live inputs drop the
-/// oldest.
-const VIDEO_CAPACITY: usize = 4;
+/// Pictures of a file that may wait; the decoder waits when full. They are the decoder's own
+/// buffers, so few; enough that its thread and the recorder's seldom wait for each other.
+const FILE_CAPACITY: usize = 4;
+
+/// Pictures of a camera that may wait; the oldest one goes when full. A network delivers in bursts,
+/// so more than for a file; a quarter of a second at 30 Hz, so that nobody sees much of the past.
+const LIVE_CAPACITY: usize = 8;
 
 /// Pieces of sound that may wait, about 1.4 s of AAC: what a file may hold between two pictures that
 /// are taken. Files wait when full, live inputs drop the oldest.
@@ -55,6 +59,8 @@ pub(super) struct Facts {
     pub(super) expects_audio: Option<bool>,
     pub(super) video_chosen: Option<Chosen>,
     pub(super) audio_chosen: Option<Chosen>,
+    /// The input has a stream that is left alone.
+    pub(super) refused_stream: bool,
     pub(super) video_linked: bool,
     pub(super) audio_linked: bool,
     /// A codec of a chosen stream that nothing here can decode.
@@ -73,18 +79,24 @@ pub(super) struct Shared {
     facts: Mutex<Facts>,
     learned: Condvar,
     pub(super) damage: Mutex<Damage>,
+    pub(super) complaints: Complaints,
 }
 
 impl Shared {
     pub(super) fn new(input: &Input) -> Self {
-        let when_full = if input.is_live() { WhenFull::DropOldest } else { WhenFull::Wait };
+        let (when_full, video_capacity) = if input.is_live() {
+            (WhenFull::DropOldest, LIVE_CAPACITY)
+        } else {
+            (WhenFull::Wait, FILE_CAPACITY)
+        };
         Self {
-            meeting: Meeting::new(when_full, VIDEO_CAPACITY, AUDIO_CAPACITY),
+            meeting: Meeting::new(when_full, video_capacity, AUDIO_CAPACITY),
             label: input.label(),
             input: input.clone(),
             facts: Mutex::default(),
             learned: Condvar::new(),
             damage: Mutex::default(),
+            complaints: Complaints::new(),
         }
     }
 
@@ -128,6 +140,11 @@ impl Shared {
         self.facts().connection_closed
     }
 
+    /// Whether every stream of the input was decoded.
+    pub(super) fn reads_all_streams(&self) -> bool {
+        !self.facts().refused_stream
+    }
+
     /// Whether a decoder in hardware took part.
     pub(super) fn saw_hardware(&self) -> bool {
         self.facts().hardware
@@ -163,6 +180,14 @@ impl Shared {
         }
     }
 
+    /// Host and port of a camera on the network.
+    fn host(&self) -> Option<String> {
+        match &self.input {
+            Input::Rtsp { url, .. } => Some(url.authority()),
+            _ => None,
+        }
+    }
+
     /// What a stream that nobody could link means.
     pub(super) fn no_video(&self) -> CaptureError {
         let (facts, input) = (self.facts(), self.label.clone());
@@ -178,7 +203,9 @@ impl Shared {
         use gst::{CoreError, ResourceError, StreamError};
         let input = self.label.clone();
         let detail = error.message().trim_end_matches('.').to_owned();
-        if error.matches(StreamError::CodecNotFound) {
+        // rtspsrc uses the same code when nothing could be set up.
+        let nothing_set_up = error.matches(StreamError::CodecNotFound);
+        if nothing_set_up && (self.host().is_none() || self.facts().undecodable.is_some()) {
             return self.no_video();
         }
         if error.matches(StreamError::Decrypt) || error.matches(StreamError::DecryptNokey) {
@@ -211,11 +238,13 @@ impl Shared {
                     CaptureError::NoSuchStream { host }
                 } else if debug.contains("TLS") || debug.contains("certificate") {
                     CaptureError::Certificate { host }
-                } else if error.matches(ResourceError::Settings) {
-                    if self.facts().video_chosen.is_some() {
-                        CaptureError::Transport { host }
-                    } else {
+                } else if nothing_set_up || error.matches(ResourceError::Settings) {
+                    // Because no stream was chosen, or because none can be sent.
+                    let facts = self.facts();
+                    if facts.refused_stream && facts.video_chosen.is_none() {
                         CaptureError::NoVideo { input }
+                    } else {
+                        CaptureError::Transport { host }
                     }
                 } else {
                     CaptureError::Lost { input, detail }

@@ -34,7 +34,7 @@ fn may_decode(shared: &Shared, keep_audio: bool, pad: &gst::Pad, caps: &gst::Cap
     }
     let id = pad.stream_id().map(|id| id.to_string()).unwrap_or_default();
     let mut facts = shared.facts();
-    if name.starts_with("video/") || name.starts_with("image/") {
+    let goes_on = if name.starts_with("video/") || name.starts_with("image/") {
         facts.video_chosen.get_or_insert_with(|| Chosen::Id(id.clone())).is(&id)
     } else if name.starts_with("audio/") && keep_audio {
         facts.audio_chosen.get_or_insert_with(|| Chosen::Id(id.clone())).is(&id)
@@ -43,7 +43,9 @@ fn may_decode(shared: &Shared, keep_audio: bool, pad: &gst::Pad, caps: &gst::Cap
             facts.playlist.get_or_insert(name.to_owned());
         }
         false
-    }
+    };
+    facts.refused_stream |= !goes_on;
+    goes_on
 }
 
 pub(super) fn choose_file_streams(
@@ -100,6 +102,7 @@ pub(super) fn choose_rtsp_streams(
             Some("audio") if keep_audio => first(&mut facts.audio_chosen),
             _ => false,
         };
+        facts.refused_stream |= !take;
         Some(take.to_value())
     });
     let decode_video = named(pipeline, "decode")?;
