@@ -331,7 +331,7 @@ fn counts(list: &PupilList) -> Value {
 
 fn summary(list: &PupilList) -> String {
     format!(
-        "{} ({} refused, {} consented, {} staff)",
+        "{} on the list ({} refused, {} consented, {} staff)",
         list.people().len(),
         list.count(Status::Refused),
         list.count(Status::Consented),

@@ -31,8 +31,12 @@ const MAX_BYTES_TEXT: &str = "64 MiB";
 const MAX_PIXELS: u64 = 50_000_000;
 const MAX_PIXELS_TEXT: &str = "50 megapixels";
 
+/// Most bytes of one photo once decoded: 50 megapixels of three bytes, with room for a fourth.
+const MAX_DECODED: u64 = 200 << 20;
+const MAX_DECODED_TEXT: &str = "200 MiB decoded";
+
 /// Most memory that decoding may take beside the picture itself.
-const MAX_ALLOC: u64 = 512 << 20;
+const MAX_ALLOC: u64 = 256 << 20;
 
 /// Longest side that is kept: a face of 40 pixels there is 2% of the picture, and a smaller one is
 /// no portrait.
@@ -125,7 +129,7 @@ impl Photo {
             return Err(Fault::PhotoChanged(origin.name.clone()));
         }
         let (image, _) = decode(&bytes, &origin.name)?;
-        Ok(bgr(shrunk(image)))
+        Ok(bgr(image))
     }
 }
 
@@ -170,10 +174,10 @@ fn read(file: &Path, name: &str) -> Result<(Vec<u8>, Option<Date>), Fault> {
     Ok((bytes, changed.map(|t| t.to_zoned(TimeZone::UTC).date())))
 }
 
-/// Decodes a photo, turns it upright, and finds the day it was taken.
+/// Decodes a photo, at most 2560 pixels long and upright, and finds the day it was taken.
 fn decode(bytes: &[u8], name: &str) -> Result<(DynamicImage, Option<Date>), Fault> {
     let corrupt = || Fault::PhotoCorrupt(name.to_owned());
-    let huge = || Fault::PhotoHuge { name: name.to_owned(), limit: MAX_PIXELS_TEXT };
+    let huge = |limit| Fault::PhotoHuge { name: name.to_owned(), limit };
     let format = match image::guess_format(bytes) {
         Ok(f @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => f,
         _ if is_heic(bytes) => return Err(Fault::PhotoHeic(name.to_owned())),
@@ -183,14 +187,17 @@ fn decode(bytes: &[u8], name: &str) -> Result<(DynamicImage, Option<Date>), Faul
         return Err(corrupt());
     }
     let failed = |e: ImageError| match e {
-        ImageError::Limits(_) => huge(),
+        ImageError::Limits(_) => huge(MAX_DECODED_TEXT),
         _ => corrupt(),
     };
     let mut decoder =
         ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(failed)?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(huge());
+        return Err(huge(MAX_PIXELS_TEXT));
+    }
+    if decoder.total_bytes() > MAX_DECODED {
+        return Err(huge(MAX_DECODED_TEXT));
     }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_ALLOC);
@@ -198,7 +205,8 @@ fn decode(bytes: &[u8], name: &str) -> Result<(DynamicImage, Option<Date>), Faul
     // A photo whose EXIF is damaged is taken as it lies; the face search finds upright faces only.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let taken = decoder.exif_metadata().ok().flatten().and_then(|e| exif::taken(&e));
-    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    // Made smaller before it is turned, which takes a copy.
+    let mut image = shrunk(DynamicImage::from_decoder(decoder).map_err(failed)?);
     image.apply_orientation(orientation);
     Ok((image, taken))
 }

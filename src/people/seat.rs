@@ -69,7 +69,7 @@ fn crosses_itself(points: &[[f32; 2]]) -> bool {
         let (a, b) = edge(i);
         let (_, c) = edge(i + 1);
         // An edge without length, or one that runs back along the edge before it.
-        if a == b || (turn(a, b, c) == 0.0 && along(b, a, c) > 0.0) {
+        if along(a, b, b) <= 0.0 || (turn(a, b, c) == 0.0 && along(b, a, c) > 0.0) {
             return true;
         }
         // Edges that are not neighbours: neither the next one nor the one before.

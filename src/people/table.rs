@@ -103,7 +103,7 @@ pub(super) fn split(text: &str, known: &[&str]) -> Result<Table, Problem> {
             _ => return Err(Problem::new(Position::new(1, 5), Fault::Separator)),
         };
         let mut table = Splitter::new(text, separator).run();
-        table.rows.remove(0);
+        table.rows.drain(..table.rows.len().min(1));
         return Ok(table);
     }
     let fitting = |separator| {

@@ -307,7 +307,7 @@ fn a_photo_outside_the_folder_is_not_read() {
 }
 
 /// One part of a PNG file, with its checksum.
-fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+fn png_chunk(kind: &[u8], data: &[u8]) -> Vec<u8> {
     let body = [kind, data].concat();
     let crc = body.iter().fold(!0u32, |mut crc, byte| {
         crc ^= u32::from(*byte);

@@ -2,7 +2,7 @@
 
 use classveil::{
     error::{ErrorKind, Kind},
-    people::{Draft, ListProblems, Status, list},
+    people::{Draft, ListProblems, Marker, Status, list},
     vision::identify::Standing,
 };
 use jiff::civil::date;
@@ -172,6 +172,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
 
 /// How a list is written down.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 struct Manner {
     semicolon: bool,
     mark: bool,
@@ -199,9 +200,10 @@ fn write(rows: &[Row], manner: &Manner) -> Vec<u8> {
         .iter()
         .map(|r| {
             let (y, m, d) = r.day;
-            let day = match manner.dutch_days {
-                true => format!("{d}-{m}-{y}"),
-                false => format!("{y:04}-{m:02}-{d:02}"),
+            let day = if manner.dutch_days {
+                format!("{d}-{m}-{y}")
+            } else {
+                format!("{y:04}-{m:02}-{d:02}")
             };
             let seat = r.seat.map_or(String::new(), |(x, y)| {
                 let (x, y) = (f32::from(x) / 100.0, f32::from(y) / 100.0);
@@ -218,7 +220,9 @@ fn write(rows: &[Row], manner: &Manner) -> Vec<u8> {
     }
     table.insert(0, list::COLUMNS.map(str::to_owned).to_vec());
     if manner.columns_reversed {
-        table.iter_mut().for_each(|row| row.reverse());
+        for row in &mut table {
+            row.reverse();
+        }
     }
     let mut writer = csv::WriterBuilder::new()
         .delimiter(if manner.semicolon { b';' } else { b',' })
@@ -255,7 +259,7 @@ proptest! {
             let entry = &a.people()[&id];
             prop_assert_eq!(entry.status.as_str(), row.status);
             prop_assert_eq!(entry.since, date(row.day.0, row.day.1, row.day.2));
-            prop_assert_eq!(entry.marker.map(|m| m.id()), row.marker.then_some(row.id));
+            prop_assert_eq!(entry.marker.map(Marker::id), row.marker.then_some(row.id));
             prop_assert_eq!(entry.reference.as_deref().unwrap_or(""), row.reference.trim());
             prop_assert_eq!(entry.seats.len(), usize::from(row.seat.is_some()));
         }

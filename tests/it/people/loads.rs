@@ -13,6 +13,7 @@ use classveil::{
         list::Finished,
         store::{self, Load, Loaded, StoreError},
     },
+    units::PupilId,
     vision::identify::{Gallery, Standing},
 };
 use image::imageops;
@@ -107,8 +108,8 @@ const A: &str = "p-01,a,refused,2026-09-01,a.png\n";
 const B: &str = "p-02,a,refused,2026-09-01,b.png\n";
 const C: &str = "p-03,a,consented,2026-09-01,\n";
 
-fn text(ids: &[classveil::units::PupilId]) -> Vec<&str> {
-    ids.iter().map(|id| id.as_str()).collect()
+fn text(ids: &[PupilId]) -> Vec<&str> {
+    ids.iter().map(PupilId::as_str).collect()
 }
 
 #[test]
@@ -282,7 +283,8 @@ fn history_is_a_chain_of_counts() {
         .map(|line| {
             let value: serde_json::Value = serde_json::from_str(line).unwrap();
             assert_eq!(value["before"], before);
-            before = Sha256::digest(line).iter().map(|b| format!("{b:02x}")).collect();
+            before =
+                Sha256::digest(line).iter().fold(String::new(), |hex, b| hex + &format!("{b:02x}"));
             value
         })
         .collect();

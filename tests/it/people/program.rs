@@ -88,7 +88,7 @@ fn check_writes_nothing_and_tells_all() {
     assert_eq!(code(&good), 0, "{}", err(&good));
     assert_eq!(
         out(&good),
-        "tests/fixtures/lists/every-column.csv: OK, 5 (2 refused, 2 consented, 1 staff)\n"
+        "tests/fixtures/lists/every-column.csv: OK, 5 on the list (2 refused, 2 consented, 1 staff)\n"
     );
     assert!(err(&good).contains("every-column.csv:2:1: notice: refused without a photo"));
     let bad = home.run(&["check", path(&fixture("wrong-in-many-ways.csv")), "--json"]);
@@ -147,7 +147,7 @@ fn load_tells_what_changes() {
     let first = home.load("p-01,a,refused,2026-09-01,\np-02,a,consented,2026-09-01,\n", &[]);
     assert_eq!(code(&first), 0, "{}", err(&first));
     assert!(
-        out(&first).starts_with("added: 2 (p-01, p-02)\nloaded: 2 (1 refused"),
+        out(&first).starts_with("added: 2 (p-01, p-02)\nloaded: 2 on the list (1 refused"),
         "{}",
         out(&first)
     );
@@ -229,9 +229,9 @@ fn a_power_cut_leaves_the_old_or_the_new_list() {
         }
         killed += 1;
         if current.version == before {
-            old += 1
+            old += 1;
         } else {
-            new += 1
+            new += 1;
         }
         // What was left is cleared already: one gallery, one identity.
         let galleries = fs::read_dir(home.store().join("pupils")).unwrap();
