@@ -119,7 +119,8 @@ impl Check<'_, '_> {
     pub(super) fn line(&mut self, option: &str, value: Option<&Spanned<String>>) -> Option<String> {
         let value = value?;
         let text = value.get_ref().trim();
-        if text.is_empty() || text.chars().count() > 200 || text.contains(char::is_control) {
+        let says_something = text.contains(char::is_alphanumeric);
+        if !says_something || text.chars().count() > 200 || text.contains(char::is_control) {
             self.found.add(
                 value.span().start,
                 Some(option),

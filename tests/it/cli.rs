@@ -220,6 +220,50 @@ fn every_exit_code_is_in_the_reference() {
     }
 }
 
+/// The source, with messages that stand on several lines made one.
+fn messages() -> String {
+    fn walk(folder: &Path, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, into);
+            } else {
+                for line in std::fs::read_to_string(&path).unwrap().lines() {
+                    let line = line.trim_start();
+                    into.push_str(line.strip_suffix('\\').unwrap_or(line));
+                }
+            }
+        }
+    }
+    let mut all = String::new();
+    walk(&project("src"), &mut all);
+    all
+}
+
+#[test]
+fn the_guide_quotes_messages_that_exist() {
+    let guide = std::fs::read_to_string(project("docs/guide/operator.md")).unwrap();
+    let table = &guide[guide.find("What messages mean").unwrap()..];
+    let messages = messages();
+    let mut quotes = 0;
+    for row in table.lines().filter(|l| l.starts_with("| `")) {
+        let cell = row.split(" | ").next().unwrap();
+        // Every second part stands between quotes.
+        for quote in cell.split('`').skip(1).step_by(2) {
+            // What the operating system says is not in the source.
+            if quote == "No space left on device" {
+                continue;
+            }
+            for part in quote.trim_start_matches("N problems").split("...") {
+                let part = part.trim_matches([' ', ';']);
+                assert!(messages.contains(part), "{quote}: no message says `{part}`");
+            }
+            quotes += 1;
+        }
+    }
+    assert!(quotes > 25, "{quotes}");
+}
+
 #[test]
 fn keygen_never_overwrites() {
     use std::os::unix::fs::PermissionsExt;
