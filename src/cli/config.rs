@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{Failure, output};
-use crate::config::{Config, ConfigProblems};
+use crate::config::{BadFilter, Config, ConfigProblems, check_filter};
 
 /// Check a configuration file.
 #[derive(Debug, clap::Args)]
@@ -55,6 +55,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// `--log` and `CLASSVEIL_LOG`: the same words as `[log] filter`.
+pub(super) fn log_filter(text: &str) -> Result<String, BadFilter> {
+    check_filter(text).map(|()| text.to_owned())
 }
 
 fn as_json(check: &Check, result: &Result<Config, ConfigProblems>) -> serde_json::Value {

@@ -24,15 +24,18 @@ use crate::error::{ErrorKind, Kind};
 #[derive(Debug, Parser)]
 #[command(name = "classveil", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// How much to log on stderr, for example `info` or `classveil=debug`.
+    /// How much to log on stderr, such as `info` or `warn,classveil=debug` [default: warn, or what
+    /// the configuration says].
     #[arg(
         long,
         global = true,
         value_name = "FILTER",
-        default_value = "warn",
-        env = "CLASSVEIL_LOG"
+        env = "CLASSVEIL_LOG",
+        value_parser = config::log_filter,
+        // After the options of the command itself.
+        display_order = 900
     )]
-    log: String,
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -99,7 +102,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             });
         }
     };
-    output::init_tracing(&cli.log);
+    output::init_tracing(cli.log.as_deref());
     let result = match cli.command {
         Command::Keygen(args) => keygen::run(&args),
         Command::Record(args) => record::run(&args),

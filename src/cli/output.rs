@@ -1,19 +1,43 @@
 //! The only place that prints. Results go to stdout, everything said about them to stderr.
 
-use std::io::Write;
+use std::{
+    io::{IsTerminal, Write},
+    sync::OnceLock,
+};
 
-/// Logs to stderr, without colour codes where stderr is no terminal.
-pub(super) fn init_tracing(filter: &str) {
-    use std::io::IsTerminal;
-    // ONNX Runtime tells hundreds of lines about its graph at `info`; who names `ort` gets them.
-    let quiet = if filter.contains("ort") { "" } else { "ort=warn," };
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("{quiet}{filter}"))
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+use tracing_subscriber::EnvFilter;
+
+/// What a configuration's filter is given to, where neither option nor environment said one.
+static FOLLOW: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
+/// Logs to stderr, without colour codes where stderr is no terminal: as `filter` says, else as the
+/// configuration will say, and until then warnings only.
+pub(super) fn init_tracing(filter: Option<&str>) {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(env_filter(filter.unwrap_or("warn")))
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+        .with_filter_reloading();
+    let handle = log.reload_handle();
+    if log.try_init().is_ok() && filter.is_none() {
+        let _ = FOLLOW.set(Box::new(move |filter| {
+            let _ = handle.reload(filter);
+        }));
+    }
+}
+
+/// Logs as the configuration says, unless it was said nearer by.
+pub(super) fn follow(filter: &str) {
+    if let Some(follow) = FOLLOW.get() {
+        follow(env_filter(filter));
+    }
+}
+
+fn env_filter(filter: &str) -> EnvFilter {
+    // ONNX Runtime tells hundreds of lines about its graph at `info`; who names `ort` gets them.
+    let quiet = if filter.contains("ort") { "" } else { "ort=warn," };
+    // Every filter was checked where it came in; a wrong one must not silence warnings.
+    EnvFilter::try_new(format!("{quiet}{filter}")).unwrap_or_else(|_| EnvFilter::new("warn"))
 }
 
 /// A line of the result.

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Failure;
+use super::{Failure, output};
 use crate::{config::Config, error::ErrorKind, people::store, vision::infer::Models};
 
-/// The configuration in `file`, or the defaults.
+/// The configuration in `file`, or the defaults. From here on its log filter counts.
 pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
-    Ok(file.map_or_else(|| Ok(Config::default()), Config::load)?)
+    let config = file.map_or_else(|| Ok(Config::default()), Config::load)?;
+    output::follow(&config.log.filter);
+    Ok(config)
 }
 
 /// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'

@@ -4,7 +4,13 @@ use std::{fmt::Display, path::PathBuf, str::FromStr, time::Duration};
 
 use toml::Spanned;
 
-use super::{Limits, check::Check, file::Count, hints::nearest, limits, values::Span};
+use super::{
+    Limits,
+    check::Check,
+    file::Count,
+    limits,
+    values::{Span, check_filter},
+};
 
 impl Check<'_, '_> {
     /// The text of a bad name is not repeated: somebody's real name may stand there.
@@ -78,27 +84,14 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn filter(&mut self, value: Option<&Spanned<String>>) -> Option<String> {
-        const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
         let value = value?;
-        let text = value.get_ref();
-        // `tracing` takes any lone word for the name of a module and then logs nothing at all.
-        let lone = text
-            .split(',')
-            .map(str::trim)
-            .find(|part| part.bytes().all(|b| b.is_ascii_alphabetic()) && !LEVELS.contains(part));
-        let wrong = match lone {
-            Some(part) => nearest(part, LEVELS).map_or_else(
-                || format!("`{part}` is no level; there are {}", LEVELS.join(", ")),
-                |near| format!("`{part}` is no level; did you mean `{near}`?"),
-            ),
-            None => match tracing_subscriber::EnvFilter::try_new(text) {
-                Ok(_) => return Some(text.clone()),
-                Err(_) => "is no filter: write a level such as `warn`, or `warn,classveil=debug`"
-                    .to_owned(),
-            },
-        };
-        self.found.add(value.span().start, Some("log.filter"), wrong);
-        None
+        match check_filter(value.get_ref()) {
+            Ok(()) => Some(value.get_ref().clone()),
+            Err(error) => {
+                self.found.add(value.span().start, Some("log.filter"), error.to_string());
+                None
+            }
+        }
     }
 
     /// A path, made absolute from the folder of the file where it is relative.
@@ -126,7 +119,8 @@ impl Check<'_, '_> {
     pub(super) fn line(&mut self, option: &str, value: Option<&Spanned<String>>) -> Option<String> {
         let value = value?;
         let text = value.get_ref().trim();
-        if text.is_empty() || text.chars().count() > 200 || text.contains(char::is_control) {
+        let says_something = text.contains(char::is_alphanumeric);
+        if !says_something || text.chars().count() > 200 || text.contains(char::is_control) {
             self.found.add(
                 value.span().start,
                 Some(option),

@@ -26,7 +26,7 @@ use serde::Serialize;
 pub use hints::Position;
 pub use limits::Limits;
 pub use problems::{ConfigProblems, Problem};
-pub use values::{AudioMode, BadRate, BadWord, Rate, Span, words};
+pub use values::{AudioMode, BadFilter, BadRate, BadWord, Rate, Span, check_filter, words};
 
 use crate::{
     encode::{EncoderChoice, Preset},

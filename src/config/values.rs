@@ -226,6 +226,44 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Word<T> {
     }
 }
 
+/// What is wrong with a log filter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFilter {
+    /// A lone word that is no level.
+    #[error("`{word}` is no level: write one of off, error, warn, info, debug, trace{}", .near.map_or(String::new(), |n| format!("; did you mean `{n}`?")))]
+    Level {
+        /// The word.
+        word: String,
+        /// The level it looks like.
+        near: Option<&'static str>,
+    },
+    /// `tracing` cannot read it.
+    #[error("`{text}` is no filter: write a level such as `warn`, or `warn,classveil=debug`")]
+    Syntax {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Whether `text` can be a log filter.
+///
+/// # Errors
+/// It cannot be read, or has a lone word that is no level: `tracing` would take that for the name
+/// of a module and then log nothing else.
+pub fn check_filter(text: &str) -> Result<(), BadFilter> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let lone = text.split(',').map(str::trim).find(|part| {
+        part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !LEVELS.contains(&part.to_ascii_lowercase().as_str())
+    });
+    if let Some(word) = lone {
+        return Err(BadFilter::Level { word: word.to_owned(), near: nearest(word, LEVELS) });
+    }
+    tracing_subscriber::EnvFilter::try_new(text)
+        .map(|_| ())
+        .map_err(|_| BadFilter::Syntax { text: text.to_owned() })
+}
+
 /// What becomes of the sound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -266,6 +304,16 @@ mod tests {
         }
         for text in ["4 Mbit/s", "1500 kbit/s", "1 bit/s"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn filters_name_levels() {
+        for good in ["warn", "WARN", "info,classveil::capture=debug", "off", "classveil=trace"] {
+            assert_eq!(check_filter(good), Ok(()), "{good}");
+        }
+        for bad in ["inof", "classveil", "warn,", "", "warn,a=b=c", "=", "a=loud"] {
+            assert!(check_filter(bad).is_err(), "{bad}");
         }
     }
 

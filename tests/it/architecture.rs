@@ -253,6 +253,19 @@ fn makers_of_redacted(source: &Source) -> Vec<String> {
             Some("with_state") if !home && before != Some("fn") => {
                 wrong.push(source.blame(token, "changes the state of a frame"));
             }
+            // What can be copied or read from outside can be made without veiling.
+            Some("Redacted") if before == Some("struct") => {
+                let head =
+                    source.tokens[..at].iter().rev().take_while(|t| !t.is('}') && !t.is(';'));
+                let copies = ["Clone", "Copy", "Default", "Deserialize", "Zeroable"];
+                if head.filter_map(Token::word).any(|word| copies.contains(&word)) {
+                    wrong.push(source.blame(token, "can be made by derived code"));
+                }
+                let body = source.tokens[at..].iter().take_while(|t| !t.is('}') && !t.is(';'));
+                if body.filter_map(Token::word).any(|word| word == "pub") {
+                    wrong.push(source.blame(token, "has a field that others can set"));
+                }
+            }
             _ => {}
         }
     }
@@ -524,6 +537,15 @@ mod teeth {
         bad(makers_of_redacted, "src/encode/mod.rs", "let r = Redacted { whole: true };");
         bad(makers_of_redacted, "src/encode/mod.rs", "raw.with_state(*veiled.state())");
         bad(makers_of_redacted, "src/veil/ring.rs", "raw.with_state(state)");
+        let home = "src/veil/redact.rs";
+        bad(
+            makers_of_redacted,
+            home,
+            "#[derive(Clone, Debug)]\npub struct Redacted { whole: bool }",
+        );
+        bad(makers_of_redacted, home, "pub struct Redacted { pub whole: bool }");
+        bad(makers_of_redacted, home, "pub struct Redacted(pub bool);");
+        good(makers_of_redacted, home, "#[derive(Debug)]\npub struct Redacted { whole: bool }");
         good(makers_of_redacted, "src/veil/redact.rs", "f.with_state(Redacted { whole, regions })");
         good(makers_of_redacted, "src/encode/mod.rs", "fn push(frame: Frame<Redacted>) {}");
         good(makers_of_redacted, "src/frame/mod.rs", "pub fn with_state<T>(self) {}");

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::project;
+use crate::support::{project, sample};
 
 /// Runs the program with nothing of the user's own around it.
 fn classveil(args: &[&str]) -> Output {
@@ -220,6 +220,50 @@ fn every_exit_code_is_in_the_reference() {
     }
 }
 
+/// The source, with messages that stand on several lines made one.
+fn messages() -> String {
+    fn walk(folder: &Path, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, into);
+            } else {
+                for line in std::fs::read_to_string(&path).unwrap().lines() {
+                    let line = line.trim_start();
+                    into.push_str(line.strip_suffix('\\').unwrap_or(line));
+                }
+            }
+        }
+    }
+    let mut all = String::new();
+    walk(&project("src"), &mut all);
+    all
+}
+
+#[test]
+fn the_guide_quotes_messages_that_exist() {
+    let guide = std::fs::read_to_string(project("docs/guide/operator.md")).unwrap();
+    let table = &guide[guide.find("What messages mean").unwrap()..];
+    let messages = messages();
+    let mut quotes = 0;
+    for row in table.lines().filter(|l| l.starts_with("| `")) {
+        let cell = row.split(" | ").next().unwrap();
+        // Every second part stands between quotes.
+        for quote in cell.split('`').skip(1).step_by(2) {
+            // What the operating system says is not in the source.
+            if quote == "No space left on device" {
+                continue;
+            }
+            for part in quote.trim_start_matches("N problems").split("...") {
+                let part = part.trim_matches([' ', ';']);
+                assert!(messages.contains(part), "{quote}: no message says `{part}`");
+            }
+            quotes += 1;
+        }
+    }
+    assert!(quotes > 25, "{quotes}");
+}
+
 #[test]
 fn keygen_never_overwrites() {
     use std::os::unix::fs::PermissionsExt;
@@ -274,4 +318,246 @@ fn reading_makes_no_keys() {
         let made: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
         assert!(made.is_empty(), "{args:?} made {made:?}");
     }
+}
+
+/// A folder with everything that a recording needs, and a list without photos.
+struct Desk {
+    folder: tempfile::TempDir,
+    recipient: String,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let list = "pupil_id,class,status,since\np-01,4b,refused,2026-01-05\n";
+        std::fs::write(folder.path().join("list.csv"), list).unwrap();
+        let key = folder.path().join("teacher.key");
+        let output = classveil(&["keygen", "--output", key.to_str().unwrap()]);
+        Self { folder, recipient: stdout(&output).trim().to_owned() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// `classveil record` with what it needs; an option in `other` goes before the desk's own, and
+    /// one with an empty value is left out.
+    fn record(&self, other: &[(&str, &str)]) -> Output {
+        let sample = sample("obama_speech.mp4");
+        let (list, store, key) = (self.path("list.csv"), self.path("store"), self.path("box.key"));
+        let own = [
+            ("--input", sample.to_str().unwrap()),
+            ("--pupils", &list),
+            ("--policy", "everyone"),
+            ("--recipient", &self.recipient),
+            ("--store", &store),
+            ("--box-key", &key),
+        ];
+        let mut args = vec!["record"];
+        let kept = own.iter().filter(|(name, _)| other.iter().all(|(o, _)| o != name));
+        for (option, value) in kept.chain(other).filter(|(_, value)| !value.is_empty()) {
+            args.extend([option, value]);
+        }
+        classveil_at(self.folder.path(), &args)
+    }
+}
+
+#[test]
+fn a_recording_that_may_not_be_made_is_not_begun() {
+    let desk = Desk::new();
+    let photos = desk.path("photos.csv");
+    std::fs::write(
+        &photos,
+        "pupil_id,class,status,since,photos\np-01,4b,refused,2026-01-05,p-01.jpg\n",
+    )
+    .unwrap();
+    std::fs::copy(sample("obama.jpg"), desk.path("p-01.jpg")).unwrap();
+    let bad_list = desk.path("bad.csv");
+    std::fs::write(&bad_list, "pupil_id,class,status,since\np-01,4b,maybe,2026-01-05\n").unwrap();
+    let bad_config = "tests/fixtures/config/ranges.toml";
+    let missing = desk.path("missing");
+
+    for (options, wanted, said) in [
+        (&[("--policy", "nobody")][..], 64, "unless-cleared"),
+        (&[("--purpose", "appraisal")], 64, "never used for appraisal"),
+        (&[("--purpose", "marketing")], 64, "team-session"),
+        (&[("--legal-basis", "consent")], 64, "refuse their employer"),
+        (&[("--retain", "0 d")], 64, "retain"),
+        (&[("--retain", "14")], 64, "14 d"),
+        (&[("--segment", "60 s")], 64, "segment"),
+        (&[("--audio", "keep")], 64, "--audio-reason"),
+        (&[("--class", "Klas 4B")], 64, "pseudonym"),
+        (&[("--recipient", "")], 64, "--recipient"),
+        (&[("--recipient", "age1nobody")], 64, "age1nobody"),
+        (&[("--store", "")], 64, "--store"),
+        (&[("--input", "")], 64, "--input"),
+        (&[("--input", &missing)], 66, "missing"),
+        (&[("--pupils", &missing)], 66, "missing"),
+        (&[("--config", &missing)], 66, "missing"),
+        (&[("--config", bad_config)], 78, "ranges.toml:3:10: recording.retain"),
+        (&[("--pupils", &bad_list)], 78, "bad.csv:2:9: "),
+        (&[("--pupils", &photos), ("--policy", "refused")], 78, "biometrics"),
+        (&[("--log", "inof")], 64, "did you mean `info`?"),
+    ] {
+        let output = desk.record(options);
+        let text = stderr(&output);
+        assert_eq!(code(&output), wanted, "{options:?}: {text}");
+        assert!(text.contains(said), "{options:?}: {text}");
+        assert!(stdout(&output).is_empty(), "{options:?}");
+        assert!(!desk.folder.path().join("store/recordings").exists(), "{options:?} began");
+    }
+}
+
+#[test]
+fn inputs_of_other_kinds_are_refused_without_repeating_secrets() {
+    let desk = Desk::new();
+    let folder = desk.path("");
+    for input in [
+        "http://10.0.0.2/x.mp4",
+        "file:///etc/passwd",
+        "srt://10.0.0.2:9000",
+        "rtsp://admin:geheim@10.0.0.2/stream",
+        "videotestsrc ! x264enc",
+        "/dev/null",
+        &folder,
+    ] {
+        let output = desk.record(&[("--input", input)]);
+        let text = stderr(&output);
+        assert!([64, 66, 78].contains(&code(&output)), "{input}: {}: {text}", code(&output));
+        assert!(!text.contains("geheim"), "{text}");
+    }
+}
+
+#[test]
+fn a_recording_goes_from_file_to_file() {
+    let desk = Desk::new();
+    let output = desk.record(&[
+        ("--retain", "14 d"),
+        ("--teacher", "t-07"),
+        ("--question", "Do I wait long enough?"),
+        ("--json", "true"),
+    ]);
+    // A switch takes no value.
+    assert_eq!(code(&output), 64, "{}", stderr(&output));
+
+    let config = desk.path("box.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[store]\nfolder = \"store\"\nbox-key = \"box.key\"\n[recording]\npolicy = \"everyone\"\n\
+             recipients = [\"{}\"]\nretain = \"14 d\"\n[[camera]]\ninput = \"{}\"\n",
+            desk.recipient,
+            sample("obama_speech.mp4").display()
+        ),
+    )
+    .unwrap();
+    let list = desk.path("list.csv");
+    let at = |args: &[&str]| classveil_at(desk.folder.path(), args);
+    let output = at(&["record", "--config", &config, "--pupils", &list, "--json"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let answer: serde_json::Value =
+        serde_json::from_str(stdout(&output).lines().last().unwrap()).unwrap();
+    for name in ["recording", "path", "segments", "frames_in", "frames_out", "tracks", "seconds"] {
+        assert!(!answer[name].is_null(), "{name} is missing: {answer}");
+    }
+    assert_eq!(answer["frames_in"], 105);
+    assert_eq!(answer["frames_out"], 105);
+
+    let recording = answer["path"].as_str().unwrap();
+    let (public, key) = (desk.path("store/box.pub"), desk.path("teacher.key"));
+    let out = desk.path("lesson.mp4");
+    let verify = ["verify", recording, "--box-key", &public];
+    let open = ["open", recording, "--identity", &key, "--output", &out, "--box-key", &public];
+    assert_eq!(code(&at(&verify)), 0);
+    // This home has no box key of its own.
+    let unpinned = at(&verify[..2]);
+    assert_eq!(code(&unpinned), 0);
+    assert!(stderr(&unpinned).contains("unpinned key"), "{}", stderr(&unpinned));
+
+    let stranger = desk.path("stranger.key");
+    at(&["keygen", "--output", &stranger]);
+    let mut wrong_key = open;
+    wrong_key[3] = &stranger;
+    assert_eq!(code(&at(&wrong_key)), 77);
+    assert!(!Path::new(&out).exists());
+    let opened = at(&open);
+    assert_eq!(code(&opened), 0, "{}", stderr(&opened));
+    assert!(Path::new(&out).exists());
+    assert_eq!(code(&at(&open)), 78, "an output is not replaced unasked");
+
+    let segment = Path::new(recording).join("cam1/000001.mp4.age");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let damaged = at(&verify);
+    assert_eq!(code(&damaged), 65);
+    assert!(stderr(&damaged).contains("000001"), "{}", stderr(&damaged));
+    let again = desk.path("again.mp4");
+    let mut reopen = open;
+    reopen[5] = &again;
+    assert_eq!(code(&at(&reopen)), 65);
+    assert!(!Path::new(&again).exists());
+}
+
+#[test]
+fn a_list_is_checked_loaded_and_shown() {
+    let desk = Desk::new();
+    let (list, store, key) = (desk.path("list.csv"), desk.path("store"), desk.path("box.key"));
+    let at = |args: &[&str]| classveil_at(desk.folder.path(), args);
+    assert_eq!(code(&at(&["pupils", "list", "--store", &store])), 66);
+    assert_eq!(code(&at(&["pupils", "check", &list])), 0);
+    let load = ["pupils", "load", &list, "--store", &store, "--box-key", &key];
+    let loaded = at(&load);
+    assert_eq!(code(&loaded), 0, "{}", stderr(&loaded));
+    let shown = at(&["pupils", "list", "--store", &store, "--json"]);
+    assert_eq!(code(&shown), 0);
+    let shown: serde_json::Value = serde_json::from_str(&stdout(&shown)).unwrap();
+    assert!(shown.to_string().contains("p-01"), "{shown}");
+
+    // Lifting a refusal needs the exact number.
+    std::fs::write(&list, "pupil_id,class,status,since\np-01,4b,consented,2026-01-05\n").unwrap();
+    let lifted = at(&load);
+    assert_eq!(code(&lifted), 78);
+    assert!(stderr(&lifted).contains("--confirm-removals 1"), "{}", stderr(&lifted));
+    let confirm = |n| at(&[&load[..], &["--confirm-removals", n]].concat());
+    assert_eq!(code(&confirm("2")), 78);
+    assert_eq!(code(&confirm("1")), 0);
+
+    let missing = desk.path("missing.csv");
+    assert_eq!(code(&at(&["pupils", "check", &missing])), 66);
+    assert_eq!(code(&at(&["pupils", "load", &list])), 64, "no store");
+}
+
+#[test]
+fn the_configuration_sets_the_log_unless_told_nearer_by() {
+    let desk = Desk::new();
+    let config = desk.path("log.toml");
+    let logged = |filter: &str, args: &[&str]| {
+        std::fs::write(&config, format!("[log]\nfilter = \"{filter}\"\n")).unwrap();
+        let own = ["--config", &config];
+        let args: Vec<&str> = args.iter().copied().chain(own).collect();
+        stderr(&classveil_at(desk.folder.path(), &args))
+    };
+    let sample = sample("obama_speech.mp4");
+    let (list, store, key) = (desk.path("list.csv"), desk.path("store"), desk.path("box.key"));
+    let record = [
+        "record",
+        "--input",
+        sample.to_str().unwrap(),
+        "--pupils",
+        &list,
+        "--policy",
+        "everyone",
+        "--recipient",
+        &desk.recipient,
+        "--store",
+        &store,
+        "--box-key",
+        &key,
+    ];
+    assert!(logged("classveil=info", &record).contains("INFO"));
+    assert!(!logged("warn", &record).contains("INFO"));
+    let nearer = [&record[..], &["--log", "warn"]].concat();
+    assert!(!logged("classveil=info", &nearer).contains("INFO"));
 }
