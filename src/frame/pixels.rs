@@ -41,12 +41,37 @@ impl std::fmt::Debug for Scaler {
     }
 }
 
-/// One channel of a picture with padded rows.
+/// A part of a picture in whole pixels, its left upper corner even so that chroma follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Left edge, even.
+    pub x: u32,
+    /// Upper edge, even.
+    pub y: u32,
+    /// Width and height.
+    pub size: FrameSize,
+}
+
+impl Area {
+    /// All of a picture.
+    #[must_use]
+    pub const fn whole(size: FrameSize) -> Self {
+        Self { x: 0, y: 0, size }
+    }
+
+    /// The same part of the chroma planes.
+    const fn of_chroma(self) -> Self {
+        let size = FrameSize::new(self.size.width.div_ceil(2), self.size.height.div_ceil(2));
+        Self { x: self.x / 2, y: self.y / 2, size }
+    }
+}
+
+/// A part of one channel of a picture with padded rows.
 struct PlaneRef<'a> {
     samples: &'a [u8],
     stride: usize,
-    width: u32,
     height: u32,
+    area: Area,
 }
 
 fn int(value: usize) -> opencv::Result<i32> {
@@ -66,20 +91,26 @@ impl PlaneRef<'_> {
             opencv::Error::new(core::StsOutOfRange, "a plane is too short".to_owned())
         })?;
         let padded = Mat::new_rows_cols_with_data(int(rows)?, int(self.stride)?, samples)?;
-        let picture = core::Rect::new(0, 0, int(self.width as usize)?, int(rows)?);
-        let picture = Mat::roi(&padded, picture)?;
-        with(&picture)
+        let Area { x, y, size } = self.area;
+        let [x, y, width, height] = [x, y, size.width, size.height];
+        let part = core::Rect::new(
+            int(x as usize)?,
+            int(y as usize)?,
+            int(width as usize)?,
+            int(height as usize)?,
+        );
+        let part = Mat::roi(&padded, part)?;
+        with(&part)
     }
 }
 
-fn planes_of<'a>(view: &I420View<'a>) -> [PlaneRef<'a>; 3] {
-    let (width, height) = (view.size.width, view.size.height);
-    let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
-    let plane = |samples, stride, width, height| PlaneRef { samples, stride, width, height };
+fn planes_of<'a>(view: &I420View<'a>, area: Area) -> [PlaneRef<'a>; 3] {
+    let (luma, chroma) = (view.size.height, view.size.height.div_ceil(2));
+    let plane = |samples, stride, height, area| PlaneRef { samples, stride, height, area };
     [
-        plane(view.y, view.luma_stride, width, height),
-        plane(view.u, view.chroma_stride, cw, ch),
-        plane(view.v, view.chroma_stride, cw, ch),
+        plane(view.y, view.luma_stride, luma, area),
+        plane(view.u, view.chroma_stride, chroma, area.of_chroma()),
+        plane(view.v, view.chroma_stride, chroma, area.of_chroma()),
     ]
 }
 
@@ -92,28 +123,31 @@ impl Scaler {
         Self::default()
     }
 
-    /// Scales a frame into a detector's input: BGR, 0 to 255, planar, the picture in the upper
-    /// left, zero elsewhere. `input` becomes `3 * model width * model height` long.
+    /// Scales a part of a frame into a detector's input: BGR, 0 to 255, planar, the picture in the
+    /// upper left, zero elsewhere. `input` becomes `3 * model width * model height` long.
     ///
     /// # Errors
     /// `OpenCV` refuses the sizes.
     pub fn letterbox(
         &mut self,
         view: &I420View<'_>,
+        area: Area,
         to: &Letterbox,
         input: &mut Vec<f32>,
     ) -> opencv::Result<()> {
         let scaled = to.scaled();
         let samples = scaled.width as usize * scaled.height as usize;
-        for (plane, out) in planes_of(view).iter().zip(&mut self.planes) {
+        for (i, plane) in planes_of(view, area).iter().enumerate() {
+            let out = &mut self.planes[i];
             out.resize(samples, 0);
             let mut out = Mat::new_rows_cols_with_data_mut(
                 int(scaled.height as usize)?,
                 int(scaled.width as usize)?,
                 out.as_mut_slice(),
             )?;
-            // Area averaging keeps small faces free of aliasing when shrinking.
-            let how = if plane.width > scaled.width {
+            // Area averaging keeps small faces free of aliasing when luma shrinks; chroma has half
+            // the resolution already.
+            let how = if i == 0 && plane.area.size.width > scaled.width {
                 imgproc::INTER_AREA
             } else {
                 imgproc::INTER_LINEAR
@@ -190,7 +224,7 @@ impl Scaler {
         let chroma = map.map(|[a, b, c]| [2.0 * a, 2.0 * b, c + 0.5 * (a + b)]);
         let black = [0.0, 128.0, 128.0];
         let maps = [map, &chroma, &chroma];
-        for (i, plane) in planes_of(view).iter().enumerate() {
+        for (i, plane) in planes_of(view, Area::whole(view.size)).iter().enumerate() {
             let out = &mut self.planes[i];
             out.resize(area, 0);
             let mut out = Mat::new_rows_cols_with_data_mut(

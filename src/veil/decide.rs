@@ -27,8 +27,10 @@ const HOLD: Duration = Duration::from_secs(1);
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
 /// The longest time for which a sighting can matter to later frames.
 pub const HOLD_LONGEST: Duration = HOLD_REFUSED;
-/// A track that never scored enough to be born by itself is held this long.
-const HOLD_WEAK: Duration = Duration::from_millis(350);
+/// The detector was sure of a face once it scored this.
+pub const SURE_SCORE: f32 = 0.6;
+/// A track that the detector was never sure of is held this long.
+const HOLD_WEAK: Duration = Duration::from_millis(500);
 /// How much a region grows to each side per second away from a sighting, in parts of the box.
 /// Growth is the most important setting for coverage: without it 30 to 48% of the boxes of moving
 /// heads were left uncovered.
@@ -85,10 +87,9 @@ pub fn decide(
     looked: bool,
     subjects: &[Subject<'_>],
     region: Region,
-    born_at: f32,
 ) -> (Verdict, Vec<Placement>) {
     let placements: Vec<Placement> =
-        subjects.iter().filter_map(|subject| place(seq, pts, size, subject, born_at)).collect();
+        subjects.iter().filter_map(|subject| place(seq, pts, size, subject)).collect();
     if !looked {
         let placements = placements.into_iter().map(|p| Placement { shown: false, ..p }).collect();
         return (Verdict { seq, cover: Cover::Whole }, placements);
@@ -123,13 +124,7 @@ fn body(head: Rect, region: Region, size: FrameSize) -> Rect {
     }
 }
 
-fn place(
-    seq: u64,
-    pts: Pts,
-    size: FrameSize,
-    subject: &Subject<'_>,
-    born_at: f32,
-) -> Option<Placement> {
+fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<Placement> {
     let track = subject.track;
     let cleared = matches!(subject.state, State::Cleared(_));
     let refused = matches!(subject.state, State::Refused { .. });
@@ -141,7 +136,7 @@ fn place(
         let id = track.id;
         return Some(Placement { track: id, face: seen.rect, basis: Basis::Seen, shown: cleared });
     }
-    let weak = track.best_score < born_at;
+    let weak = track.best_score < SURE_SCORE;
     let hold = |refused: bool| match (weak, refused) {
         (true, _) => HOLD_WEAK,
         (false, true) => HOLD_REFUSED,
@@ -237,7 +232,7 @@ mod tests {
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
         let subjects = [Subject { track, state }];
-        decide(seq, at(seq), SIZE, looked, &subjects, region, 0.3).0.cover
+        decide(seq, at(seq), SIZE, looked, &subjects, region).0.cover
     }
 
     fn cleared() -> State {

@@ -48,7 +48,7 @@ const TONE: [i32; 3] = [122, 124, 132];
 /// How far a cell may differ from the tone, Y U V, in grey levels.
 const SPREAD: [i32; 3] = [34, 5, 5];
 /// Fixed-point scale of positions and weights inside a texture.
-const ONE: i32 = 256;
+const ONE: u16 = 256;
 /// Textures unused for this many frames are forgotten (two minutes at 30 fps); a track that has
 /// been gone for so long has a new number when it returns.
 const TEXTURE_LIFE_FRAMES: u64 = 3600;
@@ -158,6 +158,7 @@ pub struct Redactor {
     style: Style,
     textures: BTreeMap<TrackId, Texture>,
     whole: Texture,
+    brush: Brush,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -170,7 +171,7 @@ impl Redactor {
     /// A redactor that has drawn nothing yet.
     #[must_use]
     pub fn new(style: Style) -> Self {
-        Self { style, textures: BTreeMap::new(), whole: draw(style) }
+        Self { style, textures: BTreeMap::new(), whole: draw(style), brush: Brush::default() }
     }
 
     /// Veils what the verdict hides and makes the frame one that may be encoded. Without a verdict,
@@ -187,14 +188,14 @@ impl Redactor {
         let mut planes = frame.planes_mut();
         let regions = match cover {
             Cover::Whole => {
-                paint(&mut planes, PixelRect::whole(coded), &self.whole, &[]);
+                self.brush.paint(&mut planes, PixelRect::whole(coded), &self.whole, &[]);
                 0
             }
             Cover::Regions(hidden) => self.paint_hidden(&mut planes, seq, hidden),
             Cover::AllBut { shown, hidden } => {
                 let keep: Vec<_> =
                     shown.iter().filter_map(|&r| PixelRect::within(r, coded)).collect();
-                paint(&mut planes, PixelRect::whole(coded), &self.whole, &keep);
+                self.brush.paint(&mut planes, PixelRect::whole(coded), &self.whole, &keep);
                 self.paint_hidden(&mut planes, seq, hidden)
             }
         };
@@ -206,11 +207,11 @@ impl Redactor {
 
     /// Veils the whole of a picture that was found to show somebody it should not.
     #[must_use]
-    pub fn veil_whole(&self, frame: Frame<Redacted>) -> Frame<Redacted> {
+    pub fn veil_whole(&mut self, frame: Frame<Redacted>) -> Frame<Redacted> {
         let mut frame = frame.with_state(Raw);
         let mut planes = frame.planes_mut();
         let coded = planes.layout.coded();
-        paint(&mut planes, PixelRect::whole(coded), &self.whole, &[]);
+        self.brush.paint(&mut planes, PixelRect::whole(coded), &self.whole, &[]);
         frame.with_state(Redacted { whole: true, regions: 0 })
     }
 
@@ -221,7 +222,7 @@ impl Redactor {
             if let Some(pixels) = PixelRect::covering(*region, coded) {
                 let texture = self.textures.entry(*track).or_insert_with(|| draw(self.style));
                 texture.last_used = seq;
-                paint(planes, pixels, texture, &[]);
+                self.brush.paint(planes, pixels, texture, &[]);
                 painted += 1;
             }
         }
@@ -248,94 +249,104 @@ fn is_sound(cover: &Cover) -> bool {
     }
 }
 
-/// Draws `texture` over `at` on all planes, leaving out the `keep` rectangles.
-fn paint(planes: &mut I420ViewMut<'_>, at: PixelRect, texture: &Texture, keep: &[PixelRect]) {
-    let (luma, chroma) = (planes.layout.luma_stride(), planes.layout.chroma_stride());
-    paint_plane(planes.y, luma, at, texture, Plane::Y, keep);
-    paint_plane(planes.u, chroma, at, texture, Plane::U, keep);
-    paint_plane(planes.v, chroma, at, texture, Plane::V, keep);
+/// Draws textures. Keeps the memory it needs for that, one row of each cell row.
+#[derive(Debug, Default)]
+struct Brush {
+    rows: [Vec<u8>; CELLS],
 }
 
-fn paint_plane(
-    samples: &mut [u8],
-    stride: usize,
-    at: PixelRect,
-    texture: &Texture,
-    plane: Plane,
-    keep: &[PixelRect],
-) {
-    let step = if matches!(plane, Plane::Y) { 1 } else { 2 };
-    let half = |r: PixelRect| PixelRect {
-        x0: r.x0 / step,
-        y0: r.y0 / step,
-        x1: r.x1 / step,
-        y1: r.y1 / step,
-    };
-    let at = half(at);
-    let (width, height) = (at.x1 - at.x0, at.y1 - at.y0);
-    for y in at.y0..at.y1 {
-        let row = &mut samples[y * stride + at.x0..y * stride + at.x1];
-        let columns = blend_rows(&texture.cells[plane as usize], y - at.y0, height);
-        if keep.is_empty() {
-            paint_span(row, 0, width, columns);
-            continue;
-        }
-        // Spans of this row between the kept rectangles, left to right.
-        let mut from = at.x0;
-        while from < at.x1 {
-            let covering = keep
-                .iter()
-                .map(|&k| half(k))
-                .filter(|k| (k.y0..k.y1).contains(&y) && (k.x0..k.x1).contains(&from))
-                .map(|k| k.x1)
-                .max();
-            if let Some(end) = covering {
-                from = end;
-                continue;
+impl Brush {
+    /// Draws `texture` over `at` on all planes, leaving out the `keep` rectangles.
+    fn paint(
+        &mut self,
+        planes: &mut I420ViewMut<'_>,
+        at: PixelRect,
+        texture: &Texture,
+        keep: &[PixelRect],
+    ) {
+        let (luma, chroma) = (planes.layout.luma_stride(), planes.layout.chroma_stride());
+        self.paint_plane(planes.y, luma, at, texture, Plane::Y, keep);
+        self.paint_plane(planes.u, chroma, at, texture, Plane::U, keep);
+        self.paint_plane(planes.v, chroma, at, texture, Plane::V, keep);
+    }
+
+    fn paint_plane(
+        &mut self,
+        samples: &mut [u8],
+        stride: usize,
+        at: PixelRect,
+        texture: &Texture,
+        plane: Plane,
+        keep: &[PixelRect],
+    ) {
+        let step = if matches!(plane, Plane::Y) { 1 } else { 2 };
+        let half = |r: PixelRect| PixelRect {
+            x0: r.x0 / step,
+            y0: r.y0 / step,
+            x1: r.x1 / step,
+            y1: r.y1 / step,
+        };
+        let at = half(at);
+        let (width, height) = (at.x1 - at.x0, at.y1 - at.y0);
+        self.stretch(&texture.cells[plane as usize], width);
+        for y in at.y0..at.y1 {
+            let row = &mut samples[y * stride + at.x0..y * stride + at.x1];
+            let (cell, weight) = place(y - at.y0, height);
+            let above = &self.rows[cell];
+            let below = &self.rows[(cell + 1).min(CELLS - 1)];
+            // Spans of this row between the kept rectangles, left to right.
+            let mut from = at.x0;
+            while from < at.x1 {
+                let on_row = || keep.iter().map(|&k| half(k)).filter(|k| (k.y0..k.y1).contains(&y));
+                let covering = on_row().filter(|k| (k.x0..k.x1).contains(&from)).map(|k| k.x1);
+                if let Some(end) = covering.max() {
+                    from = end;
+                    continue;
+                }
+                let next = on_row().filter(|k| k.x0 > from).map(|k| k.x0).min();
+                let to = next.unwrap_or(at.x1).min(at.x1);
+                let span = from - at.x0..to - at.x0;
+                blend(&mut row[span.clone()], &above[span.clone()], &below[span], weight);
+                from = to;
             }
-            let to = keep
-                .iter()
-                .map(|&k| half(k))
-                .filter(|k| (k.y0..k.y1).contains(&y) && k.x0 > from)
-                .map(|k| k.x0)
-                .min()
-                .unwrap_or(at.x1)
-                .min(at.x1);
-            paint_span(&mut row[from - at.x0..to - at.x0], from - at.x0, width, columns);
-            from = to;
         }
+    }
+
+    /// Stretches each row of cells to `width` samples.
+    fn stretch(&mut self, cells: &[[u8; CELLS]; CELLS], width: usize) {
+        for (row, cells) in self.rows.iter_mut().zip(cells) {
+            row.clear();
+            row.extend((0..width).map(|x| {
+                let (cell, weight) = place(x, width);
+                mix(cells[cell], cells[(cell + 1).min(CELLS - 1)], weight)
+            }));
+        }
+    }
+}
+
+/// Between two samples, by a weight of 0 to [`ONE`].
+fn mix(a: u8, b: u8, weight: u16) -> u8 {
+    let sum = u16::from(a) * (ONE - weight) + u16::from(b) * weight;
+    // At most 255 * ONE, so the quotient fits a byte.
+    (sum / ONE) as u8
+}
+
+fn blend(out: &mut [u8], above: &[u8], below: &[u8], weight: u16) {
+    for ((out, &a), &b) in out.iter_mut().zip(above).zip(below) {
+        *out = mix(a, b, weight);
     }
 }
 
 /// Where `position` of `extent` lies between cell middles: the cell before, and the smoothed weight
 /// of the cell after, 0 to [`ONE`].
-#[expect(clippy::cast_possible_truncation, reason = "positions are below 2^15, cells are six")]
-#[expect(clippy::cast_possible_wrap, reason = "positions are below 2^15, cells are six")]
-fn place(position: usize, extent: usize) -> (usize, i32) {
-    let cells = CELLS as i32;
-    let fixed = (2 * position as i32 + 1) * cells * ONE / (2 * extent.max(1) as i32) - ONE / 2;
-    let fixed = fixed.clamp(0, (cells - 1) * ONE);
-    let (cell, t) = (fixed / ONE, fixed % ONE);
+fn place(position: usize, extent: usize) -> (usize, u16) {
+    let one = usize::from(ONE);
+    let fixed = (2 * position + 1) * CELLS * one / (2 * extent.max(1));
+    let fixed = fixed.saturating_sub(one / 2).min((CELLS - 1) * one);
+    let (cell, t) = (fixed / one, fixed % one);
     // Smoothstep: no visible grid of straight creases.
-    let smooth = t * t * (3 * ONE - 2 * t) / (ONE * ONE);
-    (usize::try_from(cell).unwrap_or(0), smooth)
-}
-
-fn blend_rows(cells: &[[u8; CELLS]; CELLS], row: usize, height: usize) -> [i32; CELLS] {
-    let (cell, weight) = place(row, height);
-    let below = (cell + 1).min(CELLS - 1);
-    std::array::from_fn(|i| {
-        (i32::from(cells[cell][i]) * (ONE - weight) + i32::from(cells[below][i]) * weight) / ONE
-    })
-}
-
-fn paint_span(row: &mut [u8], offset: usize, width: usize, columns: [i32; CELLS]) {
-    for (i, sample) in row.iter_mut().enumerate() {
-        let (cell, weight) = place(offset + i, width);
-        let next = columns[(cell + 1).min(CELLS - 1)];
-        let value = (columns[cell] * (ONE - weight) + next * weight) / ONE;
-        *sample = u8::try_from(value).unwrap_or(128);
-    }
+    let smooth = t * t * (3 * one - 2 * t) / (one * one);
+    (cell, u16::try_from(smooth).unwrap_or(0))
 }
 
 /// Fills the row and column that an odd size gains for the encoder, from pixels already veiled.

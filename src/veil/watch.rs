@@ -12,13 +12,13 @@ use std::{
 
 use super::{
     Verdict,
-    decide::{HOLD_LONGEST, Placement, Subject, decide},
+    decide::{HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, State, View, is_oblique},
     policy::Region,
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, I420View, Raw},
+    frame::{Frame, FrameSize, I420View, Raw, pixels::Area},
     units::{Pts, TrackId},
     vision::{
         Detection,
@@ -31,7 +31,9 @@ use crate::{
 
 /// A view counts towards clearance only from a detection at least this sure; a doubtful one may
 /// have misplaced landmarks, and a badly aligned face resembles nobody.
-const RELIABLE_SCORE: f32 = 0.6;
+const RELIABLE_SCORE: f32 = SURE_SCORE;
+/// By how many pixels the halves of a full-size pass overlap.
+const TILE_OVERLAP: u32 = 128;
 /// Undecided tracks are compared every second frame.
 const UNDECIDED_EVERY: u64 = 2;
 /// Views after which an undecided track is not worth more effort than a decided one.
@@ -52,7 +54,7 @@ const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
-const SURE_SCORE: f32 = 0.7;
+const PLAIN_SCORE: f32 = 0.7;
 
 /// How often and how closely frames are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -115,8 +117,32 @@ pub struct Watcher {
     thresholds: Thresholds,
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
-    since_full: u32,
+    since_tile: usize,
+    next_tile: usize,
     since_check: u32,
+}
+
+/// The parts in which a picture is looked at at full size, one after the other: halves across its
+/// longer side that overlap by [`TILE_OVERLAP`]. One half needs half of the memory, and the work
+/// comes in even pieces. A face on the seam that is wider than the overlap is no far one.
+fn tiles(size: FrameSize) -> [Area; 2] {
+    let half = |side: u32| {
+        let first = (side / 2 + TILE_OVERLAP / 2).next_multiple_of(2).min(side);
+        let second = (side / 2).saturating_sub(TILE_OVERLAP / 2) / 2 * 2;
+        (first, second)
+    };
+    let whole = Area::whole(size);
+    if size.width >= size.height {
+        let (first, second) = half(size.width);
+        let left = Area { size: FrameSize::new(first, size.height), ..whole };
+        let rest = FrameSize::new(size.width - second, size.height);
+        [left, Area { x: second, size: rest, ..whole }]
+    } else {
+        let (first, second) = half(size.height);
+        let upper = Area { size: FrameSize::new(size.width, first), ..whole };
+        let rest = FrameSize::new(size.width, size.height - second);
+        [upper, Area { y: second, size: rest, ..whole }]
+    }
 }
 
 impl Watcher {
@@ -138,7 +164,8 @@ impl Watcher {
             thresholds,
             settings,
             known: BTreeMap::new(),
-            since_full: u32::MAX,
+            since_tile: usize::MAX,
+            next_tile: 0,
             since_check: u32::MAX,
         }
     }
@@ -161,15 +188,29 @@ impl Watcher {
     fn find(&mut self, view: &I420View<'_>, cut: bool) -> Result<Vec<Detection>, VisionError> {
         let mut found = self.detector.detect(view, self.settings.size)?;
         let longest = view.size.width.max(view.size.height);
-        self.since_full = self.since_full.saturating_add(1);
-        let due = cut || self.since_full >= self.settings.full_every;
-        if due && longest > self.settings.size {
-            // Both passes count: close faces are lost at full size, far ones at the small one.
-            found.extend(self.detector.detect(view, self.settings.full_size)?);
-            found = suppress(found, self.thresholds.detect_nms);
-            self.since_full = 0;
+        if longest <= self.settings.size {
+            return Ok(found);
         }
-        Ok(found)
+        // Both passes count: close faces are lost at full size, far ones at the small one.
+        let tiles = tiles(view.size);
+        self.since_tile = self.since_tile.saturating_add(1);
+        let each = (self.settings.full_every as usize / tiles.len()).max(1);
+        let due = if cut { tiles.len() } else { usize::from(self.since_tile >= each) };
+        for _ in 0..due {
+            let tile = tiles[self.next_tile % tiles.len()];
+            self.next_tile = (self.next_tile + 1) % tiles.len();
+            self.since_tile = 0;
+            let scale = self.settings.full_size.min(longest) as f32 / longest as f32;
+            let side = tile.size.width.max(tile.size.height) as f32 * scale;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "not above the picture's own side"
+            )]
+            let side = side.round() as u32;
+            found.extend(self.detector.detect_in(view, tile, side)?);
+        }
+        Ok(if due > 0 { suppress(found, self.thresholds.detect_nms) } else { found })
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -200,7 +241,13 @@ impl Watcher {
             .tracker
             .tracks()
             .iter()
-            .filter(|t| t.live && !matches!(self.state(t.id), State::Cleared(_)))
+            .filter(|t| match self.state(t.id) {
+                State::Cleared(_) => false,
+                State::Refused { .. } => t.live,
+                // A chandelier that is taken for a face now and then is veiled, but nobody's track
+                // can change hands with it.
+                State::Undecided => t.live && t.best_score >= RELIABLE_SCORE,
+            })
             .filter_map(|t| t.last())
             .filter(|last| pts.since(last.pts) <= OCCLUDED_FOR)
             .map(|last| last.rect)
@@ -254,6 +301,7 @@ impl Watcher {
             let known = self.known.get(id);
             let decided = !matches!(self.state(*id), State::Undecided);
             let hopeless = width < self.thresholds.clear_min_px
+                || detection.score < RELIABLE_SCORE
                 || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
             let every = if decided || hopeless {
                 u64::from(self.settings.identify_every)
@@ -302,8 +350,7 @@ impl Watcher {
             .iter()
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        let born_at = self.thresholds.detect_start;
-        decide(seq, pts, size, looked, &subjects, self.settings.region, born_at)
+        decide(seq, pts, size, looked, &subjects, self.settings.region)
     }
 
     /// What is known of a track, for the record of reasons.
@@ -341,7 +388,7 @@ impl Watcher {
         self.since_check = 0;
         let view = frame.planes();
         for face in self.detector.detect(&view, self.settings.size)? {
-            if face.score < SURE_SCORE {
+            if face.score < PLAIN_SCORE {
                 continue;
             }
             let shown = placements.iter().any(|p| p.shown && p.face.iou(face.rect) > 0.0);

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::frame::{
     I420View, Letterbox, Rect,
-    pixels::{BgrImage, Scaler},
+    pixels::{Area, BgrImage, Scaler},
 };
 
 /// `YuNet`'s three heads, in pixels of its input per cell.
@@ -48,9 +48,29 @@ impl Detector {
         frame: &I420View<'_>,
         longest: u32,
     ) -> Result<Vec<Detection>, VisionError> {
-        let letterbox = Letterbox::fit(frame.size, longest);
-        self.scaler.letterbox(frame, &letterbox, &mut self.input)?;
-        self.run(&letterbox)
+        self.detect_in(frame, Area::whole(frame.size), longest)
+    }
+
+    /// The same for a part of a frame, in the coordinates of the whole frame.
+    pub fn detect_in(
+        &mut self,
+        frame: &I420View<'_>,
+        area: Area,
+        longest: u32,
+    ) -> Result<Vec<Detection>, VisionError> {
+        let letterbox = Letterbox::fit(area.size, longest);
+        self.scaler.letterbox(frame, area, &letterbox, &mut self.input)?;
+        let mut found = self.run(&letterbox)?;
+        let (dx, dy) = (area.x as f32, area.y as f32);
+        for detection in &mut found {
+            detection.rect.x += dx;
+            detection.rect.y += dy;
+            for point in &mut detection.landmarks {
+                point.x += dx;
+                point.y += dy;
+            }
+        }
+        Ok(found)
     }
 
     /// Faces of a photo, strongest first.
