@@ -8,6 +8,7 @@ mod capture;
 mod cli;
 mod config;
 mod encode;
+mod leaks;
 mod media;
 mod people;
 mod support;
