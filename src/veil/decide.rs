@@ -102,7 +102,13 @@ pub fn decide(
     let cover = match region {
         Region::Head | Region::Person => Cover::Regions(hidden),
         Region::Picture => {
-            let shown = placements.iter().filter(|p| p.shown).map(|p| head(p.face)).collect();
+            // Only what was seen in this very frame: between two sightings somebody else may stand
+            // where the face is thought to be.
+            let shown = placements
+                .iter()
+                .filter(|p| p.shown && p.basis == Basis::Seen)
+                .map(|p| head(p.face))
+                .collect();
             Cover::AllBut { shown, hidden }
         }
     };
@@ -266,6 +272,16 @@ mod tests {
         assert_eq!(cover, Cover::Regions(Vec::new()));
         let cover = verdict(&track(&[5, 9], 0.0), cleared(), 12, true, Region::Picture);
         assert_eq!(cover, Cover::AllBut { shown: Vec::new(), hidden: Vec::new() });
+    }
+
+    #[test]
+    fn nothing_is_shown_for_a_face_that_is_only_thought_to_be_there() {
+        let track = track(&[5, 9], 0.0);
+        let shown = |seq| match verdict(&track, cleared(), seq, true, Region::Picture) {
+            Cover::AllBut { shown, .. } => shown.len(),
+            _ => panic!("all but"),
+        };
+        assert_eq!((shown(5), shown(7), shown(9)), (1, 0, 1));
     }
 
     proptest! {

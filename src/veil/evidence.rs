@@ -78,10 +78,10 @@ pub enum Reason {
 pub struct View {
     /// Width of the detected face in frame pixels.
     pub width_px: f32,
-    /// Whether the head is turned.
+    /// Whether the head is turned, or the picture of it not quite sharp.
     pub oblique: bool,
-    /// Whether the face was found surely and lies wholly in the picture; other views can refuse,
-    /// never clear.
+    /// Whether the face was found surely, sharp enough to be compared, and wholly in the picture;
+    /// other views can refuse, never clear.
     pub reliable: bool,
     /// The face.
     pub embedding: Embedding,
@@ -192,6 +192,8 @@ pub struct Evidence {
     closest: f32,
     matches: BTreeMap<PupilId, (u32, f32)>,
     mean: [f32; Embedding::LEN],
+    /// Whether the track goes on where that of a refused person was broken off.
+    wary: bool,
 }
 
 impl Default for Evidence {
@@ -205,11 +207,26 @@ impl Default for Evidence {
             closest: -1.0,
             matches: BTreeMap::new(),
             mean: [0.0; Embedding::LEN],
+            wary: false,
         }
     }
 }
 
 impl Evidence {
+    /// Nothing known yet of a track that goes on where a refused person's was broken off, because
+    /// a view resembled it too little: that view may as well have been a bad one of the same
+    /// person, so clearing takes twice as many.
+    #[must_use]
+    pub fn after_refused() -> Self {
+        Self { wary: true, ..Self::default() }
+    }
+
+    /// Whether the track is a refused person's, or goes on where such a track was broken off.
+    #[must_use]
+    pub fn was_refused(&self) -> bool {
+        self.wary || matches!(self.state, State::Refused { .. })
+    }
+
     /// What may be done with the track under the judge's policy.
     #[must_use]
     pub fn state(&self, judge: &Judge) -> State {
@@ -299,12 +316,13 @@ impl Evidence {
 
     fn clearance(&self, judge: &Judge) -> Option<Reason> {
         let t = judge.thresholds;
+        let views = if self.wary { 2.0 * t.clear_views } else { t.clear_views };
         match judge.policy {
             Policy::Everyone => None,
             Policy::Refused => {
                 // A pupil with one photo needs twice the views.
                 let lone = judge.refused.iter().any(|(_, references)| references.len() < 2);
-                let needed = if lone { 2.0 * t.clear_views } else { t.clear_views };
+                let needed = if lone { 2.0 * views } else { views };
                 let told_apart = self.clear >= needed + self.doubtful;
                 told_apart.then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
             }
@@ -313,7 +331,7 @@ impl Evidence {
                     self.matches.iter().max_by_key(|(_, (count, _))| *count)?;
                 let others: u32 =
                     self.matches.iter().filter(|(id, _)| *id != person).map(|(_, m)| m.0).sum();
-                let enough = *count as f32 >= t.clear_views && 2 * *count > self.views + others;
+                let enough = *count as f32 >= views && 2 * *count > self.views + others;
                 enough.then(|| Reason::Matched {
                     person: person.clone(),
                     cosine: sum / *count as f32,
@@ -375,6 +393,17 @@ mod tests {
                 evidence.add(&view(width, face(0.1, 0.0, i)), &judge);
             }
             assert_eq!(matches!(evidence.state(&judge), State::Cleared(_)), cleared, "{width}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_refused_track_takes_twice_as_many_views() {
+        let judge = judge(Policy::Refused);
+        let mut evidence = Evidence::after_refused();
+        for seen in 1..=6 {
+            evidence.add(&view(80.0, face(0.1, 0.0, 0)), &judge);
+            assert!(evidence.was_refused());
+            assert_eq!(matches!(evidence.state(&judge), State::Cleared(_)), seen == 6, "{seen}");
         }
     }
 

@@ -6,7 +6,7 @@
 //! where regions lie (`decide`).
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -18,12 +18,12 @@ use super::{
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, FrameSize, I420View, Raw, pixels::Area},
+    frame::{Frame, FrameSize, I420View, Raw, Rect, pixels::Area},
     units::{Pts, TrackId},
     vision::{
         Detection,
         detect::{Detector, suppress},
-        identify::Embedder,
+        identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         track::{CutDetector, Tracker},
     },
@@ -32,6 +32,10 @@ use crate::{
 /// A view counts towards clearance only from a detection at least this sure; a doubtful one may
 /// have misplaced landmarks, and a badly aligned face resembles nobody.
 const RELIABLE_SCORE: f32 = SURE_SCORE;
+/// The widest face, in pixels of the detector's input, for which an unsure detection of the
+/// full-size pass counts: `YuNet`'s range ends near 300, and the small pass sees such a face at a
+/// third of the size, in the middle of its range.
+const FAR_FACE: f32 = 200.0;
 /// By how many pixels the halves of a full-size pass overlap.
 const TILE_OVERLAP: u32 = 128;
 /// Undecided tracks are compared every second frame.
@@ -53,6 +57,11 @@ const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
 const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
+/// However few frames a second there are, small faces are looked for after this time: a region is
+/// held for a second beside a sighting, and a small face is seen in these passes only.
+const FULL_AFTER: Duration = Duration::from_millis(350);
+/// A cleared face that was not seen for longer than this may be somebody else when it returns.
+const UNSEEN: Duration = Duration::from_millis(500);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
 const PLAIN_SCORE: f32 = 0.7;
 
@@ -80,6 +89,10 @@ struct Known {
     agreed: VecDeque<(u64, Pts)>,
     /// The last frame in which a comparison was tried.
     tried: Option<(u64, Pts)>,
+    /// What the face looked like when it was last seen.
+    glance: Option<Glance>,
+    /// The face looks like another one all of a sudden, and was not compared since.
+    changed: bool,
 }
 
 impl Known {
@@ -92,6 +105,57 @@ impl Known {
                 pts.since(view) <= CONFIRMED_AFTER
             }
         })
+    }
+}
+
+/// Cells of a glance across and down, and samples of a cell across and down.
+const GLANCE_CELLS: usize = 8;
+const GLANCE_SAMPLES: usize = 3;
+/// Glances at one face from one frame to the next are at least this much alike (correlation); where
+/// they are less, the face is compared at once: somebody else may be in its place for a few frames
+/// only. A false alarm costs a comparison.
+const ALIKE: f32 = 0.85;
+
+/// A face's brightness in a few cells, without its mean and of unit length.
+#[derive(Clone, Copy, Debug)]
+struct Glance([f32; GLANCE_CELLS * GLANCE_CELLS]);
+
+impl Glance {
+    /// A glance at `rect`; none where nothing of it is in the picture, or it has no contrast.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "places are clamped to the picture before they are cast"
+    )]
+    fn at(picture: &I420View<'_>, rect: Rect) -> Option<Self> {
+        let seen = rect.intersection(picture.size.rect());
+        if seen.area() <= 0.0 {
+            return None;
+        }
+        let points = GLANCE_CELLS * GLANCE_SAMPLES;
+        let place = |from: f32, extent: f32, i: usize, limit: u32| {
+            let at = from + extent * (i as f32 + 0.5) / points as f32;
+            at.clamp(0.0, (limit.max(1) - 1) as f32) as usize
+        };
+        let mut cells = [0.0; GLANCE_CELLS * GLANCE_CELLS];
+        for row in 0..points {
+            let y = place(seen.y, seen.h, row, picture.size.height);
+            for column in 0..points {
+                let x = place(seen.x, seen.w, column, picture.size.width);
+                let sample = picture.y.get(y * picture.luma_stride + x)?;
+                cells[row / GLANCE_SAMPLES * GLANCE_CELLS + column / GLANCE_SAMPLES] +=
+                    f32::from(*sample);
+            }
+        }
+        let mean = cells.iter().sum::<f32>() / cells.len() as f32;
+        let length = cells.iter().map(|c| (c - mean).powi(2)).sum::<f32>().sqrt();
+        (length > f32::EPSILON).then(|| Self(cells.map(|c| (c - mean) / length)))
+    }
+
+    /// Whether both may be glances at one face.
+    fn is_like(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum::<f32>() >= ALIKE
     }
 }
 
@@ -117,7 +181,11 @@ pub struct Watcher {
     thresholds: Thresholds,
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
+    /// A new scene has begun, and the tracker has not been told yet.
+    cut: bool,
+    /// Frames since the last look at a part at full size, its time, and the part whose turn is next.
     since_tile: usize,
+    last_tile: Option<Pts>,
     next_tile: usize,
     since_check: u32,
 }
@@ -164,7 +232,9 @@ impl Watcher {
             thresholds,
             settings,
             known: BTreeMap::new(),
-            since_tile: usize::MAX,
+            cut: false,
+            since_tile: 0,
+            last_tile: None,
             next_tile: 0,
             since_check: u32::MAX,
         }
@@ -174,18 +244,21 @@ impl Watcher {
     /// be veiled whole.
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
         let view = frame.planes();
-        let cut = self.cuts.step(&view);
-        let found = self.find(&view, cut)?;
+        // A look that fails on a new scene's first frame must not join the scenes' tracks.
+        self.cut |= self.cuts.step(&view);
+        let found = self.find(&view, frame.pts())?;
+        let cut = std::mem::take(&mut self.cut);
         let ids = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
         let mut seen: Vec<(TrackId, Detection)> = ids.into_iter().zip(found).collect();
         if self.judge.compares() {
             self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
+            self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
         Ok(())
     }
 
-    fn find(&mut self, view: &I420View<'_>, cut: bool) -> Result<Vec<Detection>, VisionError> {
+    fn find(&mut self, view: &I420View<'_>, pts: Pts) -> Result<Vec<Detection>, VisionError> {
         let mut found = self.detector.detect(view, self.settings.size)?;
         let longest = view.size.width.max(view.size.height);
         if longest <= self.settings.size {
@@ -193,14 +266,18 @@ impl Watcher {
         }
         // Both passes count: close faces are lost at full size, far ones at the small one.
         let tiles = tiles(view.size);
-        self.since_tile = self.since_tile.saturating_add(1);
+        self.since_tile += 1;
+        let late = self.last_tile.is_none_or(|last| pts.since(last) >= FULL_AFTER);
         let each = (self.settings.full_every as usize / tiles.len()).max(1);
-        let due = if cut { tiles.len() } else { usize::from(self.since_tile >= each) };
+        let due = match (self.cut || late, self.since_tile >= each) {
+            (true, _) => tiles.len(),
+            (false, true) => 1,
+            (false, false) => return Ok(found),
+        };
+        let scale = self.settings.full_size.min(longest) as f32 / longest as f32;
         for _ in 0..due {
-            let tile = tiles[self.next_tile % tiles.len()];
+            let tile = tiles[self.next_tile];
             self.next_tile = (self.next_tile + 1) % tiles.len();
-            self.since_tile = 0;
-            let scale = self.settings.full_size.min(longest) as f32 / longest as f32;
             let side = tile.size.width.max(tile.size.height) as f32 * scale;
             #[expect(
                 clippy::cast_possible_truncation,
@@ -208,9 +285,13 @@ impl Watcher {
                 reason = "not above the picture's own side"
             )]
             let side = side.round() as u32;
-            found.extend(self.detector.detect_in(view, tile, side)?);
+            // A large face that is unsure here is seen better in the small pass, if it is one.
+            let far = |d: &Detection| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE;
+            found.extend(self.detector.detect_in(view, tile, side)?.into_iter().filter(far));
         }
-        Ok(if due > 0 { suppress(found, self.thresholds.detect_nms) } else { found })
+        self.since_tile = 0;
+        self.last_tile = Some(pts);
+        Ok(suppress(found, self.thresholds.detect_nms))
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -234,8 +315,9 @@ impl Watcher {
         }
     }
 
-    /// Where a cleared face meets one of another standing, the tracker may confuse them from here
-    /// on: the track is cut before this frame and earns its clearance again.
+    /// Where a cleared face meets one of another standing, or comes back after it was not seen, the
+    /// tracker may confuse two people: the track is cut before this frame and earns its clearance
+    /// again.
     fn doubt_merged(&mut self, seq: u64, pts: Pts, seen: &mut [(TrackId, Detection)]) {
         let hidden: Vec<_> = self
             .tracker
@@ -254,12 +336,35 @@ impl Watcher {
             .collect();
         for (id, detection) in seen {
             let meets = hidden.iter().any(|rect| rect.iou(detection.rect) > MERGE_OVERLAP);
-            if meets
+            if (meets || self.returns(*id))
                 && matches!(self.state(*id), State::Cleared(_))
                 && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
             {
                 *id = new;
             }
+        }
+    }
+
+    /// Notes which faces look different all of a sudden.
+    fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
+        for (id, detection) in seen {
+            let known = self.known.entry(*id).or_default();
+            let now = Glance::at(picture, detection.rect);
+            let before = std::mem::replace(&mut known.glance, now);
+            known.changed |= before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
+        }
+    }
+
+    /// Whether a track is seen again after a time in which its face was not found.
+    fn returns(&self, id: TrackId) -> bool {
+        let track = self.tracker.tracks().iter().find(|t| t.id == id);
+        let mut latest = track.into_iter().flat_map(|t| t.sightings.iter().rev());
+        match (latest.next(), latest.next()) {
+            // Two frames that follow each other are no such time, however slow the camera.
+            (Some(now), Some(before)) => {
+                now.seq > before.seq + 1 && now.pts.since(before.pts) > UNSEEN
+            }
+            _ => false,
         }
     }
 
@@ -271,17 +376,24 @@ impl Watcher {
         let (seq, pts) = (frame.seq(), frame.pts());
         for i in self.due(seq, pts, seen) {
             let (id, detection) = seen[i];
-            self.known.entry(id).or_default().tried = Some((seq, pts));
+            let known = self.known.entry(id).or_default();
+            known.tried = Some((seq, pts));
+            known.changed = false;
             let picture = frame.planes();
-            let Some(embedding) = self.embedder.embed(&picture, &detection.landmarks)? else {
+            let Some(Described { embedding, strength }) =
+                self.embedder.embed(&picture, &detection.landmarks)?
+            else {
                 continue;
             };
+            let t = &self.thresholds;
             let rect = detection.rect;
             let whole = picture.size.rect().contains(rect);
             let view = View {
                 width_px: rect.w,
-                oblique: is_oblique(&detection.landmarks, rect.w),
-                reliable: whole && detection.score >= RELIABLE_SCORE,
+                oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
+                reliable: whole
+                    && detection.score >= RELIABLE_SCORE
+                    && strength >= t.clear_strength_least,
                 embedding,
             };
             seen[i].0 = self.add_view(id, seq, pts, &view);
@@ -308,7 +420,7 @@ impl Watcher {
             } else {
                 UNDECIDED_EVERY
             };
-            let (waited, since) = match known.and_then(|k| k.tried) {
+            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !k.changed)) {
                 Some((last, at)) => (seq - last, pts.since(at)),
                 None => (u64::MAX, Duration::MAX),
             };
@@ -327,11 +439,16 @@ impl Watcher {
     fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
+        let refused = known.evidence.was_refused();
         let mut owner = id;
         if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
+            if refused {
+                let evidence = Evidence::after_refused();
+                self.known.insert(owner, Known { evidence, ..Known::default() });
+            }
         }
         let known = self.known.entry(owner).or_default();
         known.evidence.add(view, &self.judge);
@@ -363,9 +480,10 @@ impl Watcher {
     /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
         let horizon = pts.minus(HOLD_LONGEST);
-        for id in self.tracker.forget_before(horizon) {
-            self.known.remove(&id);
-        }
+        self.tracker.forget_before(horizon);
+        // Cutting a track in two may have left its first part empty, so all are gone through.
+        let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
+        self.known.retain(|id, _| remembered.contains(id));
         for known in self.known.values_mut() {
             // The latest one stays: a drift is split off after it.
             while known.agreed.get(1).is_some_and(|&(_, second)| second < horizon) {
@@ -397,8 +515,8 @@ impl Watcher {
             }
             if self.judge.compares()
                 && self.judge.comparable(face.rect.w)
-                && let Some(embedding) = self.embedder.embed(&view, &face.landmarks)?
-                && self.judge.is_refused(&embedding)
+                && let Some(described) = self.embedder.embed(&view, &face.landmarks)?
+                && self.judge.is_refused(&described.embedding)
             {
                 return Ok(Finding::Exposed);
             }

@@ -51,7 +51,7 @@ impl Embedder {
         &mut self,
         frame: &I420View<'_>,
         landmarks: &Landmarks,
-    ) -> Result<Option<Embedding>, VisionError> {
+    ) -> Result<Option<Described>, VisionError> {
         let Some(map) = align(landmarks) else { return Ok(None) };
         self.scaler.warp(frame, &map, CROP, &mut self.crop)?;
         self.run()
@@ -65,16 +65,27 @@ impl Embedder {
     ) -> Result<Option<Embedding>, VisionError> {
         let Some(map) = align(landmarks) else { return Ok(None) };
         self.scaler.warp_bgr(image, &map, CROP, &mut self.crop)?;
-        self.run()
+        Ok(self.run()?.map(|described| described.embedding))
     }
 
-    fn run(&mut self) -> Result<Option<Embedding>, VisionError> {
+    fn run(&mut self) -> Result<Option<Described>, VisionError> {
         let shape = [1, 3, CROP as usize, CROP as usize];
         self.network.run(shape, &self.crop, |outputs| {
             let raw: [f32; Embedding::LEN] = outputs.first().copied()?.try_into().ok()?;
-            Embedding::new(raw)
+            let strength = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
+            Some(Described { embedding: Embedding::new(raw)?, strength })
         })
     }
+}
+
+/// A face in a frame, and how much the model found in it.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// The face.
+    pub embedding: Embedding,
+    /// Length of the model's output before it is scaled to one. It falls with whatever takes detail
+    /// from a face: blur, noise, darkness, strong compression, a head on its side.
+    pub strength: f32,
 }
 
 /// The similarity (turn, scale, shift; no mirror) that brings the landmarks closest to the template

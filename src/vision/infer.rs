@@ -137,6 +137,10 @@ pub struct Thresholds {
     pub clear_views: f32,
     /// Narrower faces, in frame pixels, are never cleared.
     pub clear_min_px: f32,
+    /// A view of less strength never counts towards clearance.
+    pub clear_strength_least: f32,
+    /// A view of less strength counts as an oblique one.
+    pub clear_strength: f32,
     /// Narrower faces, in frame pixels, are not compared.
     pub compare_min_px: f32,
     /// A view at or above this cosine is the consenting person.

@@ -248,6 +248,9 @@ type Histogram = [f32; 96];
 /// A cut changes at least this share of the histogram (measured; plain frame difference fired
 /// 193 times in a panned clip).
 const CUT_DISTANCE: f32 = 0.14;
+/// A picture whose histogram differs by this from the one before it is a new scene, however restless
+/// the frames around it: cuts that follow each other closely do not stand out.
+const CUT_SURELY: f32 = 0.28;
 /// A cut stands out from the median of recent differences by this factor.
 const CUT_SPIKE: f32 = 2.2;
 /// How many recent differences are remembered.
@@ -266,7 +269,7 @@ impl CutDetector {
             self.recent.pop_front();
         }
         self.recent.push_back(distance);
-        distance > CUT_DISTANCE && distance > CUT_SPIKE * median
+        distance > CUT_SURELY || (distance > CUT_DISTANCE && distance > CUT_SPIKE * median)
     }
 }
 
@@ -320,6 +323,26 @@ mod tests {
             assert_eq!(tracker.step(seq, at(seq), &[found], false), first);
         }
         assert_ne!(tracker.step(20, at(20), &[face(228.0, 0.0, 0.9)], true), first);
+    }
+
+    #[test]
+    fn cuts_that_follow_each_other_closely_are_cuts() {
+        let size = crate::frame::FrameSize::new(64, 48);
+        let grey = vec![128; 32 * 24];
+        let mut cuts = CutDetector::default();
+        for i in 0..30u8 {
+            // A new scene in every frame: bright and dark by turns.
+            let luma = vec![if i % 2 == 0 { 40 } else { 200 }; 64 * 48];
+            let picture = crate::frame::I420View {
+                size,
+                y: &luma,
+                u: &grey,
+                v: &grey,
+                luma_stride: 64,
+                chroma_stride: 32,
+            };
+            assert!(cuts.step(&picture), "frame {i}");
+        }
     }
 
     #[test]

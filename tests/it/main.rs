@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod encode;
 mod eyes;
+mod leaks;
 mod media;
 mod people;
 mod privacy;
