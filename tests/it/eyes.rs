@@ -35,7 +35,10 @@ impl Pictures {
             .output()
             .expect("ffmpeg is installed");
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.is_empty(), "{}: {said}", path.display());
+        // Raw pictures have no times; ffmpeg counts them and misses some that lie close together.
+        let faults: Vec<_> = said.lines().filter(|line| !line.contains("monotonically")).collect();
+        let sound = output.status.success() && faults.is_empty();
+        assert!(sound, "{}: {faults:?}", path.display());
         let line = ffprobe(path, "-select_streams v:0 -show_entries stream=width,height");
         let mut sides = line[0].split(',').map(|side| side.parse().expect("a number"));
         let size = FrameSize::new(sides.next().expect("width"), sides.next().expect("height"));

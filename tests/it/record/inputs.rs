@@ -146,7 +146,7 @@ fn sound_stays_in_step() {
         ("stereo.mp4", 2, "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a aac -ac 2"),
         ("mono.mkv", 1, "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -c:a pcm_s16le -ac 1"),
     ] {
-        let clip = clips.make(name, &format!("{video} {beep} {args}"));
+        let clip = clips.make(name, &format!("{video} {beep} -vsync passthrough {args}"));
         let Recorded { folder, .. } = school.record(&clip, &KEEP);
         let opened = school.open(&folder);
         let times = frame_times(&opened);
@@ -218,7 +218,7 @@ fn nothing_else_of_the_source_comes_along() {
         "-c:v:0 libx264 -pix_fmt yuv420p -c:v:1 copy -disposition:v:1 attached_pic -c:a aac \
          -bsf:v:0 h264_metadata=sei_user_data=086f3693-b7b3-4f2c-9653-21492feee5b8+{secret}"
     );
-    for (name, more) in [("phone.mp4", "-c:s mov_text"), ("editor.mkv", "-c:s srt")] {
+    for (name, more) in [("phone.mov", "-c:s mov_text"), ("editor.mkv", "-c:s srt")] {
         let clip = clips.make(name, &format!("{inputs} {tags} {codec} {more}"));
         let bytes = fs::read(&clip).unwrap();
         for there in ["Jan de Vries", secret, "52.3702"] {
