@@ -278,11 +278,11 @@ pub fn telemetry_is_forbidden() -> bool {
 
 /// ONNX Runtime is a process-wide library: the first path that loads is the one that stays.
 fn environment(runtime: &Path) -> Result<Environment, VisionError> {
+    static LOADED: OnceLock<Environment> = OnceLock::new();
+    static LOADING: Mutex<()> = Mutex::new(());
     if !telemetry_is_forbidden() {
         return Err(VisionError::Telemetry);
     }
-    static LOADED: OnceLock<Environment> = OnceLock::new();
-    static LOADING: Mutex<()> = Mutex::new(());
     let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = LOADED.get() {
         return Ok(environment.clone());

@@ -149,7 +149,7 @@ fn wrong_terms_record_nothing() {
         (&["--recipient", "ssh-ed25519 AAAA"], 64, "ssh-ed25519"),
         (&["--box-key", "store/box.key"], 78, "store"),
     ] {
-        let args: Vec<&str> = REFUSED.iter().chain(more).copied().collect();
+        let args: Vec<&str> = ["--dpia", "D"].iter().chain(more).copied().collect();
         let said = school.try_record(&clip, &args);
         assert!(said.err.contains(says), "{more:?}: {}", said.err);
         assert_eq!(said.code, Some(code), "{more:?}: {}", said.err);
@@ -199,7 +199,7 @@ fn a_full_disk_leaves_whole_segments() {
     assert_eq!(whole, 9);
     fs::remove_dir_all(school.store()).unwrap();
     let more = ["--segment", "1 s"];
-    for (name, when, last) in [("early", 24, 50), ("late", 40, 105)] {
+    for (name, when, last) in [("early", 16, 72), ("late", 40, 105)] {
         // From the n-th sync on, no space is left.
         let inject = format!("fsync,fdatasync:error=ENOSPC:when={when}+");
         let said = strained(&school, &from, &inject, &more).ended(74);
