@@ -221,7 +221,9 @@ fn one_of_five_is_veiled() {
         assert_veiled(&refused, 12);
         let others = follow(&before, &after, person, |face| face.cosine(person) < SAME);
         assert!(others.there > 80, "{others:?}");
-        assert_shown(&others, 0.7);
+        // A clip of three seconds, of which telling people apart takes one; a face that comes close to
+        // the photo (0.31 here) stays veiled longer.
+        assert_shown(&others, 0.5);
     }
 }
 
