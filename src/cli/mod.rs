@@ -12,6 +12,7 @@ mod places;
 mod pupils;
 mod record;
 mod recover;
+mod telemetry;
 mod verify;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -83,6 +84,15 @@ impl<E: Kind> From<E> for Failure {
     }
 }
 
+/// What has to be so before a command begins.
+fn prepare(command: &Command) -> Result<(), Failure> {
+    match command {
+        // These run models.
+        Command::Record(_) | Command::Pupils(_) => telemetry::forbid(),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -103,7 +113,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     output::init_tracing(cli.log.as_deref());
-    let result = match cli.command {
+    let result = prepare(&cli.command).and_then(|()| match cli.command {
         Command::Keygen(args) => keygen::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Open(args) => open::run(&args),
@@ -112,7 +122,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Pupils(args) => pupils::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -60,6 +60,9 @@ pub enum VisionError {
         /// What the loader said.
         reason: String,
     },
+    /// ONNX Runtime would report to its maker.
+    #[error("{} is not set to {}: without it ONNX Runtime reports to its maker", NO_TELEMETRY.0, NO_TELEMETRY.1)]
+    Telemetry,
     /// A model could not be run.
     #[error("model {model} failed")]
     Inference {
@@ -84,6 +87,7 @@ impl Kind for VisionError {
                 ErrorKind::Config
             }
             Self::ModelShape { .. }
+            | Self::Telemetry
             | Self::Inference { .. }
             | Self::Picture(_)
             | Self::Manifest(_) => ErrorKind::Bug,
@@ -264,10 +268,25 @@ impl Models {
     }
 }
 
+/// The environment variable, and its value, with which ONNX Runtime for Linux writes no device id,
+/// queues no event and asks no network (its pull request 27379). It is read while the library makes
+/// its environment, so it has to be set before.
+pub const NO_TELEMETRY: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
+/// Whether ONNX Runtime, loaded in this process, reports nothing.
+#[must_use]
+pub fn telemetry_is_forbidden() -> bool {
+    let (name, value) = NO_TELEMETRY;
+    std::env::var_os(name).is_some_and(|set| set == value)
+}
+
 /// ONNX Runtime is a process-wide library: the first path that loads is the one that stays.
 fn environment(runtime: &Path) -> Result<Environment, VisionError> {
     static LOADED: OnceLock<Environment> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());
+    if !telemetry_is_forbidden() {
+        return Err(VisionError::Telemetry);
+    }
     let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(environment) = LOADED.get() {
         return Ok(environment.clone());
@@ -276,6 +295,7 @@ fn environment(runtime: &Path) -> Result<Environment, VisionError> {
     let environment = ort::init_from(runtime)
         .map_err(|e| failed(e.to_string()))?
         .with_name("classveil")
+        // For platforms that know no such variable.
         .with_telemetry(false)
         .build()
         .map_err(|e| failed(e.to_string()))?;

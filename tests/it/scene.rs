@@ -117,6 +117,8 @@ impl School {
             .env_remove("XDG_DATA_HOME")
             .env_remove("XDG_CACHE_HOME")
             .env_remove("CLASSVEIL_LOG")
+            // Set for the tests' own process; the program has to see to it itself.
+            .env_remove("ORT_DISABLE_TELEMETRY")
             // One list of plugins for all tests: making it takes longer than many a recording.
             .env("GST_REGISTRY", registry());
         command
