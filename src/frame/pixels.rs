@@ -157,12 +157,18 @@ impl Scaler {
         }
         let model = to.model();
         let (width, area) = (model.width as usize, model.width as usize * model.height as usize);
-        input.clear();
         input.resize(3 * area, 0.0);
+        let row_len = scaled.width as usize;
+        for plane in input.chunks_exact_mut(area) {
+            let (picture, below) = plane.split_at_mut(width * scaled.height as usize);
+            below.fill(0.0);
+            for row in picture.chunks_exact_mut(width) {
+                row[row_len..].fill(0.0);
+            }
+        }
         let (blue, rest) = input.split_at_mut(area);
         let (green, red) = rest.split_at_mut(area);
         let [luma, u, v] = &self.planes;
-        let row_len = scaled.width as usize;
         for row in 0..scaled.height as usize {
             let from = row * row_len..(row + 1) * row_len;
             let to = row * width..row * width + row_len;

@@ -22,6 +22,7 @@ use crate::{
     units::{Pts, TrackId},
     vision::{
         Detection,
+        change::ChangeDetector,
         detect::{Detector, suppress},
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
@@ -36,12 +37,17 @@ const RELIABLE_SCORE: f32 = SURE_SCORE;
 /// full-size pass counts: `YuNet`'s range ends near 300, and the small pass sees such a face at a
 /// third of the size, in the middle of its range.
 const FAR_FACE: f32 = 200.0;
+/// A picture in which nothing changed is looked at again after this time all the same.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// By how many pixels the halves of a full-size pass overlap.
 const TILE_OVERLAP: u32 = 128;
 /// Undecided tracks are compared every second frame.
 const UNDECIDED_EVERY: u64 = 2;
 /// Views after which an undecided track is not worth more effort than a decided one.
 const PATIENCE_VIEWS: u32 = 12;
+/// Faces that cannot be cleared, being small, unsure or compared often enough, are veiled whatever a
+/// comparison says; they wait this many times longer for one than decided ones.
+const HOPELESS_FACTOR: u64 = 3;
 /// However few frames a second there are, a face that is due is compared after this time.
 const COMPARE_AFTER: Duration = Duration::from_millis(500);
 /// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
@@ -183,6 +189,9 @@ pub struct Watcher {
     known: BTreeMap<TrackId, Known>,
     /// A new scene has begun, and the tracker has not been told yet.
     cut: bool,
+    change: ChangeDetector,
+    /// The frame of the last completed look.
+    last_look: Option<Pts>,
     /// Frames since the last look at a part at full size, its time, and the part whose turn is next.
     since_tile: usize,
     last_tile: Option<Pts>,
@@ -233,6 +242,8 @@ impl Watcher {
             settings,
             known: BTreeMap::new(),
             cut: false,
+            change: ChangeDetector::default(),
+            last_look: None,
             since_tile: 0,
             last_tile: None,
             next_tile: 0,
@@ -246,6 +257,14 @@ impl Watcher {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
         self.cut |= self.cuts.step(&view);
+        let changed = self.change.differs(&view) || self.cut;
+        let recent = self.last_look.take().filter(|&at| frame.pts().since(at) < LOOK_AFTER);
+        if !changed && recent.is_some() {
+            // Nothing is new since the last completed look: its faces are where they were.
+            self.last_look = recent;
+            return Ok(());
+        }
+        self.change.forget();
         let found = self.find(&view, frame.pts())?;
         let cut = std::mem::take(&mut self.cut);
         let ids = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
@@ -255,6 +274,8 @@ impl Watcher {
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
+        self.change.keep();
+        self.last_look = Some(frame.pts());
         Ok(())
     }
 
@@ -415,16 +436,16 @@ impl Watcher {
             let hopeless = width < self.thresholds.clear_min_px
                 || detection.score < RELIABLE_SCORE
                 || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
-            let every = if decided || hopeless {
-                u64::from(self.settings.identify_every)
-            } else {
-                UNDECIDED_EVERY
+            let every = match (decided, hopeless) {
+                (true, _) => u64::from(self.settings.identify_every),
+                (false, true) => HOPELESS_FACTOR * u64::from(self.settings.identify_every),
+                (false, false) => UNDECIDED_EVERY,
             };
             let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !k.changed)) {
                 Some((last, at)) => (seq - last, pts.since(at)),
                 None => (u64::MAX, Duration::MAX),
             };
-            if waited >= every || since >= COMPARE_AFTER {
+            if waited >= every || (since >= COMPARE_AFTER && !hopeless) {
                 due[usize::from(decided)].push((u64::MAX - waited, i));
             }
         }
