@@ -198,7 +198,9 @@ impl Models {
         let mut sface = read("sface")?;
         let not_onnx = |name| move |_| VisionError::ModelShape { model: name, what: "graph" };
         yunet.bytes = graph::free_picture_size(&yunet.bytes).map_err(not_onnx("yunet"))?;
-        sface.bytes = graph::drop_weight_inputs(&sface.bytes).map_err(not_onnx("sface"))?;
+        sface.bytes = graph::drop_weight_inputs(&sface.bytes)
+            .and_then(|bytes| graph::spell_out_prelu(&bytes))
+            .map_err(not_onnx("sface"))?;
         let digests = [&yunet, &sface]
             .map(|m| (m.name.to_owned(), m.entry.sha256.clone()))
             .into_iter()
@@ -313,4 +315,30 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(out, "{b:02x}");
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spelling_out_an_activation_changes_no_embedding() {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
+        let mut models = Models::load(&project.join("models"), &runtime).unwrap();
+        let shape = [1, 3, 112, 112];
+        // Not a face; every value of the range, in no order.
+        let input: Vec<f32> = (0..3 * 112 * 112u32).map(|i| (i * 7919 % 256) as f32).collect();
+        let run = |models: &Models| {
+            let mut sface = models.open_sface(1).unwrap();
+            sface.run(shape, &input, |outputs| outputs[0].to_vec()).unwrap()
+        };
+        let edited = run(&models);
+        let file = std::fs::read(project.join("models").join(&models.sface.entry.file)).unwrap();
+        models.sface.bytes = graph::drop_weight_inputs(&file).unwrap();
+        let original = run(&models);
+        for (a, b) in original.iter().zip(&edited) {
+            assert!((a - b).abs() < 1e-5, "{a} became {b}");
+        }
+    }
 }
