@@ -273,11 +273,12 @@ fn paint_plane(
     };
     let at = half(at);
     let (width, height) = (at.x1 - at.x0, at.y1 - at.y0);
+    let across = Across::new(width);
     for y in at.y0..at.y1 {
         let row = &mut samples[y * stride + at.x0..y * stride + at.x1];
         let columns = blend_rows(&texture.cells[plane as usize], y - at.y0, height);
         if keep.is_empty() {
-            paint_span(row, 0, width, columns);
+            across.paint(row, 0, columns);
             continue;
         }
         // Spans of this row between the kept rectangles, left to right.
@@ -301,7 +302,7 @@ fn paint_plane(
                 .min()
                 .unwrap_or(at.x1)
                 .min(at.x1);
-            paint_span(&mut row[from - at.x0..to - at.x0], from - at.x0, width, columns);
+            across.paint(&mut row[from - at.x0..to - at.x0], from - at.x0, columns);
             from = to;
         }
     }
@@ -321,20 +322,61 @@ fn place(position: usize, extent: usize) -> (usize, i32) {
     (usize::try_from(cell).unwrap_or(0), smooth)
 }
 
-fn blend_rows(cells: &[[u8; CELLS]; CELLS], row: usize, height: usize) -> [i32; CELLS] {
+/// The values of a row's six cells.
+fn blend_rows(cells: &[[u8; CELLS]; CELLS], row: usize, height: usize) -> [u8; CELLS] {
     let (cell, weight) = place(row, height);
     let below = (cell + 1).min(CELLS - 1);
     std::array::from_fn(|i| {
-        (i32::from(cells[cell][i]) * (ONE - weight) + i32::from(cells[below][i]) * weight) / ONE
+        let (this, next) = (i32::from(cells[cell][i]), i32::from(cells[below][i]));
+        u8::try_from((this * (ONE - weight) + next * weight) / ONE).unwrap_or(128)
     })
 }
 
-fn paint_span(row: &mut [u8], offset: usize, width: usize, columns: [i32; CELLS]) {
-    for (i, sample) in row.iter_mut().enumerate() {
-        let (cell, weight) = place(offset + i, width);
-        let next = columns[(cell + 1).min(CELLS - 1)];
-        let value = (columns[cell] * (ONE - weight) + next * weight) / ONE;
-        *sample = u8::try_from(value).unwrap_or(128);
+/// Where each sample of a row lies between a texture's cells: the same for every row of a region,
+/// so it is worked out once. A row is then six short loops without a division, which the compiler
+/// turns into vector code (a head of 430x560 pixels took 8 ms before).
+struct Across {
+    /// The weight of the cell after, below [`ONE`], for each sample.
+    weights: Vec<u8>,
+    /// Where the samples of each cell end.
+    ends: [usize; CELLS],
+}
+
+impl Across {
+    fn new(width: usize) -> Self {
+        let mut weights = Vec::with_capacity(width);
+        let mut ends = [0; CELLS];
+        for x in 0..width {
+            let (cell, weight) = place(x, width);
+            weights.push(u8::try_from(weight).unwrap_or(u8::MAX));
+            ends[cell] = x + 1;
+        }
+        // A narrow region skips cells.
+        for cell in 1..CELLS {
+            ends[cell] = ends[cell].max(ends[cell - 1]);
+        }
+        Self { weights, ends }
+    }
+
+    /// Paints the samples of a row that begin `offset` into the region.
+    fn paint(&self, row: &mut [u8], offset: usize, columns: [u8; CELLS]) {
+        let (mut from, end) = (offset, offset + row.len());
+        for cell in 0..CELLS {
+            // The last cell takes all that is left, so that no sample can stay as it was.
+            let last = cell + 1 == CELLS;
+            let to = if last { end } else { self.ends[cell].clamp(from, end) };
+            let this = u16::from(columns[cell]);
+            let next = u16::from(columns[(cell + 1).min(CELLS - 1)]);
+            let samples = &mut row[from - offset..to - offset];
+            for (sample, &weight) in samples.iter_mut().zip(&self.weights[from..to]) {
+                let weight = u16::from(weight);
+                // The weights add up to 256, so the sum is at most 255 x 256 and never wraps.
+                let sum = this.wrapping_mul(256 - weight).wrapping_add(next.wrapping_mul(weight));
+                // Divided by 256.
+                [*sample, _] = sum.to_be_bytes();
+            }
+            from = to;
+        }
     }
 }
 
@@ -502,6 +544,25 @@ mod tests {
                         prop_assert_eq!(one.planes().v[at], raw_one.planes().v[at]);
                     }
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_is_painted_as_its_samples_are_blended(
+            (width, from, to) in (1usize..2000)
+                .prop_flat_map(|width| (Just(width), 0..=width, 0..=width)),
+            columns in proptest::array::uniform6(any::<u8>()),
+        ) {
+            let (from, to) = (from.min(to), from.max(to));
+            let mut row = vec![0; to - from];
+            Across::new(width).paint(&mut row, from, columns);
+            for (i, sample) in row.into_iter().enumerate() {
+                let (cell, weight) = place(from + i, width);
+                let (this, next) = (columns[cell], columns[(cell + 1).min(CELLS - 1)]);
+                let sum = i32::from(this) * (ONE - weight) + i32::from(next) * weight;
+                prop_assert_eq!(i32::from(sample), sum / ONE);
             }
         }
     }
