@@ -8,7 +8,7 @@ use opencv::{
     imgproc,
 };
 
-use super::{FrameSize, I420View, Letterbox};
+use super::{FrameSize, I420View, Letterbox, shrink::shrink};
 
 /// A picture in memory, three bytes a pixel in the order blue, green, red, rows without padding.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub type Affine = [[f64; 3]; 2];
 #[derive(Default)]
 pub struct Scaler {
     planes: [Vec<u8>; 3],
+    sums: Vec<u16>,
 }
 
 impl std::fmt::Debug for Scaler {
@@ -107,6 +108,10 @@ impl Scaler {
         let samples = scaled.width as usize * scaled.height as usize;
         for (plane, out) in planes_of(view).iter().zip(&mut self.planes) {
             out.resize(samples, 0);
+            let full = FrameSize::new(plane.width, plane.height);
+            if shrink(plane.samples, plane.stride, full, scaled, &mut self.sums, out) {
+                continue;
+            }
             let mut out = Mat::new_rows_cols_with_data_mut(
                 int(scaled.height as usize)?,
                 int(scaled.width as usize)?,
@@ -123,12 +128,19 @@ impl Scaler {
         }
         let model = to.model();
         let (width, area) = (model.width as usize, model.width as usize * model.height as usize);
-        input.clear();
+        let row_len = scaled.width as usize;
+        // Only the padding is cleared: the picture is written over whatever was there.
         input.resize(3 * area, 0.0);
+        for plane in input.chunks_exact_mut(area) {
+            let (picture, below) = plane.split_at_mut(scaled.height as usize * width);
+            below.fill(0.0);
+            for row in picture.chunks_exact_mut(width) {
+                row[row_len..].fill(0.0);
+            }
+        }
         let (blue, rest) = input.split_at_mut(area);
         let (green, red) = rest.split_at_mut(area);
         let [luma, u, v] = &self.planes;
-        let row_len = scaled.width as usize;
         for row in 0..scaled.height as usize {
             let from = row * row_len..(row + 1) * row_len;
             let to = row * width..row * width + row_len;
