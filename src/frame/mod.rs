@@ -10,6 +10,7 @@
 
 mod geometry;
 pub mod pixels;
+mod shrink;
 mod slot;
 
 pub use geometry::{FrameSize, Letterbox, Point, Rect};

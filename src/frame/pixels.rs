@@ -8,7 +8,7 @@ use opencv::{
     imgproc,
 };
 
-use super::{FrameSize, I420View, Letterbox};
+use super::{FrameSize, I420View, Letterbox, shrink::shrink};
 
 /// A picture in memory, three bytes a pixel in the order blue, green, red, rows without padding.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,6 +33,7 @@ pub type Affine = [[f64; 3]; 2];
 #[derive(Default)]
 pub struct Scaler {
     planes: [Vec<u8>; 3],
+    sums: Vec<u16>,
 }
 
 impl std::fmt::Debug for Scaler {
@@ -92,13 +93,9 @@ impl PlaneRef<'_> {
         })?;
         let padded = Mat::new_rows_cols_with_data(int(rows)?, int(self.stride)?, samples)?;
         let Area { x, y, size } = self.area;
-        let [x, y, width, height] = [x, y, size.width, size.height];
-        let part = core::Rect::new(
-            int(x as usize)?,
-            int(y as usize)?,
-            int(width as usize)?,
-            int(height as usize)?,
-        );
+        let [left, top, across, down] =
+            [x, y, size.width, size.height].map(|side| int(side as usize));
+        let part = core::Rect::new(left?, top?, across?, down?);
         let part = Mat::roi(&padded, part)?;
         with(&part)
     }
@@ -140,6 +137,12 @@ impl Scaler {
         for (i, plane) in planes_of(view, area).iter().enumerate() {
             let out = &mut self.planes[i];
             out.resize(samples, 0);
+            let Area { x, y, size } = plane.area;
+            let part = plane.samples.get(y as usize * plane.stride + x as usize..);
+            let part = part.unwrap_or_default();
+            if shrink(part, plane.stride, size, scaled, &mut self.sums, out) {
+                continue;
+            }
             let mut out = Mat::new_rows_cols_with_data_mut(
                 int(scaled.height as usize)?,
                 int(scaled.width as usize)?,

@@ -351,7 +351,7 @@ mod tests {
         let shape = [1, 3, 112, 112];
         // Not a face; every value of the range, in no order.
         let input: Vec<f32> = (0..3 * 112 * 112u32).map(|i| (i * 7919 % 256) as f32).collect();
-        let mut run = |models: &Models| {
+        let run = |models: &Models| {
             let mut sface = models.open_sface(1).unwrap();
             sface.run(shape, &input, |outputs| outputs[0].to_vec()).unwrap()
         };

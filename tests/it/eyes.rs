@@ -109,7 +109,11 @@ impl Eyes {
             .into_iter()
             .map(|Detection { rect, landmarks, .. }| Face {
                 rect,
-                embedding: self.embedder.embed(picture, &landmarks).expect("a look"),
+                embedding: self
+                    .embedder
+                    .embed(picture, &landmarks)
+                    .expect("a look")
+                    .map(|described| described.embedding),
             })
             .collect()
     }

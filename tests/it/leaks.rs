@@ -62,12 +62,12 @@ fn detector(models: &Models) -> Detector {
 fn draw(picture: &RgbImage, planes: &mut I420ViewMut<'_>) {
     let (luma, chroma) = (planes.layout.luma_stride(), planes.layout.chroma_stride());
     for (x, y, pixel) in picture.enumerate_pixels() {
-        let [r, g, b] = pixel.0.map(f32::from);
-        let (x, y) = (x as usize, y as usize);
-        planes.y[y * luma + x] = (16.0 + 0.257 * r + 0.504 * g + 0.098 * b) as u8;
-        let at = y / 2 * chroma + x / 2;
-        planes.u[at] = (128.0 - 0.148 * r - 0.291 * g + 0.439 * b) as u8;
-        planes.v[at] = (128.0 + 0.439 * r - 0.368 * g - 0.071 * b) as u8;
+        let [red, green, blue] = pixel.0.map(f32::from);
+        let (column, row) = (x as usize, y as usize);
+        planes.y[row * luma + column] = (16.0 + 0.257 * red + 0.504 * green + 0.098 * blue) as u8;
+        let at = row / 2 * chroma + column / 2;
+        planes.u[at] = (128.0 - 0.148 * red - 0.291 * green + 0.439 * blue) as u8;
+        planes.v[at] = (128.0 + 0.439 * red - 0.368 * green - 0.071 * blue) as u8;
     }
 }
 

@@ -1,5 +1,7 @@
 //! One integration binary: linking three native stacks is slow, so every promise is a module here.
 
+// Samples and box edges of test pictures are small numbers that fit.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
 // clippy knows test functions, not the functions they call.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
