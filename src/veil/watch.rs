@@ -22,7 +22,6 @@ use crate::{
     units::{Pts, TrackId},
     vision::{
         Detection,
-        change::ChangeDetector,
         detect::{Detector, suppress},
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
@@ -37,8 +36,6 @@ const RELIABLE_SCORE: f32 = SURE_SCORE;
 /// full-size pass counts: `YuNet`'s range ends near 300, and the small pass sees such a face at a
 /// third of the size, in the middle of its range.
 const FAR_FACE: f32 = 200.0;
-/// A picture in which nothing changed is looked at again after this time all the same.
-const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// By how many pixels the halves of a full-size pass overlap.
 const TILE_OVERLAP: u32 = 128;
 /// Undecided tracks are compared every second frame.
@@ -189,9 +186,6 @@ pub struct Watcher {
     known: BTreeMap<TrackId, Known>,
     /// A new scene has begun, and the tracker has not been told yet.
     cut: bool,
-    change: ChangeDetector,
-    /// The frame of the last completed look.
-    last_look: Option<Pts>,
     /// Frames since the last look at a part at full size, its time, and the part whose turn is next.
     since_tile: usize,
     last_tile: Option<Pts>,
@@ -242,8 +236,6 @@ impl Watcher {
             settings,
             known: BTreeMap::new(),
             cut: false,
-            change: ChangeDetector::default(),
-            last_look: None,
             since_tile: 0,
             last_tile: None,
             next_tile: 0,
@@ -257,14 +249,6 @@ impl Watcher {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
         self.cut |= self.cuts.step(&view);
-        let changed = self.change.differs(&view) || self.cut;
-        let recent = self.last_look.take().filter(|&at| frame.pts().since(at) < LOOK_AFTER);
-        if !changed && recent.is_some() {
-            // Nothing is new since the last completed look: its faces are where they were.
-            self.last_look = recent;
-            return Ok(());
-        }
-        self.change.forget();
         let found = self.find(&view, frame.pts())?;
         let cut = std::mem::take(&mut self.cut);
         let ids = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
@@ -274,8 +258,6 @@ impl Watcher {
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
-        self.change.keep();
-        self.last_look = Some(frame.pts());
         Ok(())
     }
 
