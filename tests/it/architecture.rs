@@ -328,7 +328,7 @@ fn clocks(source: &Source) -> Vec<String> {
     wrong
 }
 
-/// Where a library's own switch is looked at, which is no setting of ours: whether GStreamer was
+/// Where a library's own switch is looked at, which is no setting of ours: whether `GStreamer` was
 /// asked to log, and whether ONNX Runtime was told not to report.
 const SWITCHES: [&str; 2] = ["src/capture/complaints.rs", "src/vision/infer.rs"];
 
