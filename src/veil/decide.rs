@@ -144,8 +144,9 @@ fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<P
     }
     let weak = track.best_score < SURE_SCORE;
     let hold = |refused: bool| match (weak, refused) {
-        (true, _) => HOLD_WEAK,
-        (false, true) => HOLD_REFUSED,
+        // Whoever was recognised is a face, however unsure the detector was.
+        (_, true) => HOLD_REFUSED,
+        (true, false) => HOLD_WEAK,
         (false, false) => HOLD,
     };
     let (face, basis) = match (last, next) {
@@ -264,6 +265,20 @@ mod tests {
             let Cover::Regions(regions) = cover else { panic!("regions") };
             assert_eq!(!regions.is_empty(), hidden, "frame {seq}");
         }
+    }
+
+    #[test]
+    fn a_refused_track_is_held_however_unsure_the_detector_was() {
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        let mut track = track(&[10], 0.0);
+        track.best_score = 0.25;
+        let hidden = |state: State, seq| match verdict(&track, state, seq, true, Region::Head) {
+            Cover::Regions(regions) => !regions.is_empty(),
+            _ => panic!("regions"),
+        };
+        // 1.9 s after the last sighting.
+        assert!(hidden(refused, 57));
+        assert!(!hidden(State::Undecided, 57));
     }
 
     #[test]

@@ -270,12 +270,15 @@ impl Watcher {
         // Both passes count: close faces are lost at full size, far ones at the small one.
         let tiles = tiles(view.size);
         self.since_tile += 1;
-        let late = self.last_tile.is_none_or(|last| pts.since(last) >= FULL_AFTER);
         let each = (self.settings.full_every as usize / tiles.len()).max(1);
-        let due = match (self.cut || late, self.since_tile >= each) {
-            (true, _) => tiles.len(),
-            (false, true) => 1,
-            (false, false) => return Ok(found),
+        let since = self.last_tile.map_or(Duration::MAX, |last| pts.since(last));
+        // Each part has its turn within the time, so one of two is due after half of it.
+        let due = if self.cut || since >= FULL_AFTER {
+            tiles.len()
+        } else if self.since_tile >= each || since >= FULL_AFTER / 2 {
+            1
+        } else {
+            return Ok(found);
         };
         let scale = self.settings.full_size.min(longest) as f32 / longest as f32;
         for _ in 0..due {
