@@ -1,6 +1,7 @@
 //! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
 //! belong: anything a second front end would need too.
 
+mod audit;
 mod completions;
 mod config;
 mod keygen;
@@ -12,8 +13,10 @@ mod places;
 mod pupils;
 mod record;
 mod recover;
+mod retention;
 mod telemetry;
 mod verify;
+mod verify_certificate;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -49,6 +52,9 @@ enum Command {
     Verify(verify::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
+    Audit(audit::Args),
+    Retention(retention::Args),
+    VerifyCertificate(verify_certificate::Args),
     Config(config::Args),
     Completions(completions::Args),
 }
@@ -120,6 +126,9 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Retention(args) => retention::run(&args),
+        Command::VerifyCertificate(args) => verify_certificate::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
     });

@@ -12,6 +12,13 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// The store: `given`, else the configured one.
+pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
+    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
+        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
+    })
+}
+
 /// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'
 /// folder names.
 pub(super) fn models(config: &Config) -> Result<Models, Failure> {

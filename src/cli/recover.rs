@@ -1,6 +1,6 @@
 //! `classveil recover`: seals recordings that were cut off.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -8,7 +8,11 @@ use super::{Failure, output, paths};
 use crate::{
     clock::{Clock, SystemClock},
     error::Kind,
-    vault::{BoxKey, Recovery, recover},
+    vault::{
+        BoxKey, Recovery,
+        audit::{AuditKey, AuditLog},
+        recover,
+    },
 };
 
 /// Seal recordings that a crash or power cut left unfinished.
@@ -27,6 +31,9 @@ pub(super) struct Args {
     /// The box's secret signing key [default: this machine's own].
     #[arg(long, value_name = "FILE")]
     box_key: Option<PathBuf>,
+    /// The key that signs the audit log [default: audit.key beside the box key].
+    #[arg(long, value_name = "FILE")]
+    audit_key: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -56,20 +63,39 @@ struct Failed {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let key = BoxKey::load(&paths::box_key(args.box_key.as_deref())?)?;
+    let box_key_path = paths::box_key(args.box_key.as_deref())?;
+    let key = BoxKey::load(&box_key_path)?;
     let recovery = recover(&args.store, &key, SystemClock.now())?;
+    // After the work: a log that is damaged keeps nobody from completing a recording.
+    let audited = note(args, &box_key_path, &key, &recovery);
     if args.json {
         output::json(&report(&recovery));
     } else {
         print(&recovery);
     }
     match &recovery.failed[..] {
-        [] => Ok(()),
+        [] => audited,
         [(_, error), ..] => Err(Failure::new(
             error.kind(),
             format!("{} of the recordings cannot be completed: {error}", recovery.failed.len()),
         )),
     }
+}
+
+fn note(
+    args: &Args,
+    box_key_path: &Path,
+    key: &BoxKey,
+    recovery: &Recovery,
+) -> Result<(), Failure> {
+    if recovery.recovered.is_empty() {
+        return Ok(());
+    }
+    let path = paths::audit_key(args.audit_key.as_deref(), box_key_path);
+    let audit_key = AuditKey::load_or_create(&path, &args.store)?;
+    let now = SystemClock.now();
+    let audit = AuditLog::open(&args.store, audit_key, key.public(), now)?;
+    Ok(audit.note_recovery(now, recovery)?)
 }
 
 fn report(recovery: &Recovery) -> Report {

@@ -20,6 +20,7 @@
 //! # Locks
 //! Who writes a recording holds an exclusive `flock` on its folder; who reads one, a shared lock.
 
+pub mod audit;
 mod check;
 mod digest;
 mod error;
@@ -29,7 +30,7 @@ mod manifest;
 mod open;
 mod output;
 mod recover;
-mod retention;
+pub mod retention;
 mod seal;
 mod store;
 mod terms;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    LegalBasis, Purpose, Recipient, RetentionRecord, SegmentCounts, SelfCheck, VaultError,
+    Digest, LegalBasis, Purpose, Recipient, RetentionRecord, SegmentCounts, SelfCheck, VaultError,
     digest::FileDigest,
     journal::Journal,
     keys::BoxKey,
@@ -153,6 +153,8 @@ pub struct Sealed {
     pub segments: usize,
     /// Size of the encrypted segments.
     pub bytes: u64,
+    /// Digest of the signed manifest.
+    pub manifest: Digest,
 }
 
 /// A recording in progress. Dropped without [`finish`](Self::finish) it stays unsealed, and
@@ -162,6 +164,8 @@ pub struct Sealed {
 pub struct RecordingWriter {
     dir: RecordingDir,
     manifest: Manifest,
+    /// Digest of the manifest as it was signed at the start.
+    signed: Digest,
     journal: Journal,
     sealing: SealingKey,
     key: BoxKey,
@@ -198,17 +202,23 @@ impl RecordingWriter {
         let Locked::Held(lock) = lock_to_write(&staging.0.0)? else {
             return Err(VaultError::InProgress { path: staging.0.0.clone() });
         };
-        let (manifest, mut journal) = fill(&staging.0, new, key, &sealing, &wrapped)?;
+        let (manifest, signed, mut journal) = fill(&staging.0, new, key, &sealing, &wrapped)?;
         fs::rename(&staging.0.0, &dir.0).map_err(at(&dir.0))?;
         sync_dir(&store.recordings())?;
         journal.moved_to(&dir);
-        Ok(Self { dir, manifest, journal, sealing, key: key.clone(), failed: None, lock })
+        Ok(Self { dir, manifest, signed, journal, sealing, key: key.clone(), failed: None, lock })
     }
 
     /// The recording's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.dir.0
+    }
+
+    /// Digest of the manifest as it was signed at the start.
+    #[must_use]
+    pub fn manifest(&self) -> Digest {
+        self.signed
     }
 
     /// What every segment says about itself.
@@ -310,11 +320,12 @@ impl RecordingWriter {
         }
         self.manifest.state = State::Sealed;
         self.manifest.ended = Some(outcome.ended);
-        self.manifest.publish(&self.dir, &self.key)?;
+        let manifest = self.manifest.publish(&self.dir, &self.key)?;
         let sealed = Sealed {
             id: self.manifest.recording,
             segments: self.manifest.segments.len(),
             bytes: self.manifest.bytes(),
+            manifest,
             path: self.dir.0,
         };
         drop(self.lock);
@@ -339,7 +350,7 @@ fn fill(
     key: &BoxKey,
     sealing: &SealingKey,
     wrapped: &[u8],
-) -> Result<(Manifest, Journal), VaultError> {
+) -> Result<(Manifest, Digest, Journal), VaultError> {
     for camera in &new.cameras {
         make_dir(&dir.camera(camera))?;
     }
@@ -359,6 +370,7 @@ fn fill(
         started: new.started,
         ended: None,
         delete_by: new.delete_by,
+        talk_closed: None,
         purpose: new.purpose,
         never_for: NEVER_FOR.map(str::to_owned).to_vec(),
         legal_basis: new.legal_basis,
@@ -387,8 +399,8 @@ fn fill(
         journal: journal.head(),
         segments: Vec::new(),
     };
-    manifest.publish(dir, key)?;
-    Ok((manifest, journal))
+    let signed = manifest.publish(dir, key)?;
+    Ok((manifest, signed, journal))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -53,6 +53,10 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["pupils", "list"],
         vec!["verify"],
         vec!["recover"],
+        vec!["audit", "verify"],
+        vec!["audit", "show"],
+        vec!["audit", "checkpoint"],
+        vec!["audit", "prove"],
         vec!["config", "check"],
         vec!["completions"],
     ]

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{LegalBasis, Manifest, Purpose};
+use super::super::{LegalBasis, Manifest, Purpose};
 use crate::units::{CameraId, RecordingId};
 
 /// What was done in one segment, in numbers.
@@ -60,7 +60,7 @@ struct Comment<'a> {
 }
 
 impl RetentionRecord {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    pub(in super::super) fn of(manifest: &Manifest) -> Self {
         Self {
             recording: manifest.recording,
             purpose: manifest.purpose,
