@@ -12,7 +12,6 @@ pub fn synchronised() -> bool {
     let answer = Command::new("timedatectl")
         .args(["show", "--property=NTPSynchronized", "--value"])
         .stdin(Stdio::null())
-        .stderr(Stdio::null())
         .output();
     answer.is_ok_and(|output| output.status.success() && output.stdout.trim_ascii() == b"yes")
 }

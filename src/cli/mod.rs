@@ -2,6 +2,7 @@
 //! belong: anything a second front end would need too.
 
 mod audit;
+mod backup;
 mod completions;
 mod config;
 mod keygen;
@@ -14,6 +15,7 @@ mod pupils;
 mod record;
 mod recover;
 mod retention;
+mod store;
 mod telemetry;
 mod verify;
 mod verify_certificate;
@@ -55,6 +57,8 @@ enum Command {
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
+    Store(store::Args),
+    Backup(backup::Args),
     Config(config::Args),
     Completions(completions::Args),
 }
@@ -129,6 +133,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),
+        Command::Store(args) => store::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => completions::run(&args),
     });

@@ -9,7 +9,10 @@ use clap::Subcommand;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
-use super::{Failure, output, paths, places};
+use super::{
+    Failure, output, paths, places,
+    store::{Keys, Opened},
+};
 use crate::{
     appliance::time::synchronised,
     clock::{Clock as _, SystemClock},
@@ -17,8 +20,8 @@ use crate::{
     error::{ErrorKind, Kind},
     units::{PersonId, RecordingId, parse_duration},
     vault::{
-        BoxKey, BoxPublicKey, Digest,
-        audit::{AuditError, AuditKey, AuditLog, check_log},
+        BoxPublicKey, Digest,
+        audit::{AuditError, check_log},
         retention::{
             Action, Applied, Clock, NewHold, Policy, Verdict, apply, close_talk, hold, plan,
             release, survey,
@@ -65,15 +68,10 @@ struct Of {
     json: bool,
 }
 
-/// The box's keys, for what is written.
-#[derive(Debug, clap::Args)]
-struct Keys {
-    /// The box's secret signing key [default: this machine's own].
-    #[arg(long, value_name = "FILE")]
-    box_key: Option<PathBuf>,
-    /// The key that signs the audit log [default: audit.key beside the box key].
-    #[arg(long, value_name = "FILE")]
-    audit_key: Option<PathBuf>,
+impl Of {
+    fn open(&self, keys: &Keys) -> Result<Opened, Failure> {
+        Opened::new(self.store.as_deref(), self.config.as_deref(), keys)
+    }
 }
 
 /// Show what would be kept, withheld or destroyed, and why. Changes nothing.
@@ -141,9 +139,9 @@ struct CloseTalk {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil retention hold 0197c2a0-... --requested-by p-14 --approved-by fg-01 \\\n      \
-      --reason-file claim.txt --store STORE\n  \
+      --reason claim.txt --store STORE\n  \
     classveil retention hold 0197c2a0-... --requested-by t-07 --approved-by fg-01 \\\n      \
-      --reason-file claim.txt --for \"30 d\" --store STORE\n\n\
+      --reason claim.txt --for \"30 d\" --store STORE\n\n\
     The log holds a digest of the reason; the file itself stays with the privacy officer.")]
 struct Hold {
     /// The recording.
@@ -157,7 +155,7 @@ struct Hold {
     approved_by: PersonId,
     /// The file with the written reason.
     #[arg(long, value_name = "FILE")]
-    reason_file: PathBuf,
+    reason: PathBuf,
     /// How long, 90 days at most [default: 90 d].
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<String>,
@@ -192,7 +190,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Command::CloseTalk(args) => run_close_talk(args),
         Command::Hold(args) => run_hold(args),
         Command::Release(args) => {
-            let opened = Opened::of(&args.of, &args.keys)?;
+            let opened = args.of.open(&args.keys)?;
             release(&opened.store, &opened.log, args.recording, &args.by, SystemClock.now())?;
             say(&args.of, args.recording, "released", None);
             Ok(())
@@ -217,46 +215,6 @@ fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
     let after =
         after.map_err(|error| Failure::new(ErrorKind::Usage, format!("--after: {error}")))?;
     Ok(Policy::new(Some(config.recording.retain), Some(after.unwrap_or(AFTER_TALK)))?)
-}
-
-/// A store whose log is open for writing.
-struct Opened {
-    config: Config,
-    store: PathBuf,
-    key: BoxKey,
-    log: AuditLog,
-}
-
-impl Opened {
-    fn of(of: &Of, keys: &Keys) -> Result<Self, Failure> {
-        let config = places::config(of.config.as_deref())?;
-        let store = places::store(of.store.as_deref(), &config)?;
-        if !store.is_dir() {
-            let message = format!("{}: there is no such store", store.display());
-            return Err(Failure::new(ErrorKind::NotFound, message));
-        }
-        let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
-        let path = paths::box_key(path)?;
-        let key = BoxKey::load(&path)?;
-        refuse_other_box(&store, &key)?;
-        let audit = paths::audit_key(keys.audit_key.as_deref(), &path);
-        let audit = AuditKey::load_or_create(&audit, &store)?;
-        let log = AuditLog::open(&store, audit, key.public(), SystemClock.now())?;
-        Ok(Self { config, store, key, log })
-    }
-}
-
-/// What this box did not sign, it cannot judge.
-fn refuse_other_box(store: &Path, key: &BoxKey) -> Result<(), Failure> {
-    let path = store.join("box.pub");
-    if !path.exists() || BoxPublicKey::load(&path)? == *key.public() {
-        return Ok(());
-    }
-    let message = format!(
-        "{} names another box key than this machine's: give the store's own key by --box-key",
-        path.display()
-    );
-    Err(Failure::new(ErrorKind::Conflict, message))
 }
 
 #[derive(Serialize)]
@@ -361,7 +319,7 @@ struct Failed {
 }
 
 fn run_apply(args: &Apply) -> Result<(), Failure> {
-    let opened = Opened::of(&args.of, &args.keys)?;
+    let opened = args.of.open(&args.keys)?;
     let policy = policy(&opened.config, None)?;
     let clock = Clock {
         now: SystemClock.now(),
@@ -449,7 +407,7 @@ fn say(of: &Of, recording: RecordingId, change: &'static str, until: Option<Time
 }
 
 fn run_close_talk(args: &CloseTalk) -> Result<(), Failure> {
-    let opened = Opened::of(&args.of, &args.keys)?;
+    let opened = args.of.open(&args.keys)?;
     let policy = policy(&opened.config, args.after.as_deref())?;
     let Opened { store, key, log, .. } = &opened;
     let now = SystemClock.now();
@@ -462,15 +420,15 @@ fn run_hold(args: &Hold) -> Result<(), Failure> {
     let length = args.length.as_deref().map(parse_duration).transpose();
     let length =
         length.map_err(|error| Failure::new(ErrorKind::Usage, format!("--for: {error}")))?;
-    let reason = std::fs::read(&args.reason_file).map_err(|error| {
-        let path = args.reason_file.display();
+    let reason = std::fs::read(&args.reason).map_err(|error| {
+        let path = args.reason.display();
         Failure::new(ErrorKind::of_io(&error), format!("cannot read {path}: {error}"))
     })?;
     if reason.trim_ascii().is_empty() {
-        let message = format!("{} is empty: a hold needs a reason", args.reason_file.display());
+        let message = format!("{} is empty: a hold needs a reason", args.reason.display());
         return Err(Failure::new(ErrorKind::Config, message));
     }
-    let opened = Opened::of(&args.of, &args.keys)?;
+    let opened = args.of.open(&args.keys)?;
     let new = NewHold {
         recording: args.recording,
         requested_by: args.requested_by.clone(),

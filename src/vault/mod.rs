@@ -24,6 +24,7 @@ pub mod audit;
 mod check;
 mod digest;
 mod error;
+pub mod fsck;
 mod journal;
 mod keys;
 mod manifest;

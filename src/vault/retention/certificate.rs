@@ -22,7 +22,7 @@ use super::{
 use crate::units::RecordingId;
 
 /// Folder of the certificates in a store.
-pub(super) const FOLDER: &str = "certificates";
+pub(in super::super) const FOLDER: &str = "certificates";
 /// A certificate is a few thousand bytes; many witnesses may sign its checkpoint.
 const LIMIT: u64 = 1 << 20;
 

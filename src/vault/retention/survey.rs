@@ -73,7 +73,7 @@ pub(super) fn stories(entries: &[Entry]) -> BTreeMap<RecordingId, Story> {
 }
 
 /// How the name of a folder ends whose recording is being destroyed.
-pub(super) const GONE: &str = ".gone";
+pub(in super::super) const GONE: &str = ".gone";
 
 /// Where a recording that is being destroyed lies.
 pub(super) fn gone(recordings: &Path, id: RecordingId) -> PathBuf {
