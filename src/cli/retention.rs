@@ -137,12 +137,15 @@ struct CloseTalk {
 /// management. The deadline stays: when the hold ends, a recording whose deadline is over goes at
 /// once. Nobody gets the recording meanwhile.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    override_usage = "classveil retention hold ID --requested-by ID --approved-by ID --reason FILE",
+    after_help = "Examples:\n  \
     classveil retention hold 0197c2a0-... --requested-by p-14 --approved-by fg-01 \\\n      \
       --reason claim.txt --store STORE\n  \
     classveil retention hold 0197c2a0-... --requested-by t-07 --approved-by fg-01 \\\n      \
       --reason claim.txt --for \"30 d\" --store STORE\n\n\
-    The log holds a digest of the reason; the file itself stays with the privacy officer.")]
+    The log holds a digest of the reason; the file itself stays with the privacy officer."
+)]
 struct Hold {
     /// The recording.
     #[arg(value_name = "ID")]
