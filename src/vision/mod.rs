@@ -3,10 +3,12 @@
 //! Belongs here: what the models say. Does not belong: who may be shown (`veil`), who is on the
 //! list (`people`). Runs on the camera's own thread; no model is shared between threads.
 
+pub mod change;
 pub mod detect;
 mod graph;
 pub mod identify;
 pub mod infer;
+pub mod search;
 pub mod track;
 
 use crate::frame::{Point, Rect};
