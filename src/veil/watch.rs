@@ -86,20 +86,26 @@ struct Known {
     tried: Option<(u64, Pts)>,
     /// What the face looked like when it was last seen.
     glance: Option<Glance>,
-    /// The face looks like another one all of a sudden, and was not compared since.
+    /// The face looks like another one all of a sudden.
     changed: bool,
+    /// When it did so without being compared at once: what was seen on one side of such a moment
+    /// says nothing of the other.
+    doubts: VecDeque<Pts>,
 }
 
 impl Known {
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
-        self.agreed.iter().any(|&(_, view)| {
+        let near = |view: Pts| {
             if view >= pts {
                 view.since(pts) <= CONFIRMED_BEFORE
             } else {
                 pts.since(view) <= CONFIRMED_AFTER
             }
-        })
+        };
+        let apart =
+            |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
+        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
     }
 }
 
@@ -199,7 +205,7 @@ impl Watcher {
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
             embedder,
-            tracker: Tracker::new(),
+            tracker: Tracker::new(thresholds.detect_begin),
             cuts: CutDetector::default(),
             judge,
             thresholds,
@@ -218,8 +224,7 @@ impl Watcher {
         self.cut |= self.cuts.step(&view);
         let found = self.searcher.search(&view, frame.pts(), self.cut)?;
         let cut = std::mem::take(&mut self.cut);
-        let ids = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
-        let mut seen: Vec<(TrackId, Detection)> = ids.into_iter().zip(found).collect();
+        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
         if self.judge.compares() {
             self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
             self.glance(&view, &seen);
@@ -285,7 +290,7 @@ impl Watcher {
             let known = self.known.entry(*id).or_default();
             let now = Glance::at(picture, detection.rect);
             let before = std::mem::replace(&mut known.glance, now);
-            known.changed |= before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
+            known.changed = before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
         }
     }
 
@@ -312,7 +317,6 @@ impl Watcher {
             let (id, detection) = seen[i];
             let known = self.known.entry(id).or_default();
             known.tried = Some((seq, pts));
-            known.changed = false;
             let picture = frame.planes();
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
@@ -330,7 +334,13 @@ impl Watcher {
                     && strength >= t.clear_strength_least,
                 embedding,
             };
+            known.changed = false;
             seen[i].0 = self.add_view(id, seq, pts, &view);
+        }
+        for (id, _) in seen {
+            if let Some(known) = self.known.get_mut(id).filter(|k| k.changed) {
+                known.doubts.push_back(pts);
+            }
         }
         Ok(())
     }
@@ -358,7 +368,8 @@ impl Watcher {
                 }
                 State::Undecided => (false, UNDECIDED_EVERY, true),
             };
-            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !k.changed)) {
+            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !(k.changed && soon)))
+            {
                 Some((last, at)) => (seq - last, pts.since(at)),
                 None => (u64::MAX, Duration::MAX),
             };
@@ -423,6 +434,9 @@ impl Watcher {
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
         self.known.retain(|id, _| remembered.contains(id));
         for known in self.known.values_mut() {
+            while known.doubts.front().is_some_and(|&first| first < horizon) {
+                known.doubts.pop_front();
+            }
             // The latest one stays: a drift is split off after it.
             while known.agreed.get(1).is_some_and(|&(_, second)| second < horizon) {
                 known.agreed.pop_front();

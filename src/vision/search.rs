@@ -32,7 +32,7 @@ const SMALL_AGAIN: Duration = Duration::from_millis(300);
 const TILE_AGAIN: Duration = Duration::from_secs(1);
 /// However few frames a second there are, every tile has its turn within this time: a region is
 /// held for a second beside a sighting, and a small face is seen in tiles only.
-const TURNS_WITHIN: Duration = Duration::from_millis(350);
+const TURNS_WITHIN: Duration = Duration::from_millis(500);
 /// Tiles are about this wide and high, in pixels of the detector's input, without their overlap.
 const TILE: u32 = 560;
 /// By how many of those they overlap at least. A face on a seam that is wider than this is no far
