@@ -18,11 +18,12 @@ use super::{
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, I420View, Raw, Rect},
+    frame::{Frame, I420View, Raw},
     units::{Pts, TrackId},
     vision::{
         Detection,
         detect::Detector,
+        glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         search::{Search, Searcher},
@@ -106,57 +107,6 @@ impl Known {
         let apart =
             |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
         self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
-    }
-}
-
-/// Cells of a glance across and down, and samples of a cell across and down.
-const GLANCE_CELLS: usize = 8;
-const GLANCE_SAMPLES: usize = 3;
-/// Glances at one face from one frame to the next are at least this much alike (correlation); where
-/// they are less, the face is compared at once: somebody else may be in its place for a few frames
-/// only. A false alarm costs a comparison.
-const ALIKE: f32 = 0.85;
-
-/// A face's brightness in a few cells, without its mean and of unit length.
-#[derive(Clone, Copy, Debug)]
-struct Glance([f32; GLANCE_CELLS * GLANCE_CELLS]);
-
-impl Glance {
-    /// A glance at `rect`; none where nothing of it is in the picture, or it has no contrast.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "places are clamped to the picture before they are cast"
-    )]
-    fn at(picture: &I420View<'_>, rect: Rect) -> Option<Self> {
-        let seen = rect.intersection(picture.size.rect());
-        if seen.area() <= 0.0 {
-            return None;
-        }
-        let points = GLANCE_CELLS * GLANCE_SAMPLES;
-        let place = |from: f32, extent: f32, i: usize, limit: u32| {
-            let at = from + extent * (i as f32 + 0.5) / points as f32;
-            at.clamp(0.0, (limit.max(1) - 1) as f32) as usize
-        };
-        let mut cells = [0.0; GLANCE_CELLS * GLANCE_CELLS];
-        for row in 0..points {
-            let y = place(seen.y, seen.h, row, picture.size.height);
-            for column in 0..points {
-                let x = place(seen.x, seen.w, column, picture.size.width);
-                let sample = picture.y.get(y * picture.luma_stride + x)?;
-                cells[row / GLANCE_SAMPLES * GLANCE_CELLS + column / GLANCE_SAMPLES] +=
-                    f32::from(*sample);
-            }
-        }
-        let mean = cells.iter().sum::<f32>() / cells.len() as f32;
-        let length = cells.iter().map(|c| (c - mean).powi(2)).sum::<f32>().sqrt();
-        (length > f32::EPSILON).then(|| Self(cells.map(|c| (c - mean) / length)))
-    }
-
-    /// Whether both may be glances at one face.
-    fn is_like(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum::<f32>() >= ALIKE
     }
 }
 
@@ -288,9 +238,14 @@ impl Watcher {
     fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
-            let now = Glance::at(picture, detection.rect);
+            let now = Glance::at(picture, &detection.landmarks);
             let before = std::mem::replace(&mut known.glance, now);
-            known.changed = before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
+            known.changed = match (before, now) {
+                (Some(before), Some(now)) => !before.is_like(&now),
+                // A face that cannot be compared with what was there before may be another one.
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
         }
     }
 
