@@ -39,7 +39,7 @@ const GROWTH_PER_SECOND: f32 = 0.8;
 const GROWTH_BETWEEN: f32 = 0.4;
 /// Over a longer gap a cleared face is not taken to have stayed where it was: nothing is shown for
 /// its sake.
-const BRIDGE_SHOWN: Duration = Duration::from_millis(500);
+const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
 
@@ -88,8 +88,17 @@ pub fn decide(
     subjects: &[Subject<'_>],
     region: Region,
 ) -> (Verdict, Vec<Placement>) {
-    let placements: Vec<Placement> =
+    let mut placements: Vec<Placement> =
         subjects.iter().filter_map(|subject| place(seq, pts, size, subject)).collect();
+    let known: Vec<Rect> =
+        placements.iter().filter(|p| p.shown && p.basis == Basis::Seen).map(|p| p.face).collect();
+    let idle = |p: &Placement| {
+        let subject = subjects.iter().find(|s| s.track.id == p.track);
+        p.basis != Basis::Seen
+            && subject.is_some_and(|s| s.state == State::Undecided && is_weak(s.track))
+            && known.iter().any(|face| is_of(p.face, *face))
+    };
+    placements.retain(|p| !idle(p));
     if !looked {
         let placements = placements.into_iter().map(|p| Placement { shown: false, ..p }).collect();
         return (Verdict { seq, cover: Cover::Whole }, placements);
@@ -113,6 +122,21 @@ pub fn decide(
         }
     };
     (Verdict { seq, cover }, placements)
+}
+
+/// Whether the detector was never sure that the track is a face.
+fn is_weak(track: &Track) -> bool {
+    track.best_score < SURE_SCORE
+}
+
+/// Whether a region that is only held may have been taken for a face on account of `face`, which is
+/// seen and known: the middle of one lies within the other.
+fn is_of(held: Rect, face: Rect) -> bool {
+    let within = |rect: Rect, inner: Rect| {
+        let middle = inner.center();
+        rect.contains(Rect::new(middle.x, middle.y, 0.0, 0.0))
+    };
+    within(held, face) || within(face, held)
 }
 
 fn head(face: Rect) -> Rect {
@@ -142,10 +166,11 @@ fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<P
         let id = track.id;
         return Some(Placement { track: id, face: seen.rect, basis: Basis::Seen, shown: cleared });
     }
-    let weak = track.best_score < SURE_SCORE;
+    let weak = is_weak(track);
     let hold = |refused: bool| match (weak, refused) {
-        (true, _) => HOLD_WEAK,
-        (false, true) => HOLD_REFUSED,
+        // Whoever was recognised is a face, however unsure the detector was.
+        (_, true) => HOLD_REFUSED,
+        (true, false) => HOLD_WEAK,
         (false, false) => HOLD,
     };
     let (face, basis) = match (last, next) {
@@ -264,6 +289,20 @@ mod tests {
             let Cover::Regions(regions) = cover else { panic!("regions") };
             assert_eq!(!regions.is_empty(), hidden, "frame {seq}");
         }
+    }
+
+    #[test]
+    fn a_refused_track_is_held_however_unsure_the_detector_was() {
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        let mut track = track(&[10], 0.0);
+        track.best_score = 0.25;
+        let hidden = |state: State, seq| match verdict(&track, state, seq, true, Region::Head) {
+            Cover::Regions(regions) => !regions.is_empty(),
+            _ => panic!("regions"),
+        };
+        // 1.9 s after the last sighting.
+        assert!(hidden(refused, 57));
+        assert!(!hidden(State::Undecided, 57));
     }
 
     #[test]

@@ -18,13 +18,14 @@ use super::{
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, FrameSize, I420View, Raw, Rect, pixels::Area},
+    frame::{Frame, I420View, Raw, Rect},
     units::{Pts, TrackId},
     vision::{
         Detection,
-        detect::{Detector, suppress},
+        detect::Detector,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
+        search::{Search, Searcher},
         track::{CutDetector, Tracker},
     },
 };
@@ -32,26 +33,20 @@ use crate::{
 /// A view counts towards clearance only from a detection at least this sure; a doubtful one may
 /// have misplaced landmarks, and a badly aligned face resembles nobody.
 const RELIABLE_SCORE: f32 = SURE_SCORE;
-/// The widest face, in pixels of the detector's input, for which an unsure detection of the
-/// full-size pass counts: `YuNet`'s range ends near 300, and the small pass sees such a face at a
-/// third of the size, in the middle of its range.
-const FAR_FACE: f32 = 200.0;
-/// By how many pixels the halves of a full-size pass overlap.
-const TILE_OVERLAP: u32 = 128;
 /// Undecided tracks are compared every second frame.
 const UNDECIDED_EVERY: u64 = 2;
 /// Views after which an undecided track is not worth more effort than a decided one.
 const PATIENCE_VIEWS: u32 = 12;
-/// Faces that cannot be cleared, being small, unsure or compared often enough, are veiled whatever a
-/// comparison says; they wait this many times longer for one than decided ones.
-const HOPELESS_FACTOR: u64 = 3;
+/// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
+/// whatever a comparison says; they wait this many times longer for one than cleared ones.
+const VEILED_FACTOR: u64 = 3;
 /// However few frames a second there are, a face that is due is compared after this time.
 const COMPARE_AFTER: Duration = Duration::from_millis(500);
 /// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
 /// decided ones have their own share, so that a crowd of undecided faces cannot keep a cleared
 /// track from being looked at again.
-const UNDECIDED_PER_FRAME: usize = 2;
-const DECIDED_PER_FRAME: usize = 1;
+const VEILED_PER_FRAME: usize = 2;
+const CLEARED_PER_FRAME: usize = 1;
 /// A cleared face is shown from this long before a view that agrees with the ones before it ...
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
@@ -60,9 +55,6 @@ const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
 const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
-/// However few frames a second there are, small faces are looked for after this time: a region is
-/// held for a second beside a sighting, and a small face is seen in these passes only.
-const FULL_AFTER: Duration = Duration::from_millis(350);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
@@ -73,9 +65,9 @@ const PLAIN_SCORE: f32 = 0.7;
 pub struct Settings {
     /// Longest side of the picture of every frame's pass, in pixels.
     pub size: u32,
-    /// Longest side of the picture of the full-size pass, in pixels.
+    /// Longest side of the picture that is looked at in tiles, in pixels.
     pub full_size: u32,
-    /// Frames from one full-size pass to the next.
+    /// Frames in which every tile has its turn.
     pub full_every: u32,
     /// Frames from one comparison to the next once a track is decided.
     pub identify_every: u32,
@@ -94,20 +86,26 @@ struct Known {
     tried: Option<(u64, Pts)>,
     /// What the face looked like when it was last seen.
     glance: Option<Glance>,
-    /// The face looks like another one all of a sudden, and was not compared since.
+    /// The face looks like another one all of a sudden.
     changed: bool,
+    /// When it did so without being compared at once: what was seen on one side of such a moment
+    /// says nothing of the other.
+    doubts: VecDeque<Pts>,
 }
 
 impl Known {
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
-        self.agreed.iter().any(|&(_, view)| {
+        let near = |view: Pts| {
             if view >= pts {
                 view.since(pts) <= CONFIRMED_BEFORE
             } else {
                 pts.since(view) <= CONFIRMED_AFTER
             }
-        })
+        };
+        let apart =
+            |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
+        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
     }
 }
 
@@ -176,7 +174,7 @@ pub enum Finding {
 /// Looks at frames, remembers tracks, gives verdicts.
 #[derive(Debug)]
 pub struct Watcher {
-    detector: Detector,
+    searcher: Searcher,
     embedder: Embedder,
     tracker: Tracker,
     cuts: CutDetector,
@@ -186,34 +184,7 @@ pub struct Watcher {
     known: BTreeMap<TrackId, Known>,
     /// A new scene has begun, and the tracker has not been told yet.
     cut: bool,
-    /// Frames since the last look at a part at full size, its time, and the part whose turn is next.
-    since_tile: usize,
-    last_tile: Option<Pts>,
-    next_tile: usize,
     since_check: u32,
-}
-
-/// The parts in which a picture is looked at at full size, one after the other: halves across its
-/// longer side that overlap by [`TILE_OVERLAP`]. One half needs half of the memory, and the work
-/// comes in even pieces. A face on the seam that is wider than the overlap is no far one.
-fn tiles(size: FrameSize) -> [Area; 2] {
-    let half = |side: u32| {
-        let first = (side / 2 + TILE_OVERLAP / 2).next_multiple_of(2).min(side);
-        let second = (side / 2).saturating_sub(TILE_OVERLAP / 2) / 2 * 2;
-        (first, second)
-    };
-    let whole = Area::whole(size);
-    if size.width >= size.height {
-        let (first, second) = half(size.width);
-        let left = Area { size: FrameSize::new(first, size.height), ..whole };
-        let rest = FrameSize::new(size.width - second, size.height);
-        [left, Area { x: second, size: rest, ..whole }]
-    } else {
-        let (first, second) = half(size.height);
-        let upper = Area { size: FrameSize::new(size.width, first), ..whole };
-        let rest = FrameSize::new(size.width, size.height - second);
-        [upper, Area { y: second, size: rest, ..whole }]
-    }
 }
 
 impl Watcher {
@@ -226,19 +197,21 @@ impl Watcher {
         thresholds: Thresholds,
         settings: Settings,
     ) -> Self {
+        let search = Search {
+            size: settings.size,
+            full_size: settings.full_size,
+            full_every: settings.full_every,
+        };
         Self {
-            detector,
+            searcher: Searcher::new(detector, search, thresholds.detect_nms),
             embedder,
-            tracker: Tracker::new(),
+            tracker: Tracker::new(thresholds.detect_begin),
             cuts: CutDetector::default(),
             judge,
             thresholds,
             settings,
             known: BTreeMap::new(),
             cut: false,
-            since_tile: 0,
-            last_tile: None,
-            next_tile: 0,
             since_check: u32::MAX,
         }
     }
@@ -249,52 +222,15 @@ impl Watcher {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
         self.cut |= self.cuts.step(&view);
-        let found = self.find(&view, frame.pts())?;
+        let found = self.searcher.search(&view, frame.pts(), self.cut)?;
         let cut = std::mem::take(&mut self.cut);
-        let ids = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
-        let mut seen: Vec<(TrackId, Detection)> = ids.into_iter().zip(found).collect();
+        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
         if self.judge.compares() {
             self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
         Ok(())
-    }
-
-    fn find(&mut self, view: &I420View<'_>, pts: Pts) -> Result<Vec<Detection>, VisionError> {
-        let mut found = self.detector.detect(view, self.settings.size)?;
-        let longest = view.size.width.max(view.size.height);
-        if longest <= self.settings.size {
-            return Ok(found);
-        }
-        // Both passes count: close faces are lost at full size, far ones at the small one.
-        let tiles = tiles(view.size);
-        self.since_tile += 1;
-        let late = self.last_tile.is_none_or(|last| pts.since(last) >= FULL_AFTER);
-        let each = (self.settings.full_every as usize / tiles.len()).max(1);
-        let due = match (self.cut || late, self.since_tile >= each) {
-            (true, _) => tiles.len(),
-            (false, true) => 1,
-            (false, false) => return Ok(found),
-        };
-        let scale = self.settings.full_size.min(longest) as f32 / longest as f32;
-        for _ in 0..due {
-            let tile = tiles[self.next_tile];
-            self.next_tile = (self.next_tile + 1) % tiles.len();
-            let side = tile.size.width.max(tile.size.height) as f32 * scale;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "not above the picture's own side"
-            )]
-            let side = side.round() as u32;
-            // A large face that is unsure here is seen better in the small pass, if it is one.
-            let far = |d: &Detection| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE;
-            found.extend(self.detector.detect_in(view, tile, side)?.into_iter().filter(far));
-        }
-        self.since_tile = 0;
-        self.last_tile = Some(pts);
-        Ok(suppress(found, self.thresholds.detect_nms))
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -354,7 +290,7 @@ impl Watcher {
             let known = self.known.entry(*id).or_default();
             let now = Glance::at(picture, detection.rect);
             let before = std::mem::replace(&mut known.glance, now);
-            known.changed |= before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
+            known.changed = before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
         }
     }
 
@@ -381,7 +317,6 @@ impl Watcher {
             let (id, detection) = seen[i];
             let known = self.known.entry(id).or_default();
             known.tried = Some((seq, pts));
-            known.changed = false;
             let picture = frame.planes();
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
@@ -399,7 +334,13 @@ impl Watcher {
                     && strength >= t.clear_strength_least,
                 embedding,
             };
+            known.changed = false;
             seen[i].0 = self.add_view(id, seq, pts, &view);
+        }
+        for (id, _) in seen {
+            if let Some(known) = self.known.get_mut(id).filter(|k| k.changed) {
+                known.doubts.push_back(pts);
+            }
         }
         Ok(())
     }
@@ -414,28 +355,33 @@ impl Watcher {
                 continue;
             }
             let known = self.known.get(id);
-            let decided = !matches!(self.state(*id), State::Undecided);
-            let hopeless = width < self.thresholds.clear_min_px
-                || detection.score < RELIABLE_SCORE
-                || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
-            let every = match (decided, hopeless) {
-                (true, _) => u64::from(self.settings.identify_every),
-                (false, true) => HOPELESS_FACTOR * u64::from(self.settings.identify_every),
-                (false, false) => UNDECIDED_EVERY,
+            let every = u64::from(self.settings.identify_every);
+            let (cleared, every, soon) = match self.state(*id) {
+                State::Cleared(_) => (true, every, true),
+                State::Refused { .. } => (false, every * VEILED_FACTOR, false),
+                State::Undecided
+                    if width < self.thresholds.clear_min_px
+                        || detection.score < RELIABLE_SCORE
+                        || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS) =>
+                {
+                    (false, every * VEILED_FACTOR, false)
+                }
+                State::Undecided => (false, UNDECIDED_EVERY, true),
             };
-            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !k.changed)) {
+            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !(k.changed && soon)))
+            {
                 Some((last, at)) => (seq - last, pts.since(at)),
                 None => (u64::MAX, Duration::MAX),
             };
-            if waited >= every || (since >= COMPARE_AFTER && !hopeless) {
-                due[usize::from(decided)].push((u64::MAX - waited, i));
+            if waited >= every || (since >= COMPARE_AFTER && soon) {
+                due[usize::from(cleared)].push((u64::MAX - waited, i));
             }
         }
-        let [mut undecided, mut decided] = due;
-        undecided.sort_unstable();
-        decided.sort_unstable();
+        let [mut veiled, mut cleared] = due;
+        veiled.sort_unstable();
+        cleared.sort_unstable();
         let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
-        first(undecided, UNDECIDED_PER_FRAME).chain(first(decided, DECIDED_PER_FRAME)).collect()
+        first(veiled, VEILED_PER_FRAME).chain(first(cleared, CLEARED_PER_FRAME)).collect()
     }
 
     /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
@@ -488,6 +434,9 @@ impl Watcher {
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
         self.known.retain(|id, _| remembered.contains(id));
         for known in self.known.values_mut() {
+            while known.doubts.front().is_some_and(|&first| first < horizon) {
+                known.doubts.pop_front();
+            }
             // The latest one stays: a drift is split off after it.
             while known.agreed.get(1).is_some_and(|&(_, second)| second < horizon) {
                 known.agreed.pop_front();
@@ -508,7 +457,7 @@ impl Watcher {
         }
         self.since_check = 0;
         let view = frame.planes();
-        for face in self.detector.detect(&view, self.settings.size)? {
+        for face in self.searcher.detector().detect(&view, self.settings.size)? {
             if face.score < PLAIN_SCORE {
                 continue;
             }

@@ -3,8 +3,8 @@
 //! Belongs here: which detection continues which track. Does not belong: who a track is and
 //! whether it may be seen (`veil`). Pure: time comes in with each step.
 //!
-//! A tracker only ever adds: every detection becomes a sighting of some track, so none is lost by
-//! tracking. Where a track may have changed hands it is cut in two, and whatever was known of it
+//! A tracker only ever adds: every detection that is sure enough to be a face on its own, and every
+//! one that goes on with a face that is followed, becomes a sighting, so none is lost by tracking. Where a track may have changed hands it is cut in two, and whatever was known of it
 //! has to be earned again.
 
 use std::{collections::VecDeque, time::Duration};
@@ -91,28 +91,30 @@ impl Track {
 }
 
 /// Follows the faces of one camera.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tracker {
     tracks: Vec<Track>,
     next: u32,
+    begin: f32,
 }
 
 impl Tracker {
-    /// A tracker that has seen nothing.
+    /// A tracker that has seen nothing. Detections that score below `begin` begin no track.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(begin: f32) -> Self {
+        Self { tracks: Vec::new(), next: 0, begin }
     }
 
-    /// Takes the detections of one frame and says, in their order, which track each belongs to.
-    /// After a scene cut no older track is continued.
+    /// Takes the detections of one frame and says, in their order, which track each belongs to;
+    /// those that neither continue a track nor begin one are left out. After a scene cut no older
+    /// track is continued.
     pub fn step(
         &mut self,
         seq: u64,
         pts: Pts,
         detections: &[Detection],
         cut: bool,
-    ) -> Vec<TrackId> {
+    ) -> Vec<(TrackId, Detection)> {
         for track in &mut self.tracks {
             let lost = track.last().is_none_or(|last| pts.since(last.pts) > LOST_AFTER);
             track.live &= !cut && !lost;
@@ -142,21 +144,23 @@ impl Tracker {
                 }
             }
         }
-        detections
-            .iter()
-            .zip(owner)
-            .map(|(detection, owner)| {
-                let sighting = Sighting { seq, pts, rect: detection.rect, score: detection.score };
-                if let Some(t) = owner {
+        let mut seen = Vec::with_capacity(detections.len());
+        for (detection, owner) in detections.iter().zip(owner) {
+            let sighting = Sighting { seq, pts, rect: detection.rect, score: detection.score };
+            let id = match owner {
+                Some(t) => {
                     let track = &mut self.tracks[t];
                     track.best_score = track.best_score.max(sighting.score);
                     track.sightings.push_back(sighting);
                     track.id
-                } else {
-                    self.begin(sighting)
                 }
-            })
-            .collect()
+                // Written so that a score that is none begins a track.
+                None if sighting.score < self.begin => continue,
+                None => self.begin(sighting),
+            };
+            seen.push((id, *detection));
+        }
+        seen
     }
 
     /// Every track that is remembered.
@@ -310,19 +314,26 @@ mod tests {
         Detection { rect: Rect::new(x, y, 40.0, 40.0), score, landmarks: Default::default() }
     }
 
+    const BEGIN: f32 = 0.3;
+
+    /// The tracks of what one frame shows.
+    fn step(tracker: &mut Tracker, seq: u64, faces: &[Detection], cut: bool) -> Vec<TrackId> {
+        tracker.step(seq, at(seq), faces, cut).into_iter().map(|(id, _)| id).collect()
+    }
+
     fn at(seq: u64) -> Pts {
         Pts::from_nanos(seq * 40_000_000)
     }
 
     #[test]
     fn a_moving_face_keeps_its_number_and_a_cut_ends_it() {
-        let mut tracker = Tracker::new();
-        let first = tracker.step(0, at(0), &[face(0.0, 0.0, 0.9)], true);
+        let mut tracker = Tracker::new(BEGIN);
+        let first = step(&mut tracker, 0, &[face(0.0, 0.0, 0.9)], true);
         for seq in 1..20 {
             let found = face(seq as f32 * 12.0, 0.0, if seq % 3 == 0 { 0.25 } else { 0.9 });
-            assert_eq!(tracker.step(seq, at(seq), &[found], false), first);
+            assert_eq!(step(&mut tracker, seq, &[found], false), first);
         }
-        assert_ne!(tracker.step(20, at(20), &[face(228.0, 0.0, 0.9)], true), first);
+        assert_ne!(step(&mut tracker, 20, &[face(228.0, 0.0, 0.9)], true), first);
     }
 
     #[test]
@@ -347,16 +358,24 @@ mod tests {
 
     #[test]
     fn a_split_keeps_every_sighting() {
-        let mut tracker = Tracker::new();
-        let id = tracker.step(0, at(0), &[face(0.0, 0.0, 0.9)], true)[0];
+        let mut tracker = Tracker::new(BEGIN);
+        let id = step(&mut tracker, 0, &[face(0.0, 0.0, 0.9)], true)[0];
         for seq in 1..6 {
-            tracker.step(seq, at(seq), &[face(0.0, 0.0, 0.9)], false);
+            step(&mut tracker, seq, &[face(0.0, 0.0, 0.9)], false);
         }
         let new = tracker.split(id, 2).expect("there is more after frame 2");
         let count = |id| tracker.tracks().iter().find(|t| t.id == id).map(|t| t.sightings.len());
         assert_eq!((count(id), count(new)), (Some(3), Some(3)));
         assert_eq!(tracker.split(new, 9), None);
-        assert_eq!(tracker.step(6, at(6), &[face(0.0, 0.0, 0.9)], false), [new]);
+        assert_eq!(step(&mut tracker, 6, &[face(0.0, 0.0, 0.9)], false), [new]);
+    }
+
+    #[test]
+    fn an_unsure_detection_continues_a_track_but_begins_none() {
+        let mut tracker = Tracker::new(BEGIN);
+        assert!(step(&mut tracker, 0, &[face(0.0, 0.0, 0.25)], true).is_empty());
+        let first = step(&mut tracker, 1, &[face(0.0, 0.0, 0.35)], false);
+        assert_eq!(step(&mut tracker, 2, &[face(0.0, 0.0, 0.25)], false), first);
     }
 
     proptest! {
@@ -366,17 +385,19 @@ mod tests {
                 (proptest::collection::vec((0.0..600.0f32, 0.0..400.0f32, 0.2..1.0f32), 0..6), any::<bool>()),
                 1..30),
         ) {
-            let mut tracker = Tracker::new();
+            let mut tracker = Tracker::new(BEGIN);
             let mut total = 0;
             for (seq, (faces, cut)) in frames.iter().enumerate() {
                 let seq = seq as u64;
                 let faces: Vec<_> = faces.iter().map(|&(x, y, s)| face(x, y, s)).collect();
-                let ids = tracker.step(seq, at(seq), &faces, *cut);
-                total += faces.len();
-                prop_assert_eq!(ids.len(), faces.len());
-                for (id, face) in ids.iter().zip(&faces) {
+                let seen = tracker.step(seq, at(seq), &faces, *cut);
+                total += seen.len();
+                for (id, face) in &seen {
                     let track = tracker.tracks().iter().find(|t| t.id == *id).expect("known");
                     prop_assert!(track.sightings.iter().any(|s| s.seq == seq && s.rect == face.rect));
+                }
+                for face in faces.iter().filter(|f| f.score >= BEGIN) {
+                    prop_assert!(seen.iter().any(|(_, s)| s == face));
                 }
             }
             let kept: usize = tracker.tracks().iter().map(|t| t.sightings.len()).sum();

@@ -199,8 +199,8 @@ fn a_full_disk_leaves_whole_segments() {
     assert_eq!(whole, 9);
     fs::remove_dir_all(school.store()).unwrap();
     let more = ["--segment", "1 s"];
-    for (name, when, last) in [("early", 16, 72), ("late", 40, 105)] {
-        // From the n-th sync on, no space is left.
+    for (name, when, last) in [("early", 22, 72), ("late", 40, 105)] {
+        // From the n-th sync of each thread on, no space is left: a segment takes five.
         let inject = format!("fsync,fdatasync:error=ENOSPC:when={when}+");
         let said = strained(&school, &from, &inject, &more).ended(74);
         assert!(said.err.contains("No space left"), "{name}: {}", said.err);
