@@ -40,7 +40,7 @@ use crate::{
     },
     veil::{Style, policy::Policy, watch},
     vision::{
-        detect::Detector,
+        Eyes,
         identify::{Embedder, Embedding, Gallery},
         infer::{Models, VisionError},
     },
@@ -382,7 +382,8 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         policy: Policy,
     ) -> Result<(PathBuf, Cost, u64), EvalError> {
         let setup = self.setup;
-        let gallery = gallery(setup, files, policy)?;
+        let mut eyes = Eyes::open(setup.models, setup.threads)?;
+        let gallery = gallery(setup, files, policy, &mut eyes)?;
         let (store, key_file) = (self.work.path("store"), self.work.path("box.key"));
         let key = BoxKey::load_or_create(&key_file, &store)?;
         let started = setup.clock.now();
@@ -400,7 +401,6 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
             style: setup.style,
             watch: setup.watch,
             look_ahead: setup.look_ahead,
-            threads: setup.threads,
             encode: encode.clone(),
         };
         let new = |begun: &Started| NewRecording {
@@ -427,16 +427,11 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
             software: software(),
             details: Details::default(),
         };
-        let around = Around {
-            models: setup.models,
-            store: &store,
-            key: &key,
-            clock: setup.clock,
-            shutdown: setup.shutdown,
-        };
+        let around =
+            Around { store: &store, key: &key, clock: setup.clock, shutdown: setup.shutdown };
         // From the first picture on: loading models is no part of a picture's cost.
         let mut meter = None;
-        let recorded = appliance::record(&plan, &around, new, |progress| {
+        let recorded = appliance::record(&plan, &around, eyes, new, |progress| {
             if progress.frames_in > 0 && meter.is_none() {
                 meter = Some(Meter::start());
             }
@@ -515,13 +510,17 @@ fn must_hide(policy: Policy, role: Role) -> bool {
     }
 }
 
-fn gallery(setup: &Setup<'_>, files: &SceneFiles, policy: Policy) -> Result<Gallery, EvalError> {
+fn gallery(
+    setup: &Setup<'_>,
+    files: &SceneFiles,
+    policy: Policy,
+    eyes: &mut Eyes,
+) -> Result<Gallery, EvalError> {
     let mut draft = Draft::open(&files.list(), Rules::on(setup.today))?;
     // Under `everyone` no face is compared.
     if policy != Policy::Everyone {
-        let mut detector = Detector::new(setup.models, setup.threads)?;
-        let mut embedder = Embedder::new(setup.models, setup.threads)?;
-        draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
+        let Eyes { detector, embedder, .. } = eyes;
+        draft.enrol(&mut Enroller { detector, embedder })?;
     }
     Ok(draft.finish()?.gallery)
 }
