@@ -16,8 +16,8 @@ pub(super) fn room(width: usize, height: usize, dice: &mut Dice) -> [Plane; 3] {
     let mut room = Room::new(width, height);
     let (w, h) = (width as f32, height as f32);
     let wall = dice.between(120.0, 190.0);
-    let [u, v] = [dice.between(118.0, 132.0), dice.between(124.0, 136.0)];
-    room.shade([0.0, 0.0, w, h], [wall, u, v], dice.between(-40.0, -10.0));
+    let wall = [wall, dice.between(118.0, 132.0), dice.between(124.0, 136.0)];
+    room.shade([0.0, 0.0, w, h], wall, dice.between(-40.0, -10.0));
     // The board, with lines of writing.
     let board = [dice.between(0.25, 0.4) * w, 0.1 * h, dice.between(0.3, 0.4) * w, 0.28 * h];
     room.shade(board, [dice.between(50.0, 80.0), 124.0, 120.0], 8.0);

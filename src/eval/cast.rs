@@ -155,9 +155,9 @@ pub(super) struct Look {
 /// A person's looks, one after the other.
 #[derive(Debug)]
 pub(super) struct Looks {
-    pub(super) looks: Vec<Look>,
+    all: Vec<Look>,
     /// Looks a second; meaningless for a single one.
-    pub(super) fps: f32,
+    fps: f32,
     /// Width of the face in a usual look, in the sample's pixels.
     pub(super) width: f32,
 }
@@ -165,10 +165,10 @@ pub(super) struct Looks {
 impl Looks {
     /// The look at a time, running to and fro so that it never jumps.
     pub(super) fn at(&self, seconds: f32) -> &Look {
-        let count = self.looks.len();
+        let count = self.all.len();
         let period = (2 * count).saturating_sub(2).max(1);
         let step = (seconds.max(0.0) * self.fps) as usize % period;
-        &self.looks[if step < count { step } else { period - step }]
+        &self.all[if step < count { step } else { period - step }]
     }
 }
 
@@ -209,7 +209,7 @@ impl Samples {
                 let planes = pictures::planes(&photo);
                 let size = pictures::bgr(&photo).size;
                 let look = cut(&draw::view(&planes, size), &face, middle(face.rect), face.rect.w);
-                Looks { looks: vec![look], fps: 1.0, width: face.rect.w }
+                Looks { all: vec![look], fps: 1.0, width: face.rect.w }
             }
             Source::Clip { file, from_left, frames, step } => {
                 self.clip(file, *from_left, frames, *step, detector)?
@@ -250,7 +250,7 @@ impl Samples {
         let mut looks = Vec::new();
         let mut at = 0;
         while let Some(frame) = reader.next()? {
-            if frames.contains(&at) && (at - frames.start) % step == 0 {
+            if frames.contains(&at) && (at - frames.start).is_multiple_of(step) {
                 let i = at - frames.start;
                 let near = i.saturating_sub(SMOOTHED)..(i + SMOOTHED + 1).min(faces.len());
                 let count = near.len() as f32;
@@ -260,7 +260,7 @@ impl Samples {
             }
             at += 1;
         }
-        Ok(Looks { looks, fps: rate / step as f32, width })
+        Ok(Looks { all: looks, fps: rate / step as f32, width })
     }
 
     /// Reference photos of the entry at `index`, never the very picture that scenes draw.

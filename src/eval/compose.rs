@@ -4,6 +4,7 @@
 //! belong: what happens in a scene (`scenes`), pixels (`draw`).
 
 use std::{
+    fmt::Write as _,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -14,7 +15,8 @@ use super::{
     cast::{CAST, Look, Samples},
     control::{self, PlainVideo},
     draw::{self, Dice, Noise, Placing, Plane},
-    scenes::{self, Actor, Kind, PAN_ROOM, Pose, Scene, Stage},
+    scenes::{self, Kind},
+    stage::{Actor, PAN_ROOM, Pose, Scene, Stage},
     truth::{
         FaceTruth, FrameTruth, PersonEntry, Role, SceneEntry, SceneFiles, SceneSet, Shape, rounded,
     },
@@ -172,7 +174,9 @@ fn write_list(
             photo.save(&path).map_err(|source| EvalError::Png { path, source })?;
             names.push(name);
         }
-        rows += &format!("{},scene,{status},2020-01-01,{}\n", entry.person, names.join("|"));
+        let photos = names.join("|");
+        // Writing to a string cannot fail.
+        let _ = writeln!(rows, "{},scene,{status},2020-01-01,{photos}", entry.person);
     }
     let path = files.list();
     fs::write(&path, rows).map_err(EvalError::io(&path))?;

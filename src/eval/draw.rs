@@ -65,14 +65,13 @@ impl Plane {
     }
 
     /// A part of a plane whose rows are `stride` apart; what lies outside repeats the edge.
-    fn cut(from: &[u8], stride: usize, size: (usize, usize), area: [i64; 4]) -> Self {
+    fn cut(from: &[u8], stride: usize, [across, down]: [u32; 2], area: [i64; 4]) -> Self {
         let [left, top, width, height] = area;
+        let inside = |at: i64, side: u32| at.clamp(0, i64::from(side) - 1) as usize;
         let mut data = Vec::with_capacity((width * height).max(0) as usize);
         for y in top..top + height {
-            let row = y.clamp(0, size.1 as i64 - 1) as usize * stride;
-            for x in left..left + width {
-                data.push(from[row + x.clamp(0, size.0 as i64 - 1) as usize]);
-            }
+            let row = inside(y, down) * stride;
+            data.extend((left..left + width).map(|x| from[row + inside(x, across)]));
         }
         Self { width: width.max(0) as usize, height: height.max(0) as usize, data }
     }
@@ -120,10 +119,10 @@ pub(super) struct Pyramid {
 impl Pyramid {
     /// The part `area` of a picture; `area` begins at even places.
     pub(super) fn cut(view: &I420View<'_>, area: [i64; 4]) -> Self {
-        let (w, h) = (view.size.width as usize, view.size.height as usize);
+        let full = [view.size.width, view.size.height];
         let half = area.map(|v| v.div_euclid(2));
-        let chroma = (w.div_ceil(2), h.div_ceil(2));
-        let luma = Plane::cut(view.y, view.luma_stride, (w, h), area);
+        let chroma = full.map(|side| side.div_ceil(2));
+        let luma = Plane::cut(view.y, view.luma_stride, full, area);
         let [u, v] =
             [view.u, view.v].map(|plane| Plane::cut(plane, view.chroma_stride, chroma, half));
         let mut levels = vec![[luma, u, v]];
@@ -339,7 +338,7 @@ impl Noise {
 }
 
 /// A picture in planes that can be looked at as a frame.
-pub(super) fn view<'a>(planes: &'a [Plane; 3], size: FrameSize) -> I420View<'a> {
+pub(super) fn view(planes: &[Plane; 3], size: FrameSize) -> I420View<'_> {
     let [y, u, v] = planes.each_ref().map(|p| p.data.as_slice());
     I420View { size, y, u, v, luma_stride: planes[0].width, chroma_stride: planes[1].width }
 }

@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn the_control_itself_is_clear_and_another_tone_is_not() {
         let chroma = vec![128; 32 * 32];
-        let source: Vec<u8> = (0..64 * 64).map(|i| (i * 7 % 200 + 20) as u8).collect();
-        let noisy: Vec<u8> = source.iter().enumerate().map(|(i, v)| v + (i % 11) as u8).collect();
+        let source: Vec<u8> = (20..220).step_by(7).cycle().take(64 * 64).collect();
+        let noisy: Vec<u8> = source.iter().zip((0..11).cycle()).map(|(v, n)| v + n).collect();
         let (source, control) = (view(&source, &chroma), view(&noisy, &chroma));
         let face = face();
         let tolerance = tolerance(&face, &source, &control);

@@ -18,20 +18,23 @@ mod error;
 mod judge;
 mod pictures;
 mod plot;
+mod record;
 mod report;
 mod run;
 mod scenes;
 mod sheet;
+mod stage;
 mod tally;
 mod truth;
 
 pub use compose::{SceneOptions, compose};
 pub use error::EvalError;
+pub use record::Setup;
 pub use report::{
     AllowedFigures, ControlFigures, CostFigures, HiddenFigures, Leak, PersonFigures, PolicyReport,
     Report, SceneFigures, Totals,
 };
-pub use run::{Outputs, Progress, RunOptions, Setup, run};
+pub use run::{Outputs, Progress, RunOptions, run};
 pub use scenes::KINDS;
 pub use truth::{
     FaceTruth, FrameTruth, PersonEntry, Role, SceneEntry, SceneFiles, SceneSet, Shape,

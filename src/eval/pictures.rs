@@ -35,13 +35,17 @@ pub(super) fn planes(picture: &RgbImage) -> [Plane; 3] {
     let mut planes =
         [Plane::new(width, height, 16), Plane::new(cw, ch, 128), Plane::new(cw, ch, 128)];
     for (x, y, pixel) in picture.enumerate_pixels() {
-        let [r, g, b] = pixel.0.map(f32::from);
+        let rgb = pixel.0.map(f32::from);
+        let mixed = |offset: f32, parts: [f32; 3]| {
+            let sum: f32 = rgb.iter().zip(parts).map(|(value, part)| value * part).sum();
+            (offset + sum) as u8
+        };
         let (x, y) = (x as usize, y as usize);
-        planes[0].data[y * width + x] = (16.5 + 0.257 * r + 0.504 * g + 0.098 * b) as u8;
+        planes[0].data[y * width + x] = mixed(16.5, [0.257, 0.504, 0.098]);
         if x % 2 == 0 && y % 2 == 0 {
             let at = y / 2 * cw + x / 2;
-            planes[1].data[at] = (128.5 - 0.148 * r - 0.291 * g + 0.439 * b) as u8;
-            planes[2].data[at] = (128.5 + 0.439 * r - 0.368 * g - 0.071 * b) as u8;
+            planes[1].data[at] = mixed(128.5, [-0.148, -0.291, 0.439]);
+            planes[2].data[at] = mixed(128.5, [0.439, -0.368, -0.071]);
         }
     }
     planes

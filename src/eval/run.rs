@@ -6,19 +6,16 @@
 use std::{
     collections::BTreeMap,
     fs,
-    ops::ControlFlow,
     path::{Path, PathBuf},
-    time::Duration,
 };
-
-use jiff::{SignedDuration, civil::Date};
 
 use super::{
     EvalError,
-    control::{self, Cost, Meter},
+    control::{self, Cost},
     judge::{self, Sight, Tolerance},
     pictures::Reader,
     plot::{self, Lane},
+    record::{self, Recorded, Setup, software},
     report::{
         AllowedFigures, ControlFigures, HiddenFigures, Leak, PersonFigures, PolicyReport, Report,
         SceneFigures, Totals,
@@ -28,52 +25,14 @@ use super::{
     truth::{FaceTruth, FrameTruth, PersonEntry, Role, SceneEntry, SceneFiles, SceneSet},
 };
 use crate::{
-    appliance::{self, Around, Plan, Started},
-    capture::{self, Input},
-    clock::Clock,
     frame::{I420View, Rect},
-    people::{Draft, Rules, face::Enroller},
-    shutdown::Shutdown,
-    units::{CameraId, Pts, RecordingId},
-    vault::{
-        self, BoxKey, Details, LegalBasis, NewRecording, Output, Purpose, Trust, write_identity,
-    },
-    veil::{Style, policy::Policy, watch},
+    units::Pts,
+    veil::policy::Policy,
     vision::{
-        Eyes,
-        identify::{Embedder, Embedding, Gallery},
-        infer::{Models, VisionError},
+        identify::{Embedder, Embedding},
+        infer::VisionError,
     },
 };
-
-/// How long the throw-away recordings of a measurement may be kept, by their own record.
-const KEPT: SignedDuration = SignedDuration::from_hours(1);
-
-/// What recordings are made with.
-pub struct Setup<'a> {
-    /// The checked models.
-    pub models: &'a Models,
-    /// Where the present comes from.
-    pub clock: &'a dyn Clock,
-    /// Says when to stop.
-    pub shutdown: &'a Shutdown,
-    /// The day for which pupil lists are read.
-    pub today: Date,
-    /// How frames are looked at.
-    pub watch: watch::Settings,
-    /// How long frames wait.
-    pub look_ahead: Duration,
-    /// How a veil looks.
-    pub style: Style,
-    /// Threads of each model.
-    pub threads: usize,
-}
-
-impl std::fmt::Debug for Setup<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup").field("watch", &self.watch).finish_non_exhaustive()
-    }
-}
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -226,17 +185,20 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         for at in 0..self.gathered.len() {
             let policy = self.gathered[at].policy;
             self.step(&scene.name, &format!("record {policy}"))?;
-            let (video, cost) = match &self.options.videos {
-                Some(folder) => (folder.join(format!("{}.mp4", scene.name)), None),
-                None => {
-                    let (video, cost, whole) = self.record(scene, &files, policy)?;
-                    (video, Some((cost, whole)))
-                }
+            let name = format!("{}-{policy}.mp4", scene.name);
+            let (video, recorded) = if let Some(folder) = &self.options.videos {
+                (folder.join(format!("{}.mp4", scene.name)), None)
+            } else {
+                let folder = if self.options.keep { &self.options.out } else { &self.work.0 };
+                let (setup, video) = (self.setup, folder.join(name));
+                let size = self.set.size();
+                let recorded = record::record(setup, &files, size, policy, &self.work.0, &video)?;
+                (video, Some(recorded))
             };
             self.step(&scene.name, &format!("judge {policy}"))?;
             let judged = self.judge(at, scene, &files, &video, &truth, &known)?;
             let gathered = &mut self.gathered[at];
-            let cost = cost.map(|(cost, veiled_whole)| {
+            let cost = recorded.map(|Recorded { cost, veiled_whole }| {
                 gathered.cost = gathered.cost.plus(cost);
                 gathered.floor = gathered.floor.plus(floor);
                 cost.figures(floor, veiled_whole)
@@ -373,88 +335,6 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         Ok(people)
     }
 
-    /// Records a scene as a user would, opens the recording, and says where that video is, what it
-    /// cost, and how many pictures were veiled whole.
-    fn record(
-        &mut self,
-        scene: &SceneEntry,
-        files: &SceneFiles,
-        policy: Policy,
-    ) -> Result<(PathBuf, Cost, u64), EvalError> {
-        let setup = self.setup;
-        let mut eyes = Eyes::open(setup.models, setup.threads)?;
-        let gallery = gallery(setup, files, policy, &mut eyes)?;
-        let (store, key_file) = (self.work.path("store"), self.work.path("box.key"));
-        let key = BoxKey::load_or_create(&key_file, &store)?;
-        let started = setup.clock.now();
-        let identity = self.work.path("eval.key");
-        let _ = fs::remove_file(&identity);
-        let recipient = write_identity(&identity, started)?;
-        let camera = CameraId::first();
-        let encode = control::measured(self.set.size());
-        let plan = Plan {
-            camera: camera.clone(),
-            input: Input::File(files.video()),
-            capture: capture::Settings::default(),
-            policy,
-            gallery,
-            style: setup.style,
-            watch: setup.watch,
-            look_ahead: setup.look_ahead,
-            encode: encode.clone(),
-        };
-        let new = |begun: &Started| NewRecording {
-            id: RecordingId::new(started),
-            started,
-            delete_by: started.checked_add(KEPT).unwrap_or(started),
-            purpose: Purpose::Coaching,
-            legal_basis: LegalBasis::LegitimateInterest,
-            dpia: None,
-            class: None,
-            teacher: None,
-            coach: None,
-            cameras: vec![camera.clone()],
-            policy: begun.policy.to_string(),
-            veil: setup.style.to_string(),
-            region: setup.watch.region.to_string(),
-            recipients: vec![recipient],
-            list_version: "eval".to_owned(),
-            models: begun.models.clone(),
-            encoder: begun.encoder.clone(),
-            audio: false,
-            segment: encode.segment,
-            look_ahead: setup.look_ahead,
-            software: software(),
-            details: Details::default(),
-        };
-        let around =
-            Around { store: &store, key: &key, clock: setup.clock, shutdown: setup.shutdown };
-        // From the first picture on: loading models is no part of a picture's cost.
-        let mut meter = None;
-        let recorded = appliance::record(&plan, &around, eyes, new, |progress| {
-            if progress.frames_in > 0 && meter.is_none() {
-                meter = Some(Meter::start());
-            }
-        })?;
-        let cost = meter.map_or_else(Cost::default, |m| m.read(recorded.progress.frames_out));
-        if setup.shutdown.is_requested() {
-            return Err(EvalError::BrokenOff);
-        }
-        if let Some(fault) = recorded.fault {
-            return Err(fault.into());
-        }
-        let trust = Trust::Pinned(key.public().clone());
-        let opened = vault::open(vault::check(&recorded.path, &trust, |_| {})?, &identity)?;
-        let folder = if self.options.keep { &self.options.out } else { &self.work.0 };
-        let video = folder.join(format!("{}-{policy}.mp4", scene.name));
-        let mut output = Output::create(&video, true)?;
-        opened.join(&camera, &mut output, |_| ControlFlow::Continue(()))?;
-        drop(opened);
-        output.publish()?;
-        fs::remove_dir_all(&recorded.path).map_err(EvalError::io(&recorded.path))?;
-        Ok((video, cost, recorded.progress.veiled_whole))
-    }
-
     fn finish(self) -> Result<(Report, Outputs), EvalError> {
         let mut outputs = Outputs::default();
         let mut policies = Vec::new();
@@ -497,10 +377,6 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
     }
 }
 
-fn software() -> String {
-    concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned()
-}
-
 /// Who has to be veiled under a policy.
 fn must_hide(policy: Policy, role: Role) -> bool {
     match policy {
@@ -508,21 +384,6 @@ fn must_hide(policy: Policy, role: Role) -> bool {
         Policy::UnlessCleared => role != Role::Consented,
         Policy::Everyone => true,
     }
-}
-
-fn gallery(
-    setup: &Setup<'_>,
-    files: &SceneFiles,
-    policy: Policy,
-    eyes: &mut Eyes,
-) -> Result<Gallery, EvalError> {
-    let mut draft = Draft::open(&files.list(), Rules::on(setup.today))?;
-    // Under `everyone` no face is compared.
-    if policy != Policy::Everyone {
-        let Eyes { detector, embedder, .. } = eyes;
-        draft.enrol(&mut Enroller { detector, embedder })?;
-    }
-    Ok(draft.finish()?.gallery)
 }
 
 fn blank(person: &PersonEntry, moments: &[Option<Moment>]) -> PersonFigures {

@@ -2,11 +2,7 @@
 //!
 //! Belongs here: choosing, arranging, and the few letters that say what is seen.
 
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "places on a sheet of some hundred pixels"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "places on a sheet of some hundred pixels")]
 
 use std::path::Path;
 
@@ -77,10 +73,10 @@ pub(super) fn tile(
     let middle = face.center();
     let area = Rect::new(middle.x - side / 2.0, middle.y - side / 2.0, side, side);
     let mut tile = RgbImage::from_pixel(2 * SIDE, SIDE + LINE, Rgb([255; 3]));
-    for (at, view) in [source, video].into_iter().enumerate() {
+    for (left, view) in [(0, source), (i64::from(SIDE), video)] {
         let crop = pictures::crop(view, area);
         let crop = imageops::resize(&crop, SIDE, SIDE, imageops::FilterType::Triangle);
-        imageops::replace(&mut tile, &crop, at as i64 * i64::from(SIDE), 0);
+        imageops::replace(&mut tile, &crop, left, 0);
     }
     write(&mut tile, label, 1, SIDE + 2);
     tile
