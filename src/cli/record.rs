@@ -376,14 +376,7 @@ fn record(
         policy: wanted.policy,
         gallery: list.gallery,
         style: wanted.style,
-        watch: watch::Settings {
-            size: config.detect.size,
-            full_size: config.detect.full_size,
-            full_every: config.detect.full_every,
-            identify_every: config.identify.every,
-            check_every: CHECK_EVERY,
-            region: wanted.region,
-        },
+        watch: watch_settings(config, wanted.region),
         look_ahead: config.veil.look_ahead,
         encode: encode::Settings {
             segment: wanted.segment,
@@ -431,6 +424,18 @@ fn record(
     let report = appliance::record(&plan, &around, eyes, new, show);
     bar.finish_and_clear();
     Ok((report?, delete_by))
+}
+
+/// How a camera's frames are looked at under `config`.
+pub(super) fn watch_settings(config: &Config, region: Region) -> watch::Settings {
+    watch::Settings {
+        size: config.detect.size,
+        full_size: config.detect.full_size,
+        full_every: config.detect.full_every,
+        identify_every: config.identify.every,
+        check_every: CHECK_EVERY,
+        region,
+    }
 }
 
 fn progress_bar(json: bool) -> ProgressBar {

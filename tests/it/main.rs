@@ -10,6 +10,7 @@ mod capture;
 mod cli;
 mod config;
 mod encode;
+mod eval;
 mod eyes;
 mod leaks;
 mod media;
