@@ -7,12 +7,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     time::Duration,
 };
 
 use super::{
     Verdict,
-    decide::{HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
+    decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, State, View, is_oblique},
     policy::Region,
     redact::Redacted,
@@ -27,7 +28,7 @@ use crate::{
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         search::{Search, Searcher},
-        track::{CutDetector, Tracker},
+        track::{Cut, CutDetector, Tracker},
     },
 };
 
@@ -133,7 +134,9 @@ pub struct Watcher {
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
     /// A new scene has begun, and the tracker has not been told yet.
-    cut: bool,
+    cut: Cut,
+    /// First frames of scenes that surely are others than those before them, with their times.
+    scenes: VecDeque<(u64, Pts)>,
     since_check: u32,
 }
 
@@ -161,7 +164,8 @@ impl Watcher {
             thresholds,
             settings,
             known: BTreeMap::new(),
-            cut: false,
+            cut: Cut::None,
+            scenes: VecDeque::new(),
             since_check: u32::MAX,
         }
     }
@@ -171,10 +175,17 @@ impl Watcher {
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
-        self.cut |= self.cuts.step(&view);
-        let found = self.searcher.search(&view, frame.pts(), self.cut)?;
+        let cut = self.cuts.step(&view);
+        self.cut = self.cut.max(cut);
+        match cut {
+            Cut::None | Cut::Likely => {}
+            Cut::Sure => self.scenes.push_back((frame.seq(), frame.pts())),
+            // What was veiled before is held on.
+            Cut::Back => drop(self.scenes.pop_back()),
+        }
+        let found = self.searcher.search(&view, frame.pts(), self.cut > Cut::None)?;
         let cut = std::mem::take(&mut self.cut);
-        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
+        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut > Cut::None);
         if self.judge.compares() {
             self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
             self.glance(&view, &seen);
@@ -371,7 +382,19 @@ impl Watcher {
             .iter()
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        decide(seq, pts, size, looked, &subjects, self.settings.region)
+        decide(
+            &At { seq, pts, size, looked, scene: self.scene_of(seq) },
+            &subjects,
+            self.settings.region,
+        )
+    }
+
+    /// The frames of the scene that a frame belongs to.
+    fn scene_of(&self, seq: u64) -> Range<u64> {
+        let later = self.scenes.partition_point(|&(first, _)| first <= seq);
+        let first = later.checked_sub(1).and_then(|i| self.scenes.get(i));
+        let end = self.scenes.get(later);
+        first.map_or(0, |&(seq, _)| seq)..end.map_or(u64::MAX, |&(seq, _)| seq)
     }
 
     /// What is known of a track, for the record of reasons.
@@ -384,6 +407,10 @@ impl Watcher {
     /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
         let horizon = pts.minus(HOLD_LONGEST);
+        // The latest one before stays: what is left of its scene begins with it.
+        while self.scenes.get(1).is_some_and(|&(_, second)| second < horizon) {
+            self.scenes.pop_front();
+        }
         self.tracker.forget_before(horizon);
         // Cutting a track in two may have left its first part empty, so all are gone through.
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();

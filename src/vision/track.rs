@@ -239,10 +239,27 @@ fn cost(track: &Track, detection: &Detection, pts: Pts) -> Option<f32> {
     (distance <= reach).then_some(distance + ratio.ln().abs())
 }
 
+/// Whether a new scene begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// The scene goes on.
+    #[default]
+    None,
+    /// Something changed at once: no face is followed across, but what was veiled is still held.
+    Likely,
+    /// The picture is that of the scene before again: the camera was blind, or another one shown,
+    /// for moments.
+    Back,
+    /// Everything is another picture: nothing of the old one is where it was.
+    Sure,
+}
+
 /// Tells cuts by colour histograms: a difference that is large and stands out from its neighbours.
 #[derive(Debug, Default)]
 pub struct CutDetector {
     last: Option<Histogram>,
+    /// The last picture of the scene before.
+    old: Option<Histogram>,
     recent: VecDeque<f32>,
 }
 
@@ -262,10 +279,10 @@ const CUT_NEIGHBOURS: usize = 8;
 
 impl CutDetector {
     /// Whether a new scene begins with this frame.
-    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> bool {
+    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> Cut {
         let now = histogram(frame);
-        let Some(last) = self.last.replace(now) else { return true };
-        let distance = last.iter().zip(&now).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0;
+        let Some(last) = self.last.replace(now) else { return Cut::Sure };
+        let distance = distance(&last, &now);
         let mut sorted: Vec<f32> = self.recent.iter().copied().collect();
         sorted.sort_by(f32::total_cmp);
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
@@ -273,8 +290,23 @@ impl CutDetector {
             self.recent.pop_front();
         }
         self.recent.push_back(distance);
-        distance > CUT_SURELY || (distance > CUT_DISTANCE && distance > CUT_SPIKE * median)
+        if distance > CUT_SURELY {
+            let back = self
+                .old
+                .replace(last)
+                .is_some_and(|old| self::distance(&old, &now) <= CUT_DISTANCE);
+            if back { Cut::Back } else { Cut::Sure }
+        } else if distance > CUT_DISTANCE && distance > CUT_SPIKE * median {
+            Cut::Likely
+        } else {
+            Cut::None
+        }
     }
+}
+
+/// How much of a histogram changed, 0 to 1.
+fn distance(a: &Histogram, b: &Histogram) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0
 }
 
 fn histogram(frame: &crate::frame::I420View<'_>) -> Histogram {
@@ -352,7 +384,9 @@ mod tests {
                 luma_stride: 64,
                 chroma_stride: 32,
             };
-            assert!(cuts.step(&picture), "frame {i}");
+            // The third and later ones were there before.
+            let cut = if i < 2 { Cut::Sure } else { Cut::Back };
+            assert_eq!(cuts.step(&picture), cut, "frame {i}");
         }
     }
 
