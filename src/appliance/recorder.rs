@@ -27,11 +27,7 @@ use crate::{
         ring::Ring,
         watch::{self, Watcher},
     },
-    vision::{
-        detect::Detector,
-        identify::{Embedder, Gallery},
-        infer::{Models, VisionError},
-    },
+    vision::{Eyes, identify::Gallery, infer::VisionError},
 };
 
 /// Frame rate that memory is planned for where the source does not say.
@@ -60,8 +56,6 @@ pub struct Plan {
     pub watch: watch::Settings,
     /// How long frames wait for what comes after them.
     pub look_ahead: Duration,
-    /// Threads of each model.
-    pub threads: usize,
     /// How pictures are encoded.
     pub encode: encode::Settings,
 }
@@ -152,8 +146,6 @@ pub struct Started {
 
 /// What a recording runs on.
 pub struct Around<'a> {
-    /// The checked models.
-    pub models: &'a Models,
     /// The store's folder.
     pub store: &'a Path,
     /// The box's signing key.
@@ -172,7 +164,7 @@ impl std::fmt::Debug for Around<'_> {
     }
 }
 
-/// Records until the source ends or draining is asked for, and seals the recording. `new` fills in
+/// Records with `eyes` until the source ends or draining is asked for, and seals the recording. `new` fills in
 /// the manifest once it is known that recording can begin: before that nothing is written.
 ///
 /// Each step is in the log before it takes effect: a recording whose line cannot be written does not
@@ -180,19 +172,15 @@ impl std::fmt::Debug for Around<'_> {
 pub fn record(
     plan: &Plan,
     around: &Around<'_>,
+    eyes: Eyes,
     new: impl FnOnce(&Started) -> NewRecording,
     mut report: impl FnMut(&Progress) + Send,
 ) -> Result<Report, RecordError> {
-    let Around { models, store, key, audit, clock, shutdown } = *around;
-    let judge = Judge::new(plan.policy, &plan.gallery, models.thresholds());
+    let Around { store, key, audit, clock, shutdown } = *around;
+    let Eyes { detector, embedder, digests, thresholds } = eyes;
+    let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
-    let watcher = Watcher::new(
-        Detector::new(models, plan.threads)?,
-        Embedder::new(models, plan.threads)?,
-        judge,
-        models.thresholds(),
-        plan.watch,
-    );
+    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch);
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let format = capture.video().clone();
     let encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;
@@ -201,7 +189,7 @@ pub fn record(
         policy,
         encoder: encoder_name.clone(),
         audio: capture.audio().is_some(),
-        models: models.digests().clone(),
+        models: digests,
         duration: capture.duration(),
     };
     let new = new(&started);

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod completions;
 mod config;
+mod eval;
 mod keygen;
 mod open;
 mod output;
@@ -60,6 +61,7 @@ enum Command {
     Store(store::Args),
     Backup(backup::Args),
     Config(config::Args),
+    Eval(eval::Args),
     Completions(completions::Args),
 }
 
@@ -98,7 +100,7 @@ impl<E: Kind> From<E> for Failure {
 fn prepare(command: &Command) -> Result<(), Failure> {
     match command {
         // These run models.
-        Command::Record(_) | Command::Pupils(_) => telemetry::forbid(),
+        Command::Record(_) | Command::Pupils(_) | Command::Eval(_) => telemetry::forbid(),
         _ => Ok(()),
     }
 }
@@ -136,6 +138,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Store(args) => store::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Completions(args) => completions::run(&args),
     });
     match result {

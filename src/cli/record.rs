@@ -30,11 +30,7 @@ use crate::{
         policy::{Policy, Region},
         watch,
     },
-    vision::{
-        detect::Detector,
-        identify::{Embedder, Gallery},
-        infer::Models,
-    },
+    vision::{Eyes, identify::Gallery},
 };
 
 /// Frames from one look at the finished picture to the next: about one a second.
@@ -167,11 +163,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let wanted = wanted(args, &config)?;
     appliance::harden();
-    let models = places::models(&config)?;
+    // Opened once, for the list's photos and for the pictures; the files are not kept in memory.
+    let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
     let box_key_path = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let key = BoxKey::load_or_create(&box_key_path, &wanted.store)?;
     let today = SystemClock.now().to_zoned(TimeZone::system()).date();
-    let list = list(args, &config, &wanted, &models, &key, today)?;
+    let list = list(args, &config, &wanted, &mut eyes, &key, today)?;
     let applied = wanted.policy.kept_with(&list.gallery);
     if applied != wanted.policy {
         output::note(format_args!(
@@ -186,7 +183,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
-    let result = record(args, &config, wanted, list, &models, (&key, &audit), &shutdown)?;
+    let result = record(args, &config, wanted, list, eyes, (&key, &audit), &shutdown)?;
     finish(args, result)
 }
 
@@ -298,7 +295,7 @@ fn list(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
-    models: &Models,
+    eyes: &mut Eyes,
     key: &BoxKey,
     today: Date,
 ) -> Result<List, Failure> {
@@ -317,9 +314,8 @@ fn list(
     let mut dpia = None;
     if compares && draft.has_photos() {
         dpia = Some(require_dpia(wanted.dpia.as_deref())?.to_owned());
-        let mut detector = Detector::new(models, 1)?;
-        let mut embedder = Embedder::new(models, 1)?;
-        draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
+        let Eyes { detector, embedder, .. } = eyes;
+        draft.enrol(&mut Enroller { detector, embedder })?;
     }
     let finished = draft.finish()?;
     for notice in &finished.notices {
@@ -392,7 +388,7 @@ fn record(
     config: &Config,
     wanted: Wanted,
     list: List,
-    models: &Models,
+    eyes: Eyes,
     (key, audit): (&BoxKey, &AuditLog),
     shutdown: &Shutdown,
 ) -> Result<(Report, jiff::Timestamp), Failure> {
@@ -403,16 +399,8 @@ fn record(
         policy: wanted.policy,
         gallery: list.gallery,
         style: wanted.style,
-        watch: watch::Settings {
-            size: config.detect.size,
-            full_size: config.detect.full_size,
-            full_every: config.detect.full_every,
-            identify_every: config.identify.every,
-            check_every: CHECK_EVERY,
-            region: wanted.region,
-        },
+        watch: watch_settings(config, wanted.region),
         look_ahead: config.veil.look_ahead,
-        threads: config.detect.threads as usize,
         encode: encode::Settings {
             segment: wanted.segment,
             bitrate: config.encode.bitrate,
@@ -456,10 +444,22 @@ fn record(
     };
     let show = |progress: &Progress| show(&bar, progress);
     let store = &wanted.store;
-    let around = Around { models, store, key, audit, clock: &SystemClock, shutdown };
-    let report = appliance::record(&plan, &around, new, show);
+    let around = Around { store, key, audit, clock: &SystemClock, shutdown };
+    let report = appliance::record(&plan, &around, eyes, new, show);
     bar.finish_and_clear();
     Ok((report?, delete_by))
+}
+
+/// How a camera's frames are looked at under `config`.
+pub(super) fn watch_settings(config: &Config, region: Region) -> watch::Settings {
+    watch::Settings {
+        size: config.detect.size,
+        full_size: config.detect.full_size,
+        full_every: config.detect.full_every,
+        identify_every: config.identify.every,
+        check_every: CHECK_EVERY,
+        region,
+    }
 }
 
 fn progress_bar(json: bool) -> ProgressBar {

@@ -127,6 +127,8 @@ struct InputEntry {
 pub struct Thresholds {
     /// Detections below this score are dropped.
     pub detect_keep: f32,
+    /// Detections below this score go on with a face that is followed, but begin none.
+    pub detect_begin: f32,
     /// Overlap above which two detections are one face.
     pub detect_nms: f32,
     /// One view at or above this cosine is the refused person.

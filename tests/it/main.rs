@@ -11,6 +11,7 @@ mod capture;
 mod cli;
 mod config;
 mod encode;
+mod eval;
 mod eyes;
 mod fsck;
 mod leaks;
