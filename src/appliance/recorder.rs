@@ -164,11 +164,12 @@ impl std::fmt::Debug for Around<'_> {
     }
 }
 
-/// Records with `eyes` until the source ends or draining is asked for, and seals the recording. `new` fills in
-/// the manifest once it is known that recording can begin: before that nothing is written.
+/// Records with `eyes` until the source ends or draining is asked for, and seals the recording.
+/// `new` fills in the manifest once it is known that recording can begin: before that nothing is
+/// written.
 ///
-/// Each step is in the log before it takes effect: a recording whose line cannot be written does not
-/// begin.
+/// Each step is in the log before it takes effect: a recording whose line cannot be written does
+/// not begin.
 pub fn record(
     plan: &Plan,
     around: &Around<'_>,

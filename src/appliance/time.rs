@@ -1,5 +1,5 @@
-//! Whether the machine's clock can be relied on. Belongs here: asking the system. Does not belong: what
-//! follows from the answer, which is the business of whoever acts on a deadline.
+//! Whether the machine's clock can be relied on. Belongs here: asking the system. Does not belong:
+//! what follows from the answer, which is the business of whoever acts on a deadline.
 
 use std::process::{Command, Stdio};
 

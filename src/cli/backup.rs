@@ -16,8 +16,8 @@ use crate::{
 ///
 /// Such a backup mends lost or altered segments on the same box (`classveil store check --repair
 /// --from DIR`). It does not survive the box: the keys to the recordings are not in it, so that a
-/// recording that is destroyed is destroyed everywhere. Run again it copies what is new, and removes
-/// what was destroyed meanwhile.
+/// recording that is destroyed is destroyed everywhere. Run again it copies what is new, and
+/// removes what was destroyed meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil backup /mnt/backup --store /var/lib/classveil/store\n  \

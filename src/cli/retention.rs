@@ -36,8 +36,8 @@ const HOLD: Duration = Duration::from_secs(90 * 86_400);
 
 /// See and do what deadlines ask for: keep, withhold, destroy.
 ///
-/// A recording's own deadline is set when it begins; closing the follow-up talk sets an earlier one.
-/// The earliest counts, whatever the configuration says later.
+/// A recording's own deadline is set when it begins; closing the follow-up talk sets an earlier
+/// one. The earliest counts, whatever the configuration says later.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -90,9 +90,9 @@ struct Plan {
 
 /// Destroy what is due, and finish what a crash interrupted.
 ///
-/// For each recording: a line in the audit log, then the keys overwritten and removed, then a signed
-/// certificate, then the segments. Run it every few minutes and at start. Nothing is destroyed while
-/// the clock is not known to be right.
+/// For each recording: a line in the audit log, then the keys overwritten and removed, then a
+/// signed certificate, then the segments. Run it every few minutes and at start. Nothing is
+/// destroyed while the clock is not known to be right.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil retention apply --config /etc/classveil/classveil.toml\n  \
@@ -104,8 +104,8 @@ struct Apply {
     of: Of,
     #[command(flatten)]
     keys: Keys,
-    /// Rely on the clock although the kernel does not report it as synchronised. Look at it first: a
-    /// clock that runs ahead destroys recordings early.
+    /// Rely on the clock although the kernel does not report it as synchronised. Look at it first:
+    /// a clock that runs ahead destroys recordings early.
     #[arg(long)]
     danger_trust_clock: bool,
 }

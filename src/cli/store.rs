@@ -1,5 +1,5 @@
-//! `classveil store`: looks at a whole store, and mends it. Also what commands share that write into a
-//! store and its log.
+//! `classveil store`: looks at a whole store, and mends it. Also what commands share that write
+//! into a store and its log.
 
 use std::path::{Path, PathBuf};
 

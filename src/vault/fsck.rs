@@ -1,8 +1,8 @@
-//! Looks at a whole store: every recording, the log, the certificates, and whether they tell the same
-//! story. Mends what can be mended without guessing.
+//! Looks at a whole store: every recording, the log, the certificates, and whether they tell the
+//! same story. Mends what can be mended without guessing.
 //!
-//! Belongs here: what no single recording can show, such as one that the log knows and the disk does
-//! not. Does not belong: judging a recording ([`super::check()`]) or a log ([`super::audit`]).
+//! Belongs here: what no single recording can show, such as one that the log knows and the disk
+//! does not. Does not belong: judging a recording ([`super::check()`]) or a log ([`super::audit`]).
 
 use std::{
     collections::BTreeMap,
@@ -102,8 +102,8 @@ fn told(entries: &[Entry]) -> BTreeMap<RecordingId, Told> {
     all
 }
 
-/// Examines the store. `log` is its log as it was read and checked, if it has one; `progress` hears the
-/// number of recordings looked at.
+/// Examines the store. `log` is its log as it was read and checked, if it has one; `progress` hears
+/// the number of recordings looked at.
 pub fn examine(
     store: &Path,
     trust: &Trust,
@@ -285,8 +285,8 @@ impl Repaired {
     }
 }
 
-/// Mends what can be mended: seals what was cut off, removes what a crash left, signs deadlines that
-/// the log knows, and takes lost or altered segments from `backup`. Never makes a key.
+/// Mends what can be mended: seals what was cut off, removes what a crash left, signs deadlines
+/// that the log knows, and takes lost or altered segments from `backup`. Never makes a key.
 pub fn repair(
     store: &Path,
     key: &BoxKey,
@@ -386,8 +386,8 @@ pub struct BackedUp {
     pub left_out: Vec<RecordingId>,
 }
 
-/// Copies the encrypted files of every whole recording to `target`, without any key, and removes from
-/// it what was destroyed meanwhile.
+/// Copies the encrypted files of every whole recording to `target`, without any key, and removes
+/// from it what was destroyed meanwhile.
 pub fn back_up(
     store: &Path,
     target: &Path,

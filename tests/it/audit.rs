@@ -1,5 +1,5 @@
-//! The promise: what happened to a recording is on disk before it takes effect, in a log in which every
-//! change is noticed and named; a crash at any system call leaves a log that goes on.
+//! The promise: what happened to a recording is on disk before it takes effect, in a log in which
+//! every change is noticed and named; a crash at any system call leaves a log that goes on.
 
 use std::{
     fs,

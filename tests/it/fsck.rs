@@ -1,5 +1,5 @@
-//! The promise: what is lost, altered or out of place anywhere in a store is named; what can be mended
-//! is mended without guessing; a backup holds no key.
+//! The promise: what is lost, altered or out of place anywhere in a store is named; what can be
+//! mended is mended without guessing; a backup holds no key.
 
 use std::{fs, path::Path};
 
@@ -163,7 +163,8 @@ fn a_backup_holds_no_key_and_mends_segments() {
     assert!(!said.out.contains("taken from"), "{}", said.out);
 }
 
-/// R50: what was destroyed goes from the backup too, and putting an old one back resurrects nothing.
+/// R50: what was destroyed goes from the backup too, and putting an old one back resurrects
+/// nothing.
 #[test]
 fn a_backup_forgets_what_was_destroyed() {
     let healthy = healthy();

@@ -1,5 +1,5 @@
-//! The promise: a recording is destroyed when its deadline is over, whatever happens on the way, never
-//! before its line is in the log, and so that nobody who had access can open any copy.
+//! The promise: a recording is destroyed when its deadline is over, whatever happens on the way,
+//! never before its line is in the log, and so that nobody who had access can open any copy.
 
 use std::{
     collections::BTreeMap,
@@ -420,7 +420,8 @@ fn closing_the_talk_moves_the_deadline_earlier_and_never_later() {
     assert!(close(RecordingId::new(at(1)), days(10)).is_err());
 }
 
-/// An older manifest, put back in its place with its signature, extends nothing: the log knows better.
+/// An older manifest, put back in its place with its signature, extends nothing: the log knows
+/// better.
 #[test]
 fn an_old_manifest_extends_nothing() {
     let scene = Scene::new();
@@ -617,8 +618,8 @@ fn commands_show_and_do_the_same() {
     assert!(!log.contains("a claim"), "{log}");
 }
 
-/// The goal: a plan over 10,000 recordings in one second, command and all. More is allowed here, because
-/// tests share their machine.
+/// The goal: a plan over 10,000 recordings in one second, command and all. More is allowed here,
+/// because tests share their machine.
 #[test]
 fn ten_thousand_recordings_are_planned_in_a_second() {
     // In memory, where 20,000 synced lines take seconds instead of minutes.
@@ -671,8 +672,8 @@ fn child_that_destroys() {
     }
 }
 
-/// Runs the child with `what` injected at the `nth` of its `call`s, and whatever is left of it again
-/// without; says whether the first got through unharmed.
+/// Runs the child with `what` injected at the `nth` of its `call`s, and whatever is left of it
+/// again without; says whether the first got through unharmed.
 fn crash(call: &str, what: &str, nth: usize) -> bool {
     let scene = Scene::new();
     let log = scene.log(at(0));

@@ -59,13 +59,21 @@ pub enum AuditError {
         problem: &'static str,
     },
     /// A secret that others can read is none.
-    #[error("{path} can be read by others: run `chmod 600` on it, and look at the log's history with `classveil audit verify --checkpoint` if it was shared", path = path.display())]
+    #[error(
+        "{path} can be read by others: run `chmod 600` on it; if it was shared, compare the log \
+         with a kept checkpoint by `classveil audit verify --checkpoint`",
+        path = path.display()
+    )]
     ExposedKey {
         /// The key file.
         path: PathBuf,
     },
     /// The log is signed with another key.
-    #[error("the log in {path} is signed with another audit key than this machine's: to check it give its log.vkey by --key, to write to it the key it began with by --audit-key", path = path.display())]
+    #[error(
+        "the log in {path} is signed with another audit key than this machine's: to check it give \
+         its log.vkey by --key, to write to it the key it began with by --audit-key",
+        path = path.display()
+    )]
     OtherKey {
         /// The log's folder.
         path: PathBuf,
@@ -77,7 +85,12 @@ pub enum AuditError {
         path: PathBuf,
     },
     /// The log is not as it was written.
-    #[error("the audit log in {path} was tampered with or is damaged: {}; keep a copy and tell the privacy officer", list(flaws), path = path.display())]
+    #[error(
+        "the audit log in {path} was tampered with or is damaged: {}; keep a copy and tell the \
+         privacy officer",
+        list(flaws),
+        path = path.display()
+    )]
     Damaged {
         /// The log's folder.
         path: PathBuf,

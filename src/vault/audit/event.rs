@@ -1,6 +1,6 @@
-//! What is worth a line in the log, and what a line may hold: pseudonyms, digests, counts, times and
-//! words of this program. There is no field for a name, a text somebody typed, a path or a picture,
-//! so nobody ever has to be removed from the log.
+//! What is worth a line in the log, and what a line may hold: pseudonyms, digests, counts, times
+//! and words of this program. There is no field for a name, a text somebody typed, a path or a
+//! picture, so nobody ever has to be removed from the log.
 
 use std::{borrow::Cow, fmt};
 

@@ -1,5 +1,5 @@
-//! The log of a store: `STORE/audit/`. Belongs here: files, their order, the lock. Does not belong: what
-//! a line is made of.
+//! The log of a store: `STORE/audit/`. Belongs here: files, their order, the lock. Does not belong:
+//! what a line is made of.
 //!
 //! # Order of writing
 //! Line, fsync; checkpoint as a part file, fsync, rename, directory fsync. What a line announces is
@@ -24,7 +24,8 @@ use super::{
         },
     },
     AuditError, AuditKey, AuditPublicKey, Checkpoint, Entry, Event, Flaw, Proof,
-    lines::{self, Head, Inspection, Torn},
+    inspect::{Inspection, Torn, inspect},
+    lines::{self, Head},
 };
 use crate::units::RecordingId;
 
@@ -67,8 +68,8 @@ pub struct Written {
 }
 
 impl AuditLog {
-    /// Opens the log of `store`, begins it where there is none, and checks all of it. A last line that
-    /// a crash tore is cut away, and a line says so.
+    /// Opens the log of `store`, begins it where there is none, and checks all of it. A last line
+    /// that a crash tore is cut away, and a line says so.
     ///
     /// # Errors
     /// [`AuditError::Damaged`] where anything in it is not as it was written: nothing is added to
@@ -307,7 +308,7 @@ fn look(dir: &Path, key: &AuditPublicKey, older: &[Checkpoint]) -> Result<Found,
             .inspect_err(|problem| flaws.push(Flaw::of_file(format!("audit/checkpoint {problem}"))))
             .ok()
     });
-    let mut inspection = lines::inspect(&text, key, checkpoint.as_ref(), older);
+    let mut inspection = inspect(&text, key, checkpoint.as_ref(), older);
     if checkpoint.is_none() && flaws.is_empty() && inspection.head.tree.len() > 1 {
         flaws.push(Flaw::of_file("audit/checkpoint is missing"));
     }

@@ -68,8 +68,8 @@ impl Tree {
         Some(root_of(self.leaves.get(..size)?))
     }
 
-    /// The hashes that lead from leaf `index`, counted from 0, to the root; `None` where there is no
-    /// such leaf. RFC 6962 section 2.1.1.
+    /// The hashes that lead from leaf `index`, counted from 0, to the root; `None` where there is
+    /// no such leaf. RFC 6962 section 2.1.1.
     pub(super) fn inclusion(&self, index: u64) -> Option<Vec<Digest>> {
         let index = usize::try_from(index).ok()?;
         self.leaves.get(index)?;

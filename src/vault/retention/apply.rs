@@ -1,5 +1,5 @@
-//! Does what a plan says: destroys what is due, and finishes what a crash interrupted. The order is in
-//! the module above.
+//! Does what a plan says: destroys what is due, and finishes what a crash interrupted. The order is
+//! in the module above.
 
 use std::{fs, path::Path};
 
@@ -162,8 +162,8 @@ fn facts(dir: &RecordingDir, key: &BoxKey) -> Result<Facts, VaultError> {
     })
 }
 
-/// Everything in a recording's folder that can hold a key: files whose name begins as the key's does,
-/// part files among them, and all in `grants/`.
+/// Everything in a recording's folder that can hold a key: files whose name begins as the key's
+/// does, part files among them, and all in `grants/`.
 fn keys_in(dir: &RecordingDir) -> Result<Vec<std::path::PathBuf>, VaultError> {
     let grants = dir.file(GRANTS);
     let own = names_in(&dir.0)?.into_iter().filter(|name| name.starts_with(KEY));

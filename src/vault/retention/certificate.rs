@@ -1,9 +1,9 @@
-//! The proof that a recording was destroyed: a short signed text without anything about anybody, to be
-//! checked by anyone, offline.
+//! The proof that a recording was destroyed: a short signed text without anything about anybody, to
+//! be checked by anyone, offline.
 //!
-//! It carries the line of the log that ordered the destruction, and the way from that line to a signed
-//! checkpoint: whoever keeps checkpoints knows that it was not written afterwards. It says that the
-//! box destroyed the keys it had. It cannot say that nobody kept a copy of them.
+//! It carries the line of the log that ordered the destruction, and the way from that line to a
+//! signed checkpoint: whoever keeps checkpoints knows that it was not written afterwards. It says
+//! that the box destroyed the keys it had. It cannot say that nobody kept a copy of them.
 
 use std::{io::ErrorKind, path::Path};
 

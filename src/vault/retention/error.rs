@@ -19,7 +19,8 @@ pub enum RetentionError {
     Audit(#[from] AuditError),
     /// Nothing said how long a recording may live.
     #[error(
-        "the retention policy is empty: say how long a recording lives at most, and how long after its follow-up talk"
+        "the retention policy is empty: say how long a recording lives at most, and how long after \
+         its follow-up talk"
     )]
     EmptyPolicy,
     /// There is no such recording.
@@ -59,7 +60,11 @@ pub enum RetentionError {
         problem: String,
     },
     /// A certificate of another box.
-    #[error("the certificate {path} is signed with box key {signer}, not with {expected}: if that box may be trusted, give its key with --box-key FILE.pub", path = path.display())]
+    #[error(
+        "the certificate {path} is signed with box key {signer}, not with {expected}: if that box \
+         may be trusted, give its key with --box-key FILE.pub",
+        path = path.display()
+    )]
     OtherBox {
         /// The file.
         path: PathBuf,

@@ -103,8 +103,8 @@ pub fn release(
     Ok(())
 }
 
-/// Closes the follow-up talk: sets the deadline that `policy` gives after it, if that is earlier, and
-/// signs the manifest again. Returns the deadline that counts from now on.
+/// Closes the follow-up talk: sets the deadline that `policy` gives after it, if that is earlier,
+/// and signs the manifest again. Returns the deadline that counts from now on.
 pub fn close_talk(
     store: &Path,
     log: &AuditLog,

@@ -364,7 +364,8 @@ mod tests {
         assert_eq!(verdict(&known, &Clock { trusted: false, ..clock(1) }), Verdict::Destroy);
     }
 
-    /// Thirty days are thirty times 24 hours: the hour that a clock change adds or takes moves nothing.
+    /// Thirty days are thirty times 24 hours: the hour that a clock change adds or takes moves
+    /// nothing.
     #[test]
     fn summer_time_moves_no_deadline() {
         let amsterdam = TimeZone::get("Europe/Amsterdam").unwrap();
@@ -382,8 +383,9 @@ mod tests {
         }
     }
 
-    /// Ten simulated years, a plan every six hours, through clocks that jump and lose trust: nothing
-    /// is destroyed early, nothing outlives its deadline by more than doubt and holds explain.
+    /// Ten simulated years, a plan every six hours, through clocks that jump and lose trust:
+    /// nothing is destroyed early, nothing outlives its deadline by more than doubt and holds
+    /// explain.
     #[test]
     fn ten_years_of_plans() {
         let mut alive: Vec<Known> = Vec::new();
