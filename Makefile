@@ -23,10 +23,8 @@ build: setup ## build the program
 demo: build ## the main job on the sample clip; results in demo-out/
 	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/demo.sh
 
-# One test at a time: many pipelines starting and stopping in one process at once have crashed
-# GStreamer 1.22.
 test: setup ## run all tests
-	@cargo test $(CARGO_FLAGS) -- --test-threads=1
+	@cargo test $(CARGO_FLAGS)
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check

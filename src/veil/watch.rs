@@ -7,26 +7,28 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     time::Duration,
 };
 
 use super::{
     Verdict,
-    decide::{HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
+    decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, State, View, is_oblique},
     policy::Region,
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, I420View, Raw, Rect},
+    frame::{Frame, I420View, Raw},
     units::{Pts, TrackId},
     vision::{
         Detection,
         detect::Detector,
+        glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         search::{Search, Searcher},
-        track::{CutDetector, Tracker},
+        track::{Cut, CutDetector, Tracker},
     },
 };
 
@@ -109,57 +111,6 @@ impl Known {
     }
 }
 
-/// Cells of a glance across and down, and samples of a cell across and down.
-const GLANCE_CELLS: usize = 8;
-const GLANCE_SAMPLES: usize = 3;
-/// Glances at one face from one frame to the next are at least this much alike (correlation); where
-/// they are less, the face is compared at once: somebody else may be in its place for a few frames
-/// only. A false alarm costs a comparison.
-const ALIKE: f32 = 0.85;
-
-/// A face's brightness in a few cells, without its mean and of unit length.
-#[derive(Clone, Copy, Debug)]
-struct Glance([f32; GLANCE_CELLS * GLANCE_CELLS]);
-
-impl Glance {
-    /// A glance at `rect`; none where nothing of it is in the picture, or it has no contrast.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "places are clamped to the picture before they are cast"
-    )]
-    fn at(picture: &I420View<'_>, rect: Rect) -> Option<Self> {
-        let seen = rect.intersection(picture.size.rect());
-        if seen.area() <= 0.0 {
-            return None;
-        }
-        let points = GLANCE_CELLS * GLANCE_SAMPLES;
-        let place = |from: f32, extent: f32, i: usize, limit: u32| {
-            let at = from + extent * (i as f32 + 0.5) / points as f32;
-            at.clamp(0.0, (limit.max(1) - 1) as f32) as usize
-        };
-        let mut cells = [0.0; GLANCE_CELLS * GLANCE_CELLS];
-        for row in 0..points {
-            let y = place(seen.y, seen.h, row, picture.size.height);
-            for column in 0..points {
-                let x = place(seen.x, seen.w, column, picture.size.width);
-                let sample = picture.y.get(y * picture.luma_stride + x)?;
-                cells[row / GLANCE_SAMPLES * GLANCE_CELLS + column / GLANCE_SAMPLES] +=
-                    f32::from(*sample);
-            }
-        }
-        let mean = cells.iter().sum::<f32>() / cells.len() as f32;
-        let length = cells.iter().map(|c| (c - mean).powi(2)).sum::<f32>().sqrt();
-        (length > f32::EPSILON).then(|| Self(cells.map(|c| (c - mean) / length)))
-    }
-
-    /// Whether both may be glances at one face.
-    fn is_like(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum::<f32>() >= ALIKE
-    }
-}
-
 /// What a look at a finished picture found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -183,7 +134,9 @@ pub struct Watcher {
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
     /// A new scene has begun, and the tracker has not been told yet.
-    cut: bool,
+    cut: Cut,
+    /// First frames of scenes that surely are others than those before them, with their times.
+    scenes: VecDeque<(u64, Pts)>,
     since_check: u32,
 }
 
@@ -211,7 +164,8 @@ impl Watcher {
             thresholds,
             settings,
             known: BTreeMap::new(),
-            cut: false,
+            cut: Cut::None,
+            scenes: VecDeque::new(),
             since_check: u32::MAX,
         }
     }
@@ -221,10 +175,17 @@ impl Watcher {
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
-        self.cut |= self.cuts.step(&view);
-        let found = self.searcher.search(&view, frame.pts(), self.cut)?;
+        let cut = self.cuts.step(&view);
+        self.cut = self.cut.max(cut);
+        match cut {
+            Cut::None | Cut::Likely => {}
+            Cut::Sure => self.scenes.push_back((frame.seq(), frame.pts())),
+            // What was veiled before is held on.
+            Cut::Back => drop(self.scenes.pop_back()),
+        }
+        let found = self.searcher.search(&view, frame.pts(), self.cut > Cut::None)?;
         let cut = std::mem::take(&mut self.cut);
-        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
+        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut > Cut::None);
         if self.judge.compares() {
             self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
             self.glance(&view, &seen);
@@ -288,9 +249,14 @@ impl Watcher {
     fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
-            let now = Glance::at(picture, detection.rect);
+            let now = Glance::at(picture, &detection.landmarks);
             let before = std::mem::replace(&mut known.glance, now);
-            known.changed = before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
+            known.changed = match (before, now) {
+                (Some(before), Some(now)) => !before.is_like(&now),
+                // A face that cannot be compared with what was there before may be another one.
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
         }
     }
 
@@ -416,7 +382,19 @@ impl Watcher {
             .iter()
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        decide(seq, pts, size, looked, &subjects, self.settings.region)
+        decide(
+            &At { seq, pts, size, looked, scene: self.scene_of(seq) },
+            &subjects,
+            self.settings.region,
+        )
+    }
+
+    /// The frames of the scene that a frame belongs to.
+    fn scene_of(&self, seq: u64) -> Range<u64> {
+        let later = self.scenes.partition_point(|&(first, _)| first <= seq);
+        let first = later.checked_sub(1).and_then(|i| self.scenes.get(i));
+        let end = self.scenes.get(later);
+        first.map_or(0, |&(seq, _)| seq)..end.map_or(u64::MAX, |&(seq, _)| seq)
     }
 
     /// What is known of a track, for the record of reasons.
@@ -429,6 +407,10 @@ impl Watcher {
     /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
         let horizon = pts.minus(HOLD_LONGEST);
+        // The latest one before stays: what is left of its scene begins with it.
+        while self.scenes.get(1).is_some_and(|&(_, second)| second < horizon) {
+            self.scenes.pop_front();
+        }
         self.tracker.forget_before(horizon);
         // Cutting a track in two may have left its first part empty, so all are gone through.
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();

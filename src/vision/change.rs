@@ -140,7 +140,7 @@ mod tests {
         assert!(seen.changed(&blocks(&luma), whole).is_some(), "the first picture is new");
         seen.keep(&blocks(&luma), whole);
         assert_eq!(seen.changed(&blocks(&luma), whole), None);
-        for (x, y) in [(0u32, 0u32), (633, 351), (320, 180), (11, 352)] {
+        for (x, y) in [(0u32, 0u32), (633, 350), (320, 180), (11, 350)] {
             let mut spot = luma.clone();
             for row in y..y + 12 {
                 let at = (row * 645 + x) as usize;

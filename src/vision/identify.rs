@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Side of `SFace`'s input in pixels.
-const CROP: u32 = 112;
+pub(super) const CROP: u32 = 112;
 /// Where the five landmarks lie in `SFace`'s input (`ArcFace`'s template, as `OpenCV` uses it).
 const TEMPLATE: [Point; 5] = [
     Point { x: 38.2946, y: 51.6963 },
@@ -90,7 +90,7 @@ pub struct Described {
 
 /// The similarity (turn, scale, shift; no mirror) that brings the landmarks closest to the template
 /// in the least-squares sense. `None` where they coincide or are no numbers.
-fn align(landmarks: &Landmarks) -> Option<Affine> {
+pub(super) fn align(landmarks: &Landmarks) -> Option<Affine> {
     let mean = |points: &Landmarks| {
         let sum =
             points.iter().fold((0.0, 0.0), |(x, y), p| (x + f64::from(p.x), y + f64::from(p.y)));

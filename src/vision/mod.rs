@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod detect;
+pub mod glance;
 mod graph;
 pub mod identify;
 pub mod infer;

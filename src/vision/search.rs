@@ -82,13 +82,17 @@ impl Patch {
         let mut rect = rect_of(changed);
         rect = Rect::new(rect.x - step, rect.y - step, rect.w + 2.0 * step, rect.h + 2.0 * step);
         loop {
-            let cut = |d: &&Detection| {
-                d.rect.intersection(rect).area() > 0.0 && !rect.contains(d.rect.intersection(whole))
-            };
-            let Some(face) = self.found.iter().find(cut) else { break };
-            rect = rect.union(face.rect.intersection(whole));
+            let part = on_grid(rect, self.area, step);
+            let seen = rect_of(part);
+            let cut = self
+                .found
+                .iter()
+                .map(|d| d.rect.intersection(whole))
+                .find(|face| face.intersection(seen).area() > 0.0 && !seen.contains(*face));
+            // Each turn adds a face that was cut, so this ends.
+            let Some(face) = cut.filter(|_| part != self.area) else { return part };
+            rect = seen.union(face);
         }
-        on_grid(rect, self.area, step)
     }
 
     /// Looks at `part`, which takes the place of what was known of it.
