@@ -8,6 +8,7 @@ pub mod detect;
 mod graph;
 pub mod identify;
 pub mod infer;
+pub mod pose;
 pub mod search;
 pub mod track;
 
