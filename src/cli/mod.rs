@@ -12,6 +12,7 @@ mod places;
 mod pupils;
 mod record;
 mod recover;
+mod report;
 mod telemetry;
 mod verify;
 
