@@ -14,7 +14,7 @@ use std::{
 use super::{
     Verdict,
     decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
-    evidence::{Evidence, Judge, State, View, is_oblique},
+    evidence::{Evidence, Judge, State, View},
     policy::Region,
     redact::Redacted,
 };
@@ -27,6 +27,7 @@ use crate::{
         glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
+        pose::is_oblique,
         search::{Search, Searcher},
         track::{Cut, CutDetector, Tracker},
     },
@@ -73,8 +74,10 @@ pub struct Settings {
     pub full_every: u32,
     /// Frames from one comparison to the next once a track is decided.
     pub identify_every: u32,
-    /// Frames from one look at the finished picture to the next.
-    pub check_every: u32,
+    /// Time from one look at the finished picture to the next. Where this is at most half a
+    /// segment, every segment is looked at: from one look to the next it is this and less than a
+    /// frame more, or every frame is looked at.
+    pub check_every: Duration,
     /// What is covered of a hidden person.
     pub region: Region,
 }
@@ -137,7 +140,8 @@ pub struct Watcher {
     cut: Cut,
     /// First frames of scenes that surely are others than those before them, with their times.
     scenes: VecDeque<(u64, Pts)>,
-    since_check: u32,
+    /// The frame whose finished picture was looked at last.
+    checked: Option<Pts>,
 }
 
 impl Watcher {
@@ -166,7 +170,7 @@ impl Watcher {
             known: BTreeMap::new(),
             cut: Cut::None,
             scenes: VecDeque::new(),
-            since_check: u32::MAX,
+            checked: None,
         }
     }
 
@@ -426,6 +430,11 @@ impl Watcher {
         }
     }
 
+    /// Makes the next frame's finished picture one that is looked at.
+    pub fn check_next(&mut self) {
+        self.checked = None;
+    }
+
     /// Looks at a finished picture now and then: a face in it has to be one that is shown, and not
     /// a refused one.
     pub fn check(
@@ -433,11 +442,12 @@ impl Watcher {
         frame: &Frame<Redacted>,
         placements: &[Placement],
     ) -> Result<Finding, VisionError> {
-        self.since_check = self.since_check.saturating_add(1);
-        if self.since_check < self.settings.check_every || frame.state().whole() {
+        let due =
+            self.checked.is_none_or(|last| frame.pts().since(last) >= self.settings.check_every);
+        if !due || frame.state().whole() {
             return Ok(Finding::NotDue);
         }
-        self.since_check = 0;
+        self.checked = Some(frame.pts());
         let view = frame.planes();
         for face in self.searcher.detector().detect(&view, self.settings.size)? {
             if face.score < PLAIN_SCORE {
