@@ -16,7 +16,8 @@ use crate::{
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{
-        BoxKey, NewRecording, Outcome, RecordingWriter, Sealed, VaultError, WriterThread,
+        BoxKey, Digest, Finished, NewRecording, Outcome, RecordingWriter, Sealed, VaultError,
+        WriterThread,
         audit::{AuditError, AuditLog, Event, Word},
     },
     veil::{
@@ -60,11 +61,13 @@ pub struct Plan {
     pub encode: encode::Settings,
 }
 
-/// What came of a recording that was sealed.
+/// What came of a recording.
 #[derive(Debug)]
 pub struct Report {
     /// Its id.
     pub id: RecordingId,
+    /// Whether its end could be written; what it has is kept in either case.
+    pub is_sealed: bool,
     /// Its folder.
     pub path: PathBuf,
     /// Segments of all cameras.
@@ -79,7 +82,7 @@ pub struct Report {
     pub policy: Policy,
     /// The encoder's name.
     pub encoder: String,
-    /// Why it ended early; what was complete is sealed all the same.
+    /// Why it ended early.
     pub fault: Option<RecordError>,
 }
 
@@ -231,31 +234,60 @@ pub fn record(
         note_fault(around, id, word);
     }
     let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned) };
-    let Sealed { path, segments, bytes, manifest, .. } = writer.finish(outcome)?;
-    let sealed = Event::Sealed {
-        recording: id,
-        manifest,
-        segments: segments as u64,
-        frames: progress.frames_out,
-        frames_veiled_whole: progress.veiled_whole,
-        tracks_veiled: progress.tracks_veiled,
-        tracks_shown: progress.tracks_shown,
+    let kept = match writer.finish(outcome) {
+        Ok(Finished { sealed, stopped }) => {
+            if let Some(stopped) = stopped {
+                // The chain only hears that writing has stopped; this says why.
+                fault = Some(stopped.into());
+            }
+            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
+            Kept { path, segments, bytes, frames, manifest: Some(manifest) }
+        }
+        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
+            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
+            fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
+            kept
+        }
+        Err(error) => return Err(error.into()),
     };
-    if let Err(error) = audit.append(clock.now(), &sealed) {
-        // The recording is whole; that its end is not in the log is a fault of its own.
-        fault.get_or_insert(error.into());
+    let progress = Progress { frames_out: kept.frames, ..progress };
+    if let Some(manifest) = kept.manifest {
+        let sealed = Event::Sealed {
+            recording: id,
+            manifest,
+            segments: kept.segments as u64,
+            frames: progress.frames_out,
+            frames_veiled_whole: progress.veiled_whole,
+            tracks_veiled: progress.tracks_veiled,
+            tracks_shown: progress.tracks_shown,
+        };
+        if let Err(error) = audit.append(clock.now(), &sealed) {
+            // The recording is whole; that its end is not in the log is a fault of its own.
+            fault.get_or_insert(error.into());
+        }
     }
     Ok(Report {
         id,
-        path,
-        segments,
-        bytes,
+        is_sealed: kept.manifest.is_some(),
+        path: kept.path,
+        segments: kept.segments,
+        bytes: kept.bytes,
         progress,
         seconds: progress.position.seconds(),
         policy,
         encoder: encoder_name,
         fault,
     })
+}
+
+/// What is in the recording's folder at its end.
+struct Kept {
+    path: PathBuf,
+    segments: usize,
+    bytes: u64,
+    frames: u64,
+    /// Digest of the signed manifest; none where it could not be signed.
+    manifest: Option<Digest>,
 }
 
 /// Runs the chain on a thread of its own, named after the camera.

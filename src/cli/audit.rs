@@ -11,7 +11,7 @@ use crate::{
     error::ErrorKind,
     units::RecordingId,
     vault::{
-        Output,
+        Existing, Output,
         audit::{AuditError, AuditTrust, Checked, Entry, Flaw, check_log},
     },
 };
@@ -181,7 +181,7 @@ fn hand_out(text: &str, path: Option<&Path>) -> Result<(), Failure> {
         output::line(text.trim_end_matches('\n'));
         return Ok(());
     };
-    let mut file = Output::create(path, false)?;
+    let mut file = Output::create(path, Existing::Keep)?;
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| {
         Failure::new(ErrorKind::of_io(&error), format!("{}: {error}", path.display()))
     })?;

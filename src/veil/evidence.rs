@@ -11,7 +11,6 @@ use super::policy::Policy;
 use crate::{
     units::PupilId,
     vision::{
-        Landmarks,
         identify::{Embedding, Gallery, Standing},
         infer::Thresholds,
     },
@@ -19,11 +18,6 @@ use crate::{
 
 /// An oblique view counts this much of a frontal one.
 const OBLIQUE_WEIGHT: f32 = 1.0 / 3.0;
-/// The nose lies this part of the distance between the eyes beside their middle when the head is
-/// turned too far for a full comparison.
-const OBLIQUE_NOSE: f32 = 0.25;
-/// The eyes of a frontal face are at least this part of its width apart.
-const FRONTAL_EYES: f32 = 0.30;
 /// A view that resembles the track's own mean less than this is of somebody else (genuine pairs
 /// lie above 0.39, the 99th percentile of impostors at 0.23).
 const DRIFT: f32 = 0.30;
@@ -88,20 +82,6 @@ pub struct View {
     pub reliable: bool,
     /// The face.
     pub embedding: Embedding,
-}
-
-/// Whether landmarks show a head that is turned too far for a full comparison.
-#[must_use]
-pub fn is_oblique(landmarks: &Landmarks, face_width: f32) -> bool {
-    let [right, left, nose, ..] = landmarks;
-    let (dx, dy) = (left.x - right.x, left.y - right.y);
-    let apart = dx.hypot(dy);
-    let (mx, my) = (f32::midpoint(left.x, right.x), f32::midpoint(left.y, right.y));
-    // The nose's offset along the line of the eyes, in eye distances.
-    let along = ((nose.x - mx) * dx + (nose.y - my) * dy) / (apart * apart);
-    let frontal = apart >= FRONTAL_EYES * face_width && along.abs() <= OBLIQUE_NOSE;
-    // Written so that numbers that are none count as oblique.
-    !frontal
 }
 
 /// Rules and references that all tracks of a recording share.

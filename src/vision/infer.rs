@@ -147,6 +147,8 @@ pub struct Thresholds {
     pub clear_strength_least: f32,
     /// A view of less strength counts as an oblique one.
     pub clear_strength: f32,
+    /// A photo whose face has less strength is no reference.
+    pub photo_strength: f32,
     /// Narrower faces, in frame pixels, are not compared.
     pub compare_min_px: f32,
     /// A view at or above this cosine is the consenting person.

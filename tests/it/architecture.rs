@@ -51,7 +51,8 @@ const AROUND: [(&str, &[&str]); 11] = [
             "veil::Style",
             "veil::policy",
             "veil::watch",
-            // `pupils` needs the models as `record` does.
+            // `pupils` and `record` open the models.
+            "vision::Eyes",
             "vision::infer",
             "vision::detect",
             "vision::identify",
