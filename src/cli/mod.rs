@@ -6,16 +6,19 @@ mod backup;
 mod completions;
 mod config;
 mod eval;
+mod grant;
 mod keygen;
 mod open;
 mod output;
 
 mod paths;
+mod people;
 mod places;
 mod pupils;
 mod record;
 mod recover;
 mod report;
+mod request;
 mod retention;
 mod store;
 mod telemetry;
@@ -54,8 +57,13 @@ enum Command {
     Record(Box<record::Args>),
     Open(open::Args),
     Verify(verify::Args),
+    Grant(grant::Args),
+    Revoke(grant::RevokeArgs),
+    Grants(grant::GrantsArgs),
+    Request(request::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
+    People(people::Args),
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
@@ -131,8 +139,13 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Grant(args) => grant::run(&args),
+        Command::Revoke(args) => grant::revoke(&args),
+        Command::Grants(args) => grant::grants(&args),
+        Command::Request(args) => request::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
+        Command::People(args) => people::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),

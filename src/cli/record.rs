@@ -10,7 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, places, report};
+use super::{Failure, output, paths, people as people_cli, places, report};
 use crate::{
     appliance::{self, Around, Plan, Progress, Report, Started},
     capture::{self, Input},
@@ -18,7 +18,10 @@ use crate::{
     config::{AudioMode, Config},
     encode,
     error::{ErrorKind, advice},
-    people::{self, Draft, PupilList, Rules, face::Enroller, list::require_dpia, store::Current},
+    people::{
+        self, Draft, PupilList, Rules, directory::Directory, face::Enroller, list::require_dpia,
+        store::Current,
+    },
     shutdown::Shutdown,
     units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
     vault::{
@@ -70,7 +73,8 @@ pub(super) struct Args {
     /// Who is veiled: refused, unless-cleared or everyone [default: refused].
     #[arg(long, value_name = "P")]
     policy: Option<Policy>,
-    /// Who can open the recording: an age public key. Give one for each person.
+    /// Who can open the recording: an age public key. Give one for each person. Where the store has a
+    /// directory of people: those of it who can [default there: teacher and accepted coach].
     #[arg(long = "recipient", value_name = "age1...")]
     recipients: Vec<String>,
     /// The store's folder; made where it is missing.
@@ -181,6 +185,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
+    let wanted = Wanted { recipients: openers(args, &config, &wanted, &audit)?, ..wanted };
     recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
@@ -195,7 +200,8 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
     let store = places::store(args.store.as_deref(), config)?;
     let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
     let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
-    if recipients.is_empty() {
+    // A directory of people says later whose keys they are.
+    if recipients.is_empty() && !Directory::is_in(&store) {
         return Err(missing(
             "nobody could open this recording: give --recipient age1... (make a key with \
              `classveil keygen`)",
@@ -404,6 +410,36 @@ fn audit_log(
     let in_force = serde_json::to_vec(config).map_err(|e| wrong(e.to_string()))?;
     audit.note_configuration(now, Digest::of(&in_force))?;
     Ok(audit)
+}
+
+/// Whom the recording is sealed to: where the store has a directory of people, those whom it allows.
+/// Says who they are.
+fn openers(
+    args: &Args,
+    config: &Config,
+    wanted: &Wanted,
+    audit: &AuditLog,
+) -> Result<Vec<Recipient>, Failure> {
+    let (entries, now) = (audit.entries()?, SystemClock.now());
+    let Some(directory) = Directory::read(&wanted.store, &entries)? else {
+        output::note("who will be able to open this recording:");
+        for recipient in &wanted.recipients {
+            output::note(format_args!("  {recipient}"));
+        }
+        return Ok(wanted.recipients.clone());
+    };
+    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
+    let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
+    let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
+    people_cli::announce(&openers, &directory, &entries, now);
+    if let Some(coach) = coach
+        && !openers.iter().any(|opener| opener.person == *coach)
+    {
+        output::note(format_args!(
+            "  not {coach}, the coach: the teacher has accepted no key of theirs"
+        ));
+    }
+    Ok(openers.into_iter().map(|opener| opener.recipient).collect())
 }
 
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason

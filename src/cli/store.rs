@@ -53,8 +53,32 @@ impl Opened {
         let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
         let path = paths::box_key(path)?;
         let key = BoxKey::load(&path)?;
+        Self::with(config, store, key, &path, keys)
+    }
+
+    /// As [`new`](Self::new); a store and its keys are made where there are none yet.
+    pub(super) fn begin(
+        store: Option<&Path>,
+        config: Option<&Path>,
+        keys: &Keys,
+    ) -> Result<Self, Failure> {
+        let config = places::config(config)?;
+        let store = places::store(store, &config)?;
+        let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
+        let path = paths::box_key(path)?;
+        let key = BoxKey::load_or_create(&path, &store)?;
+        Self::with(config, store, key, &path, keys)
+    }
+
+    fn with(
+        config: Config,
+        store: PathBuf,
+        key: BoxKey,
+        path: &Path,
+        keys: &Keys,
+    ) -> Result<Self, Failure> {
         refuse_other_box(&store, &key)?;
-        let audit = paths::audit_key(keys.audit_key.as_deref(), &path);
+        let audit = paths::audit_key(keys.audit_key.as_deref(), path);
         let audit = AuditKey::load_or_create(&audit, &store)?;
         let log = AuditLog::open(&store, audit, key.public(), SystemClock.now())?;
         Ok(Self { config, store, key, log })

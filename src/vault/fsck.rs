@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BoxKey, Digest, FileDigest, Trust, VaultError,
+    BoxKey, Digest, FileDigest, Trust, VaultError, access,
     audit::{AuditError, AuditLog, Checked as CheckedLog, Entry, Event},
     check, manifest, recover,
+    register::FOLDER as REGISTERS,
     retention::{CERTIFICATES, GONE, check_certificate},
     store::{
         DETAILS, JOURNAL, Locked, MANIFEST, PART, PartFile, RecordingDir, SIGNATURE, STAGING, at,
@@ -124,7 +125,8 @@ pub fn examine(
             }
         }
     }
-    let mut told = told(log.map_or(&[], |log| &log.entries[..]));
+    let entries = log.map_or(&[][..], |log| &log.entries[..]);
+    let mut told = told(entries);
     let recordings = store.join("recordings");
     for (looked, name) in names_in(&recordings)?.into_iter().enumerate() {
         progress(looked);
@@ -132,7 +134,7 @@ pub fn examine(
         match name.parse::<RecordingId>() {
             Ok(id) if id.to_string() == name => {
                 let told = told.remove(&id).unwrap_or_default();
-                recording(&mut found, store, id, &told, trust)?;
+                recording(&mut found, store, id, (&told, entries), trust)?;
             }
             _ if name.starts_with('.') && name.ends_with(STAGING) => {
                 match lock_to_write(&recordings.join(&name))? {
@@ -158,7 +160,7 @@ fn recording(
     found: &mut Examination,
     store: &Path,
     id: RecordingId,
-    told: &Told,
+    (told, entries): (&Told, &[Entry]),
     trust: &Trust,
 ) -> Result<(), VaultError> {
     let place = format!("recordings/{id}");
@@ -196,6 +198,12 @@ fn recording(
     };
     let manifest = checked.manifest();
     found.whole += 1;
+    for (file, problem) in access::examine(&checked.dir, id, entries)? {
+        found.fault(
+            format!("{place}/{file}"),
+            format!("{problem}: `classveil retention apply` ends it"),
+        );
+    }
     let now = digest_of(&path.join(MANIFEST)).ok().map(|digest| digest.sha256);
     match told.sealed {
         None => found.remark(&*place, "is not in the log"),
@@ -251,7 +259,7 @@ fn missing(
 
 /// Part files outside recordings: left by a crash, worth nothing.
 fn parts(found: &mut Examination, store: &Path) -> Result<(), VaultError> {
-    for folder in ["", CERTIFICATES] {
+    for folder in ["", CERTIFICATES, REGISTERS] {
         for name in names_in(&store.join(folder))? {
             if name.ends_with(PART) {
                 let place = Path::new(folder).join(&name).to_string_lossy().into_owned();
