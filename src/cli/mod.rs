@@ -15,6 +15,7 @@ mod places;
 mod pupils;
 mod record;
 mod recover;
+mod reload;
 mod report;
 mod retention;
 mod store;

@@ -22,15 +22,16 @@ const HEAD_DOWN: f32 = 0.25;
 const BODY_SIDES: f32 = 1.0;
 const BODY_DOWN: f32 = 6.5;
 /// A region is held before the first and after the last sighting for this long.
-const HOLD: Duration = Duration::from_secs(1);
+pub const HOLD: Duration = Duration::from_secs(1);
 /// A refused track is held longer after it was lost.
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
 /// The longest time for which a sighting can matter to later frames.
 pub const HOLD_LONGEST: Duration = HOLD_REFUSED;
 /// The detector was sure of a face once it scored this.
 pub const SURE_SCORE: f32 = 0.6;
-/// A track that the detector was never sure of is held this long.
-const HOLD_WEAK: Duration = Duration::from_millis(500);
+/// A track that the detector was never sure of is held this long, as long as small faces are looked for
+/// as often.
+pub const HOLD_WEAK: Duration = Duration::from_millis(500);
 /// How much a region grows to each side per second away from a sighting, in parts of the box.
 /// Growth is the most important setting for coverage: without it 30 to 48% of the boxes of moving
 /// heads were left uncovered.
@@ -88,6 +89,8 @@ pub struct At {
     pub size: FrameSize,
     /// Whether detection was completed for it.
     pub looked: bool,
+    /// How long a track is held that the detector was never sure of.
+    pub hold_weak: Duration,
     /// The frames of its scene: nothing seen in another one is where it was.
     pub scene: Range<u64>,
 }
@@ -185,7 +188,7 @@ fn place(at: &At, subject: &Subject<'_>) -> Option<Placement> {
     let hold = |refused: bool| match (weak, refused) {
         // Whoever was recognised is a face, however unsure the detector was.
         (_, true) => HOLD_REFUSED,
-        (true, false) => HOLD_WEAK,
+        (true, false) => at.hold_weak,
         (false, false) => HOLD,
     };
     let (face, basis) = match (last, next) {
@@ -264,7 +267,7 @@ mod tests {
     }
 
     fn frame(seq: u64, looked: bool) -> At {
-        At { seq, pts: at(seq), size: SIZE, looked, scene: 0..u64::MAX }
+        At { seq, pts: at(seq), size: SIZE, looked, hold_weak: HOLD_WEAK, scene: 0..u64::MAX }
     }
 
     fn track(seqs: &[u64], step: f32) -> Track {

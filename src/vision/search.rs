@@ -32,7 +32,7 @@ const SMALL_AGAIN: Duration = Duration::from_millis(300);
 const TILE_AGAIN: Duration = Duration::from_secs(1);
 /// However few frames a second there are, every tile has its turn within this time: a region is
 /// held for a second beside a sighting, and a small face is seen in tiles only.
-const TURNS_WITHIN: Duration = Duration::from_millis(500);
+pub const TURNS_WITHIN: Duration = Duration::from_millis(500);
 /// Tiles are about this wide and high, in pixels of the detector's input, without their overlap.
 const TILE: u32 = 560;
 /// By how many of those they overlap at least. A face on a seam that is wider than this is no far
@@ -205,6 +205,8 @@ pub struct Searcher {
     next: usize,
     credit: f32,
     turned: Option<Pts>,
+    /// The time within which every tile has its turn, however few frames a second there are.
+    turns_within: Duration,
     /// A place in which tests let it find nothing.
     #[cfg(test)]
     pub(crate) blind: Option<Rect>,
@@ -227,6 +229,7 @@ impl Searcher {
             next: 0,
             credit: 0.0,
             turned: None,
+            turns_within: TURNS_WITHIN,
             #[cfg(test)]
             blind: None,
         }
@@ -274,6 +277,24 @@ impl Searcher {
         Ok(suppress(found, self.nms))
     }
 
+    /// Looks from now on at `size` in the small pass, and at every tile once `within` that time, less
+    /// often than before; what the tiles found stays known.
+    pub fn ease(&mut self, size: u32, within: Duration) {
+        self.search.size = size;
+        self.turns_within = within;
+        if self.size.width == 0 {
+            return;
+        }
+        let longest = self.size.width.max(self.size.height).max(1) as f32;
+        let scale = |most: u32| (most as f32 / longest).min(1.0);
+        self.small = Patch::new(Area::whole(self.size), scale(size));
+        // What the small pass does not see any more the tiles have to.
+        let full = scale(self.search.full_size);
+        if (full > self.small.scale) == self.tiles.is_empty() {
+            self.lay_out(self.size);
+        }
+    }
+
     /// The detector, for a look of one's own.
     pub fn detector(&mut self) -> &mut Detector {
         &mut self.detector
@@ -291,13 +312,20 @@ impl Searcher {
         self.turned = None;
     }
 
+    /// The part of all tiles that has its turn in each frame.
+    fn per_frame(&self) -> f32 {
+        1.0 / self.search.full_every.max(1) as f32
+    }
+
     /// How many tiles have their turn now.
     fn turns(&mut self, pts: Pts, cut: bool) -> usize {
         let all = self.tiles.len();
         let since = self.turned.replace(pts).map(|last| pts.since(last));
         let Some(since) = since.filter(|_| !cut) else { return all };
-        let rounds = since.as_secs_f32() / TURNS_WITHIN.as_secs_f32();
-        self.credit += all as f32 * rounds.max(1.0 / self.search.full_every.max(1) as f32);
+        let rounds = since.as_secs_f32() / self.turns_within.as_secs_f32();
+        // Under strain the time alone counts, or a short `full_every` would leave nothing to give.
+        let every = if self.turns_within > TURNS_WITHIN { 0.0 } else { self.per_frame() };
+        self.credit += all as f32 * rounds.max(every);
         let turns = (1..=all).take_while(|&n| n as f32 <= self.credit).count();
         self.credit = (self.credit - turns as f32).min(1.0);
         turns

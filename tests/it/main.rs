@@ -13,6 +13,7 @@ mod config;
 mod encode;
 mod eval;
 mod eyes;
+mod faults;
 mod fsck;
 mod leaks;
 mod media;

@@ -2,7 +2,7 @@
 //! writes is what the documents say, read by stock tools.
 
 mod inputs;
-mod people;
+pub(crate) mod people;
 pub(crate) mod stop;
 
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) fn assert_same_times(got: &std::path::Path, source: &std::path::Path)
 }
 
 /// The record in the `comment` tag of an MP4 file.
-fn comment(mp4: &std::path::Path) -> serde_json::Value {
+pub(crate) fn comment(mp4: &std::path::Path) -> serde_json::Value {
     let tags = ffprobe(mp4, "-of json -show_entries format_tags=comment").concat();
     let tags: serde_json::Value = serde_json::from_str(&tags).expect("JSON");
     let comment = tags["format"]["tags"]["comment"].as_str().expect("a comment");
