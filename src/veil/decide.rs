@@ -325,6 +325,11 @@ mod tests {
         // 1.9 s after the last sighting.
         assert!(hidden(refused, 57));
         assert!(!hidden(State::Undecided, 57));
+        // 0.8 s after it: where close looks are seldom, the unsure are held for longer.
+        assert!(!hidden(State::Undecided, 30));
+        let subjects = [Subject { track: &track, state: State::Undecided }];
+        let seldom = At { hold_weak: HOLD, ..frame(30, true) };
+        assert_eq!(decide(&seldom, &subjects, Region::Head).1.len(), 1);
     }
 
     #[test]

@@ -1,7 +1,17 @@
 //! A camera that is faster than the machine. What gives way is effort first and frames at the end;
 //! the frames that are left keep their times, and the refused man stays veiled in all of them.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+use classveil::{
+    frame::{FrameSize, I420View},
+    units::Pts,
+    vision::{
+        detect::Detector,
+        search::{Search, Searcher},
+    },
+};
+use image::imageops;
 
 use crate::{
     eyes::{Eyes, Pictures, SAME, SURE},
@@ -9,6 +19,7 @@ use crate::{
     record::people::refused_man,
     rtsp::Camera,
     scene::{Recorded, Said, School},
+    support::models,
 };
 
 use super::{REFUSED, spoilt};
@@ -117,4 +128,40 @@ fn a_stall_of_five_seconds_is_a_gap() {
     assert_eq!((&json["gave_way"], &json["frames_overload"]), (&"none".into(), &0.into()));
     assert!(json["frames_late"].as_u64() >= Some(40), "{json}");
     assert_eq!(json["fault"].is_null() || json["fault"].to_string().contains("camera"), true);
+}
+
+/// Faces that the look at every picture becomes too coarse for are found by the close looks instead,
+/// each at least once in the time for which anybody is held.
+#[test]
+fn what_a_coarser_look_misses_the_close_looks_find() {
+    const SIZE: FrameSize = FrameSize::new(640, 420);
+    let models = models();
+    let photo = image::open(sample("multi_face.jpg")).expect("a readable photo").to_luma8();
+    // Five faces of some 14 pixels.
+    let small = imageops::resize(&photo, 224, 148, imageops::FilterType::Triangle);
+    let (width, height) = (SIZE.width as usize, SIZE.height as usize);
+    let mut luma = image::GrayImage::from_pixel(SIZE.width, SIZE.height, image::Luma([110]));
+    imageops::overlay(&mut luma, &small, 240, 200);
+    let chroma = vec![128; width / 2 * height / 2];
+    let search = Search { size: 640, full_size: 1920, full_every: 15 };
+    let detector = Detector::new(&models, 1).expect("a detector");
+    let mut searcher = Searcher::new(detector, search, models.thresholds().detect_nms);
+    let mut sure_at = |frame: u64, searcher: &mut Searcher| {
+        // Something moves everywhere, so that no look is spared.
+        let mut luma = luma.clone();
+        luma.pixels_mut().for_each(|p| p.0[0] = p.0[0].saturating_add((frame % 2) as u8 * 6));
+        let (u, v) = (&chroma[..], &chroma[..]);
+        let (luma_stride, chroma_stride) = (width, width / 2);
+        let view = I420View { size: SIZE, y: luma.as_raw(), u, v, luma_stride, chroma_stride };
+        let pts = Pts::from_nanos(frame * 40_000_000);
+        let found = searcher.search(&view, pts, false).expect("a look");
+        found.iter().filter(|face| face.score >= 0.3).count()
+    };
+    assert_eq!(sure_at(0, &mut searcher), 5);
+    searcher.ease(320, Duration::from_millis(750));
+    let counts: Vec<usize> = (1..60).map(|frame| sure_at(frame, &mut searcher)).collect();
+    assert!(counts.iter().any(|&count| count < 5), "the coarse look is enough here: {counts:?}");
+    assert!(counts.windows(20).all(|window| window.contains(&5)), "{counts:?}");
+    searcher.ease(640, Duration::from_millis(500));
+    assert_eq!(sure_at(60, &mut searcher), 5);
 }
