@@ -38,6 +38,13 @@ const TILE: u32 = 560;
 /// By how many of those they overlap at least. A face on a seam that is wider than this is no far
 /// one: the small pass sees it.
 const OVERLAP: u32 = 96;
+/// A detection that ends this close to the tile's edge, in pixels of the detector's input, may be of
+/// a face that goes on beyond it: the lower half of a near face was found 4 px inside at most.
+const SEAM: f32 = 8.0;
+/// Such a part of a face belongs to the face of the small pass that covers this share of it.
+const SAME_FACE: f32 = 0.5;
+/// The size of a coarse look, in parts of the small pass's.
+const COARSE: f32 = 0.6;
 /// Where more than this share of the picture changed, all of it is looked at.
 const MOST_OF_IT: f32 = 0.6;
 
@@ -50,6 +57,9 @@ pub struct Search {
     pub full_size: u32,
     /// Frames in which every tile has its turn.
     pub full_every: u32,
+    /// Whether every second look may be a coarse one, at a third of the cost. Smaller faces are then
+    /// found in every second frame; what was found on both sides of a frame is where it was between.
+    pub coarse: bool,
 }
 
 /// A part of the picture as it was last looked at.
@@ -93,6 +103,16 @@ impl Patch {
             let Some(face) = cut.filter(|_| part != self.area) else { return part };
             rect = seen.union(face);
         }
+    }
+
+    /// Whether a detection ends at an edge of this part that is none of the picture.
+    fn cuts(&self, found: Rect, picture: FrameSize) -> bool {
+        let (area, all) = (rect_of(self.area), picture.rect());
+        let room = SEAM / self.scale;
+        (area.x > all.x && found.x < area.x + room)
+            || (area.y > all.y && found.y < area.y + room)
+            || (area.right() < all.right() && found.right() > area.right() - room)
+            || (area.bottom() < all.bottom() && found.bottom() > area.bottom() - room)
     }
 
     /// Looks at `part`, which takes the place of what was known of it.
@@ -205,6 +225,8 @@ pub struct Searcher {
     next: usize,
     credit: f32,
     turned: Option<Pts>,
+    /// Whether the last look at the small picture was a coarse one.
+    coarse: bool,
     /// A place in which tests let it find nothing.
     #[cfg(test)]
     pub(crate) blind: Option<Rect>,
@@ -227,6 +249,7 @@ impl Searcher {
             next: 0,
             credit: 0.0,
             turned: None,
+            coarse: false,
             #[cfg(test)]
             blind: None,
         }
@@ -251,11 +274,8 @@ impl Searcher {
             }
         }
         self.blocks.measure(view);
-        if let Some(part) = self.small.due(&self.blocks, pts, SMALL_AGAIN) {
-            let part = self.small.around(part);
-            self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
-        }
-        let mut found = self.small.found.clone();
+        let near = self.look_small(view, pts, cut)?;
+        let mut found = near.clone();
         for _ in 0..self.turns(pts, cut) {
             let all = self.tiles.len();
             let tile = &mut self.tiles[self.next];
@@ -267,11 +287,50 @@ impl Searcher {
                 // A large face that is unsure here is seen better in the small pass.
                 tile.found.retain(|d| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE);
             }
-            found.extend_from_slice(&tile.found);
+            // Half of a near face is no face of its own, or two standings would meet in one face.
+            let tile = &*tile;
+            found.extend(tile.found.iter().filter(|d| {
+                let whole =
+                    |n: &&Detection| n.rect.intersection(d.rect).area() > SAME_FACE * d.rect.area();
+                !(tile.cuts(d.rect, view.size) && near.iter().any(|n| whole(&n)))
+            }));
         }
         #[cfg(test)]
         found.retain(|d| self.blind.is_none_or(|place| place.iou(d.rect) <= 0.0));
         Ok(suppress(found, self.nms))
+    }
+
+    /// The faces of the small picture.
+    fn look_small(
+        &mut self,
+        view: &I420View<'_>,
+        pts: Pts,
+        cut: bool,
+    ) -> Result<Vec<Detection>, VisionError> {
+        let Some(part) = self.small.due(&self.blocks, pts, SMALL_AGAIN) else {
+            self.coarse = false;
+            return Ok(self.small.found.clone());
+        };
+        let part = self.small.around(part);
+        self.coarse = self.search.coarse && !self.coarse && !cut && self.small.looked.is_some();
+        if !self.coarse {
+            self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
+            return Ok(self.small.found.clone());
+        }
+        // What changed is not kept as looked at: the next look is a closer one.
+        let longest = scaled(part.size, self.small.scale * COARSE);
+        let mut found = self.detector.detect_in(view, part, longest)?;
+        let inside = rect_of(part);
+        let outside = |d: &&Detection| d.rect.intersection(inside).area() <= 0.0;
+        found.extend(self.small.found.iter().filter(outside));
+        Ok(found)
+    }
+
+    /// Whether the last search was a coarse one: it finds faces, but places their landmarks too roughly
+    /// for a comparison.
+    #[must_use]
+    pub fn was_coarse(&self) -> bool {
+        self.coarse
     }
 
     /// The detector, for a look of one's own.
@@ -325,6 +384,24 @@ mod tests {
             for tile in tiles {
                 prop_assert!(size.rect().contains(rect_of(tile.area)));
                 prop_assert_eq!((tile.area.x % 2, tile.area.y % 2), (0, 0));
+            }
+        }
+
+        #[test]
+        fn a_face_that_a_tile_may_cut_is_cut_by_an_edge_inside_the_picture(
+            x in 0.0..1800.0f32, y in 0.0..1000.0f32, side in 20.0..80.0f32,
+        ) {
+            let size = FrameSize::new(1920, 1080);
+            let face = Rect::new(x, y, side, side);
+            for tile in tiles(size, 1.0) {
+                let area = rect_of(tile.area);
+                let seen = face.intersection(area);
+                if seen.area() > 0.0 && seen != face.intersection(size.rect()) {
+                    prop_assert!(tile.cuts(seen, size), "{face:?} {area:?}");
+                }
+                let room = 2.0 * SEAM;
+                let inner = Rect::new(area.x + room, area.y + room, area.w - 2.0 * room, area.h - 2.0 * room);
+                prop_assert!(!inner.contains(face) || !tile.cuts(face, size));
             }
         }
 
