@@ -161,7 +161,7 @@ impl Watcher {
             full_size: settings.full_size,
             full_every: settings.full_every,
             // Under `picture` nobody is shown who is not seen in that very frame.
-            coarse: settings.region != Region::Picture,
+            coarse: false,
         };
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
