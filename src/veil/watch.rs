@@ -96,8 +96,6 @@ struct Known {
     /// When it did so without being compared at once: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
-    /// Whether the face was not compared since the last such moment.
-    pending: bool,
 }
 
 impl Known {
@@ -160,8 +158,8 @@ impl Watcher {
             size: settings.size,
             full_size: settings.full_size,
             full_every: settings.full_every,
-            // Under `picture` nobody is shown who is not seen in that very frame.
-            coarse: false,
+            // Under `picture` somebody who comes in shows all of himself in one picture.
+            narrow: settings.region != Region::Picture,
         };
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
@@ -308,18 +306,12 @@ impl Watcher {
                     && strength >= t.clear_strength_least,
                 embedding,
             };
-            if known.changed && known.pending {
-                // Whoever was there since the last change is gone again, never compared.
-                known.doubts.push_back(pts);
-            }
             known.changed = false;
-            known.pending = false;
             seen[i].0 = self.add_view(id, seq, pts, &view);
         }
         for (id, _) in seen {
             if let Some(known) = self.known.get_mut(id).filter(|k| k.changed) {
                 known.doubts.push_back(pts);
-                known.pending = true;
             }
         }
         Ok(())
@@ -329,9 +321,6 @@ impl Watcher {
     /// turn, within the budget.
     fn due(&self, seq: u64, pts: Pts, seen: &[(TrackId, Detection)]) -> Vec<usize> {
         let mut due: [Vec<(u64, usize)>; 2] = [Vec::new(), Vec::new()];
-        if self.searcher.was_coarse() {
-            return Vec::new();
-        }
         for (i, (id, detection)) in seen.iter().enumerate() {
             let width = detection.rect.w;
             if !self.judge.comparable(width) {

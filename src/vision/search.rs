@@ -43,8 +43,11 @@ const OVERLAP: u32 = 96;
 const SEAM: f32 = 8.0;
 /// Such a part of a face belongs to the face of the small pass that covers this share of it.
 const SAME_FACE: f32 = 0.5;
-/// The size of a coarse look, in parts of the small pass's.
-const COARSE: f32 = 0.6;
+/// For this long after the small pass looked at all that had changed it may look at the known faces
+/// alone: every second picture at 30 a second. A new face is then found one picture later.
+const NARROW_FOR: Duration = Duration::from_millis(45);
+/// How far a known face may move until the next picture, in parts of its size.
+const STRIDE: f32 = 0.5;
 /// Where more than this share of the picture changed, all of it is looked at.
 const MOST_OF_IT: f32 = 0.6;
 
@@ -57,9 +60,8 @@ pub struct Search {
     pub full_size: u32,
     /// Frames in which every tile has its turn.
     pub full_every: u32,
-    /// Whether every second look may be a coarse one, at a third of the cost. Smaller faces are then
-    /// found in every second frame; what was found on both sides of a frame is where it was between.
-    pub coarse: bool,
+    /// Whether the small pass may look at the known faces alone in between.
+    pub narrow: bool,
 }
 
 /// A part of the picture as it was last looked at.
@@ -103,6 +105,14 @@ impl Patch {
             let Some(face) = cut.filter(|_| part != self.area) else { return part };
             rect = seen.union(face);
         }
+    }
+
+    /// The part around the faces that it had; none where it had none.
+    fn around_faces(&self) -> Option<Area> {
+        let step = (Letterbox::STEP as f32 / self.scale).round();
+        let reach = |d: &Detection| d.rect.grown(STRIDE, STRIDE, STRIDE);
+        let all = self.found.iter().map(reach).reduce(Rect::union)?;
+        Some(on_grid(all, self.area, step))
     }
 
     /// Whether a detection ends at an edge of this part that is none of the picture.
@@ -225,8 +235,8 @@ pub struct Searcher {
     next: usize,
     credit: f32,
     turned: Option<Pts>,
-    /// Whether the last look at the small picture was a coarse one.
-    coarse: bool,
+    /// When the small pass last looked at all that had changed.
+    widely: Option<Pts>,
     /// A place in which tests let it find nothing.
     #[cfg(test)]
     pub(crate) blind: Option<Rect>,
@@ -249,7 +259,7 @@ impl Searcher {
             next: 0,
             credit: 0.0,
             turned: None,
-            coarse: false,
+            widely: None,
             #[cfg(test)]
             blind: None,
         }
@@ -274,8 +284,10 @@ impl Searcher {
             }
         }
         self.blocks.measure(view);
-        let near = self.look_small(view, pts, cut)?;
-        let mut found = near.clone();
+        if let Some(part) = self.small_part(pts) {
+            self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
+        }
+        let mut found = self.small.found.clone();
         for _ in 0..self.turns(pts, cut) {
             let all = self.tiles.len();
             let tile = &mut self.tiles[self.next];
@@ -292,7 +304,7 @@ impl Searcher {
             found.extend(tile.found.iter().filter(|d| {
                 let whole =
                     |n: &&Detection| n.rect.intersection(d.rect).area() > SAME_FACE * d.rect.area();
-                !(tile.cuts(d.rect, view.size) && near.iter().any(|n| whole(&n)))
+                !(tile.cuts(d.rect, view.size) && self.small.found.iter().any(|n| whole(&n)))
             }));
         }
         #[cfg(test)]
@@ -300,37 +312,20 @@ impl Searcher {
         Ok(suppress(found, self.nms))
     }
 
-    /// The faces of the small picture.
-    fn look_small(
-        &mut self,
-        view: &I420View<'_>,
-        pts: Pts,
-        cut: bool,
-    ) -> Result<Vec<Detection>, VisionError> {
-        let Some(part) = self.small.due(&self.blocks, pts, SMALL_AGAIN) else {
-            self.coarse = false;
-            return Ok(self.small.found.clone());
-        };
-        let part = self.small.around(part);
-        self.coarse = self.search.coarse && !self.coarse && !cut && self.small.looked.is_some();
-        if !self.coarse {
-            self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
-            return Ok(self.small.found.clone());
+    /// What the small pass has to look at.
+    fn small_part(&mut self, pts: Pts) -> Option<Area> {
+        let part = self.small.around(self.small.due(&self.blocks, pts, SMALL_AGAIN)?);
+        let lately = |at: Pts| pts.since(at) < NARROW_FOR;
+        let narrow =
+            self.search.narrow && self.small.looked.is_some() && self.widely.is_some_and(lately);
+        if narrow {
+            let faces = self.small.around_faces()?;
+            if rect_of(faces).area() < rect_of(part).area() {
+                return Some(faces);
+            }
         }
-        // What changed is not kept as looked at: the next look is a closer one.
-        let longest = scaled(part.size, self.small.scale * COARSE);
-        let mut found = self.detector.detect_in(view, part, longest)?;
-        let inside = rect_of(part);
-        let outside = |d: &&Detection| d.rect.intersection(inside).area() <= 0.0;
-        found.extend(self.small.found.iter().filter(outside));
-        Ok(found)
-    }
-
-    /// Whether the last search was a coarse one: it finds faces, but places their landmarks too roughly
-    /// for a comparison.
-    #[must_use]
-    pub fn was_coarse(&self) -> bool {
-        self.coarse
+        self.widely = Some(pts);
+        Some(part)
     }
 
     /// The detector, for a look of one's own.
