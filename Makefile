@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test lint bench clean
+.PHONY: help setup build demo test lint bench attack clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ lint: setup ## formatting, lints and documentation, warnings as errors
 bench: build ## criterion benches, then the whole program against its floor
 	@cargo bench --locked --bench "*"
 	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/bench.sh
+
+attack: build ## try to name people behind the veil, in full; takes some minutes
+	@"$(TARGET_DIR)/release/classveil" eval attack
 
 clean: ## remove what was built and the demo's results; fetched files stay
 	@cargo clean

@@ -22,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod encode;
 pub mod error;
+pub mod eval;
 pub mod frame;
 pub mod people;
 pub mod shutdown;

@@ -1,8 +1,10 @@
 //! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
 //! belong: anything a second front end would need too.
 
+mod attack;
 mod completions;
 mod config;
+mod eval;
 mod keygen;
 mod open;
 mod output;
@@ -50,6 +52,7 @@ enum Command {
     Recover(recover::Args),
     Pupils(pupils::Args),
     Config(config::Args),
+    Eval(eval::Args),
     Completions(completions::Args),
 }
 
@@ -88,7 +91,7 @@ impl<E: Kind> From<E> for Failure {
 fn prepare(command: &Command) -> Result<(), Failure> {
     match command {
         // These run models.
-        Command::Record(_) | Command::Pupils(_) => telemetry::forbid(),
+        Command::Record(_) | Command::Pupils(_) | Command::Eval(_) => telemetry::forbid(),
         _ => Ok(()),
     }
 }
@@ -121,6 +124,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::Completions(args) => completions::run(&args),
     });
     match result {

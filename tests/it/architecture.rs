@@ -55,6 +55,7 @@ const AROUND: [(&str, &[&str]); 11] = [
             "vision::infer",
             "vision::detect",
             "vision::identify",
+            "eval",
         ],
     ),
     ("eval", &["frame", "capture", "vision", "veil", "encode", "vault", "people"]),

@@ -54,6 +54,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["verify"],
         vec!["recover"],
         vec!["config", "check"],
+        vec!["eval", "attack"],
         vec!["completions"],
     ]
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod architecture;
+mod attack;
 mod capture;
 mod cli;
 mod config;
