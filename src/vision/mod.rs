@@ -7,6 +7,7 @@ pub mod detect;
 mod graph;
 pub mod identify;
 pub mod infer;
+pub mod markers;
 pub mod track;
 
 use crate::frame::{Point, Rect};

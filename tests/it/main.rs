@@ -13,6 +13,7 @@ mod config;
 mod encode;
 mod eyes;
 mod leaks;
+mod markers;
 mod media;
 mod people;
 mod privacy;
