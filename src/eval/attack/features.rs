@@ -43,24 +43,31 @@ pub(super) fn around(view: &I420View<'_>, region: PixelRect) -> Vec<f32> {
     out
 }
 
-/// The shape of a region over a take: proportions, and how they and its place change. The size
-/// itself is left out: it is the distance to the camera.
-pub(super) fn shape(regions: &[PixelRect]) -> Vec<f32> {
-    let side = |from: usize, to: usize| to.saturating_sub(from).max(1) as f32;
-    let sizes: Vec<(f32, f32)> =
-        regions.iter().map(|r| (side(r.x0, r.x1), side(r.y0, r.y1))).collect();
-    let proportion: Vec<f32> = sizes.iter().map(|(w, h)| (w / h).ln()).collect();
-    let widths: Vec<f32> = sizes.iter().map(|(w, _)| w.ln()).collect();
-    let mut moves = [Vec::new(), Vec::new()];
-    for (pair, (w, h)) in regions.windows(2).zip(&sizes) {
-        let shift =
-            |a: (usize, usize), b: (usize, usize)| ((b.0 + b.1) as f32 - (a.0 + a.1) as f32) / 2.0;
-        moves[0].push(shift((pair[0].x0, pair[0].x1), (pair[1].x0, pair[1].x1)) / w);
-        moves[1].push(shift((pair[0].y0, pair[0].y1), (pair[1].y0, pair[1].y1)) / h);
-    }
-    let (middle, sway) = mean_and_spread(&proportion);
-    let [(right, wobble), (down, nod)] = moves.map(|m| mean_and_spread(&m));
-    vec![middle, sway, mean_and_spread(&widths).1, right, wobble, down, nod]
+/// The proportions of a region over a take.
+pub(super) fn proportions(regions: &[PixelRect]) -> Vec<f32> {
+    let proportions: Vec<f32> = regions.iter().map(|r| (width(r) / height(r)).ln()).collect();
+    let (mean, spread) = mean_and_spread(&proportions);
+    vec![mean, spread]
+}
+
+/// How a region's place and size change over a take, in parts of itself. Place and size as such are
+/// left out: they are where somebody sits.
+pub(super) fn motion(regions: &[PixelRect]) -> Vec<f32> {
+    let widths: Vec<f32> = regions.iter().map(|r| width(r).ln()).collect();
+    let moves = |at: fn(&PixelRect) -> f32, extent: fn(&PixelRect) -> f32| -> Vec<f32> {
+        regions.windows(2).map(|p| (at(&p[1]) - at(&p[0])) / extent(&p[0])).collect()
+    };
+    let (right, wobble) = mean_and_spread(&moves(|r| (r.x0 + r.x1) as f32 / 2.0, width));
+    let (down, nod) = mean_and_spread(&moves(|r| (r.y0 + r.y1) as f32 / 2.0, height));
+    vec![mean_and_spread(&widths).1, right, wobble, down, nod]
+}
+
+fn width(region: &PixelRect) -> f32 {
+    region.x1.saturating_sub(region.x0).max(1) as f32
+}
+
+fn height(region: &PixelRect) -> f32 {
+    region.y1.saturating_sub(region.y0).max(1) as f32
 }
 
 fn mean_and_spread(values: &[f32]) -> (f32, f32) {
@@ -124,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_knows_neither_size_nor_place() {
+    fn proportions_and_motion_know_neither_size_nor_place() {
         let take = |scale: usize, at: usize| -> Vec<PixelRect> {
             (0..4)
                 .map(|i| PixelRect {
@@ -135,7 +142,8 @@ mod tests {
                 })
                 .collect()
         };
-        let (near, far) = (shape(&take(3, 60)), shape(&take(1, 0)));
+        let both = |regions: &[PixelRect]| [proportions(regions), motion(regions)].concat();
+        let (near, far) = (both(&take(3, 60)), both(&take(1, 0)));
         assert!(near.iter().zip(&far).all(|(a, b)| (a - b).abs() < 1e-5), "{near:?} {far:?}");
     }
 }

@@ -362,7 +362,8 @@ struct Attacker<'a> {
     veils: Vec<Gathered>,
     plain: Vec<Gathered>,
     around: Gathered,
-    shape: Gathered,
+    proportions: Gathered,
+    motion: Gathered,
     /// For each frame of the films, the regions of its sheet.
     places: Vec<Vec<Option<Place>>>,
     references: Vec<usize>,
@@ -385,7 +386,8 @@ impl<'a> Attacker<'a> {
             veils: some(VEILS.len()),
             plain: some(PLAIN.len()),
             around: Gathered::default(),
-            shape: Gathered::default(),
+            proportions: Gathered::default(),
+            motion: Gathered::default(),
             places: Vec::new(),
             references: vec![0; class.people.len()],
         })
@@ -449,7 +451,8 @@ impl<'a> Attacker<'a> {
             }
             self.around.add(take, views.around);
             if views.regions.len() == class::FRAMES {
-                self.shape.add(take, vec![features::shape(&views.regions)]);
+                self.proportions.add(take, vec![features::proportions(&views.regions)]);
+                self.motion.add(take, vec![features::motion(&views.regions)]);
             }
         }
         Ok(())
@@ -471,7 +474,7 @@ impl<'a> Attacker<'a> {
         progress: &mut dyn FnMut(&'static str, usize, usize),
     ) -> Result<Vec<Row>, AttackError> {
         let people = self.class.people.len();
-        let total = 4 * VEILS.len() + PLAIN.len() + 4;
+        let total = 4 * VEILS.len() + PLAIN.len() + 6;
         let mut done = 0;
         let mut next = || {
             done += 1;
@@ -502,13 +505,18 @@ impl<'a> Attacker<'a> {
                 next();
             }
         }
-        rows.push(row(Role::Residual, ANY, BY_SHAPE, people, self.shape.learn(people, rng)));
-        next();
-        let filmed = self.shape.only(|person| self.class.is_filmed(person));
-        let filmed_people = (0..people).filter(|&p| self.class.is_filmed(p)).count();
-        let named = filmed.learn(people, rng);
-        rows.push(row(Role::Residual, ANY, BY_SHAPE_FILMED, filmed_people, named));
-        next();
+        let filmed = (0..people).filter(|&p| self.class.is_filmed(p)).count();
+        for (attack, attack_filmed, of_all) in [
+            (BY_PROPORTIONS, BY_PROPORTIONS_FILMED, &self.proportions),
+            (BY_MOTION, BY_MOTION_FILMED, &self.motion),
+        ] {
+            let named = of_all.learn(people, rng);
+            rows.push(row(Role::Residual, ANY, attack, people, named));
+            next();
+            let named = of_all.only(|person| self.class.is_filmed(person)).learn(people, rng);
+            rows.push(row(Role::Residual, ANY, attack_filmed, filmed, named));
+            next();
+        }
         rows.push(row(Role::Residual, ANY, BY_AROUND, people, self.around.learn(people, rng)));
         next();
         Ok(rows)
@@ -545,8 +553,10 @@ const BY_NET: &str = "trained on the region";
 const BY_CODED_ALONE: &str = "the same after x264, nothing around it";
 const BY_CODED_CORE: &str = "the same after x264, 16 px from its edge";
 const BY_CODED: &str = "trained on the region after x264";
-const BY_SHAPE: &str = "trained on shape and motion of the region";
-const BY_SHAPE_FILMED: &str = "the same, people in clips only";
+const BY_PROPORTIONS: &str = "trained on the region's proportions";
+const BY_PROPORTIONS_FILMED: &str = "its proportions, people in clips only";
+const BY_MOTION: &str = "trained on how the region moves";
+const BY_MOTION_FILMED: &str = "how it moves, people in clips only";
 const BY_AROUND: &str = "trained on what is around the region";
 const ANY: &str = "any veil";
 
