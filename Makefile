@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test lint bench attack clean
+.PHONY: help setup build demo test crash lint bench eval attack clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -23,10 +23,13 @@ build: setup ## build the program
 demo: build ## the main job on the sample clip; results in demo-out/
 	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/demo.sh
 
-# One test at a time: many pipelines starting and stopping in one process at once have crashed
-# GStreamer 1.22.
 test: setup ## run all tests
-	@cargo test $(CARGO_FLAGS) -- --test-threads=1
+	@cargo test $(CARGO_FLAGS)
+
+# The tests try a few of these points each time; here all of them.
+crash: setup ## kill the vault at every system call that changes the disk
+	@CLASSVEIL_TEST_EVERY_CRASH=1 cargo test $(CARGO_FLAGS) --test it -- --test-threads=1 \
+	    killed_at_any_call an_error_at_any_call a_full_disk_at_any_call recovery_can_be_killed
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check
@@ -36,6 +39,9 @@ lint: setup ## formatting, lints and documentation, warnings as errors
 bench: build ## criterion benches, then the whole program against its floor
 	@cargo bench --locked --bench "*"
 	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/bench.sh
+
+eval: build ## how many frames leak: all scenes, all policies; writes docs/leaks.md
+	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/eval.sh
 
 attack: build ## try to name people behind the veil, in full; takes some minutes
 	@"$(TARGET_DIR)/release/classveil" eval attack

@@ -1,14 +1,14 @@
 //! `classveil eval attack`: try to name people behind the veil.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Failure, output, places};
+use super::{Failure, eval, output, places, record};
 use crate::{
     error::ErrorKind,
     eval::attack::{self, Finding, Report, Role, Row, Settings},
+    veil::policy::Region,
 };
 
 /// Try to name people behind the veil.
@@ -24,8 +24,9 @@ use crate::{
     A veil row reads `chance` when the 95% interval (Wilson) of the share named includes chance or\n\
     lies below it, `unclear` when it lies above (one row in forty does by accident: run again with\n\
     more takes), `named` when the interval of four standard deviations lies above too.\n\n\
-    Exit codes: 0 no veil row reads `named` and the attacker is a real one, 65 a veil is broken or\n\
-    a sample is not what it should be, 75 the attacker is too weak to say anything.")]
+    Exit codes: 0 no veil row reads `named` and the attacker is a real one, 64 usage, 65 a sample is\n\
+    not what it should be, 66 a sample is missing, 70 people are named behind a veil, 75 the\n\
+    attacker is too weak to say anything.")]
 pub(super) struct Args {
     /// Folder with the sample media [default: where `make setup` puts them].
     #[arg(long, value_name = "DIR")]
@@ -39,17 +40,12 @@ pub(super) struct Args {
     /// Takes of each person that it is asked about.
     #[arg(long, value_name = "N", default_value_t = 30)]
     asked: usize,
-    /// Settings, for the models' folder.
+    /// Settings: how frames are looked at, and the models' folder.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// Where `make setup` puts them.
-fn default_samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples")
 }
 
 #[derive(Serialize)]
@@ -61,17 +57,16 @@ struct Outcome<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let models = places::models(&places::config(args.config.as_deref())?)?;
+    let config = places::config(args.config.as_deref())?;
+    let models = places::models(&config)?;
     let settings = Settings {
-        samples: args.samples.clone().unwrap_or_else(default_samples),
+        samples: args.samples.clone().unwrap_or_else(eval::samples),
+        watch: record::watch_settings(&config, Region::Head),
         seed: args.seed,
         known: args.known,
         asked: args.asked,
     };
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {pos}/{len} [{elapsed}]") {
-        bar.set_style(style);
-    }
+    let bar = eval::bar(args.json, "{msg:12} {wide_bar} {pos}/{len} {elapsed}");
     let report = attack::run(&models, &settings, &mut |what, done, total| {
         bar.set_message(what);
         bar.set_length(total as u64);
@@ -89,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     if let Some(row) = broken.first() {
         return Err(Failure::new(
-            ErrorKind::DataLoss,
+            ErrorKind::Bug,
             format!("people are named behind `{}`: {}", row.hidden_by, row.attack),
         ));
     }

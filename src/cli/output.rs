@@ -34,8 +34,9 @@ pub(super) fn follow(filter: &str) {
 }
 
 fn env_filter(filter: &str) -> EnvFilter {
-    // ONNX Runtime tells hundreds of lines about its graph at `info`; who names `ort` gets them.
-    let quiet = if filter.contains("ort") { "" } else { "ort=warn," };
+    // ONNX Runtime tells hundreds of lines about its graph, warns of each weight that it leaves out
+    // and logs from its own level on; who names `ort` gets them.
+    let quiet = if filter.contains("ort") { "" } else { "ort=error," };
     // Every filter was checked where it came in; a wrong one must not silence warnings.
     EnvFilter::try_new(format!("{quiet}{filter}")).unwrap_or_else(|_| EnvFilter::new("warn"))
 }

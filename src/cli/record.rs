@@ -10,32 +10,31 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, places};
+use super::{Failure, output, paths, places, report};
 use crate::{
     appliance::{self, Around, Plan, Progress, Report, Started},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{AudioMode, Config},
     encode,
-    error::ErrorKind,
+    error::{ErrorKind, advice},
     people::{self, Draft, PupilList, Rules, face::Enroller, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
-    vault::{self, BoxKey, Details, LegalBasis, NewRecording, Purpose, Recipient},
+    vault::{
+        self, BoxKey, Details, Digest, LegalBasis, NewRecording, Purpose, Recipient,
+        audit::{AuditKey, AuditLog},
+    },
     veil::{
         Style,
         policy::{Policy, Region},
         watch,
     },
-    vision::{
-        detect::Detector,
-        identify::{Embedder, Gallery},
-        infer::Models,
-    },
+    vision::{Eyes, identify::Gallery},
 };
 
-/// Frames from one look at the finished picture to the next: about one a second.
-const CHECK_EVERY: u32 = 30;
+/// From one look at the finished picture to the next; less where segments are short.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Longest learning question that is kept.
 const QUESTION_BYTES: u64 = 16 << 10;
 
@@ -59,6 +58,9 @@ pub(super) struct Args {
     /// A file, an rtsp:// or rtsps:// address, or a video device.
     #[arg(long, value_name = "URI|FILE")]
     input: Option<String>,
+    /// Which [[camera]] of the configuration; beside --input, what to call this one.
+    #[arg(long, value_name = "ID")]
+    camera: Option<CameraId>,
     /// File with the camera's user on its first line and password on its second; mode 0600.
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
@@ -116,6 +118,10 @@ pub(super) struct Args {
     /// The box's signing key, outside the store; made at first use.
     #[arg(long, value_name = "FILE")]
     box_key: Option<PathBuf>,
+    /// The key that signs the audit log, outside the store; made at first use [default: audit.key
+    /// beside the box key].
+    #[arg(long, value_name = "FILE")]
+    audit_key: Option<PathBuf>,
     /// The key of the loaded list's embeddings, outside the store.
     #[arg(long, value_name = "FILE", conflicts_with = "pupils")]
     gallery_key: Option<PathBuf>,
@@ -160,11 +166,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let wanted = wanted(args, &config)?;
     appliance::harden();
-    let models = places::models(&config)?;
+    // Opened once, for the list's photos and for the pictures; the files are not kept in memory.
+    let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
     let box_key_path = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let key = BoxKey::load_or_create(&box_key_path, &wanted.store)?;
     let today = SystemClock.now().to_zoned(TimeZone::system()).date();
-    let list = list(args, &config, &wanted, &models, &key, today)?;
+    let list = list(args, &config, &wanted, &mut eyes, &key, today)?;
     let applied = wanted.policy.kept_with(&list.gallery);
     if applied != wanted.policy {
         output::note(format_args!(
@@ -173,29 +180,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             wanted.policy
         ));
     }
-    recover(&wanted.store, &key);
+    let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
+    recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
-    let result = record(args, &config, wanted, list, &models, &key, &shutdown)?;
-    finish(args, result)
+    let result = record(args, &config, wanted, list, eyes, (&key, &audit), &shutdown)?;
+    report::finish(args.json, result)
 }
 
 fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
-    let camera = config.cameras.first();
-    let input = match (&args.input, camera) {
-        (Some(input), _) => Input::parse(input, args.credentials.as_deref())?,
-        (None, Some(camera)) => {
-            let credentials = args.credentials.as_deref().or(camera.credentials.as_deref());
-            Input::parse(&camera.input, credentials)?
-        }
-        (None, None) => {
-            return Err(missing("no input: give --input, or a [[camera]] in the configuration"));
-        }
-    };
-    let store = args.store.clone().or_else(|| config.store.folder.clone());
-    let store = store.ok_or_else(|| missing("no store: give --store DIR, or [store] folder"))?;
+    let (camera, input) = source(args, config)?;
+    let store = places::store(args.store.as_deref(), config)?;
     let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
     let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
     if recipients.is_empty() {
@@ -226,7 +223,7 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
         return Err(missing("sound is kept only for a reason: give --audio-reason TEXT"));
     }
     Ok(Wanted {
-        camera: camera.map_or_else(CameraId::first, |c| c.id.clone()),
+        camera,
         input,
         policy: args.policy.unwrap_or(config.recording.policy),
         style: args.veil.unwrap_or(config.veil.style),
@@ -247,6 +244,38 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
     })
 }
 
+/// The camera's id and where its pictures come from.
+fn source(args: &Args, config: &Config) -> Result<(CameraId, Input), Failure> {
+    let known = &config.cameras[..];
+    if let Some(input) = &args.input {
+        let only = match known {
+            [only] => Some(&only.id),
+            _ => None,
+        };
+        let id = args.camera.as_ref().or(only).cloned().unwrap_or_else(CameraId::first);
+        return Ok((id, Input::parse(input, args.credentials.as_deref())?));
+    }
+    let ids = || known.iter().map(|c| c.id.as_str()).collect::<Vec<_>>().join(", ");
+    let camera = match (&args.camera, known) {
+        (_, []) => {
+            return Err(missing("no input: give --input, or a [[camera]] in the configuration"));
+        }
+        (Some(id), known) => known.iter().find(|c| c.id == *id).ok_or_else(|| {
+            missing(&format!("the configuration has no camera `{id}`: it has {}", ids()))
+        })?,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(missing(&format!(
+                "the configuration has several cameras, and one is recorded at a time: give --camera \
+                 ID, one of {}",
+                ids()
+            )));
+        }
+    };
+    let credentials = args.credentials.as_deref().or(camera.credentials.as_deref());
+    Ok((camera.id.clone(), Input::parse(&camera.input, credentials)?))
+}
+
 fn duration(option: &str, given: Option<&str>, default: Duration) -> Result<Duration, Failure> {
     given.map_or(Ok(default), |text| {
         parse_duration(text).map_err(|e| missing(&format!("{option}: {e}")))
@@ -258,9 +287,18 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => {
             let unreadable = |e: std::io::Error| {
-                Failure::new(ErrorKind::of_io(&e), format!("cannot read {}: {e}", path.display()))
+                let text = format!("cannot read {}: {e}{}", path.display(), advice(&e));
+                Failure::new(ErrorKind::of_io(&e), text)
             };
-            let size = std::fs::metadata(path).map_err(unreadable)?.len();
+            let found = std::fs::metadata(path).map_err(unreadable)?;
+            // Reading a pipe or a device might never end.
+            if !found.is_file() {
+                return Err(wrong(format!(
+                    "{} is no ordinary file: write the learning question to one",
+                    path.display()
+                )));
+            }
+            let size = found.len();
             if size > QUESTION_BYTES {
                 return Err(wrong(format!(
                     "{} is longer than {QUESTION_BYTES} bytes: a learning question is a few \
@@ -290,7 +328,7 @@ fn list(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
-    models: &Models,
+    eyes: &mut Eyes,
     key: &BoxKey,
     today: Date,
 ) -> Result<List, Failure> {
@@ -308,10 +346,16 @@ fn list(
     let mut draft = Draft::open(path, rules(config, today)?)?;
     let mut dpia = None;
     if compares && draft.has_photos() {
-        dpia = Some(require_dpia(wanted.dpia.as_deref())?.to_owned());
-        let mut detector = Detector::new(models, 1)?;
-        let mut embedder = Embedder::new(models, 1)?;
-        draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
+        match require_dpia(wanted.dpia.as_deref()) {
+            Ok(reference) => dpia = Some(reference.to_owned()),
+            Err(missing) => {
+                // What is wrong with the list itself is said first: it is wrong under any assessment.
+                draft.finish()?;
+                return Err(missing.into());
+            }
+        }
+        let Eyes { detector, embedder, .. } = eyes;
+        draft.enrol(&mut Enroller { detector, embedder })?;
     }
     let finished = draft.finish()?;
     for notice in &finished.notices {
@@ -346,22 +390,37 @@ fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
     Ok(Rules { photo_age, ..Rules::on(today) })
 }
 
+/// The store's log, which every recording needs.
+fn audit_log(
+    args: &Args,
+    config: &Config,
+    store: &Path,
+    box_key_path: &Path,
+    key: &BoxKey,
+) -> Result<AuditLog, Failure> {
+    let path = paths::audit_key(args.audit_key.as_deref(), box_key_path);
+    let now = SystemClock.now();
+    let audit = AuditLog::open(store, AuditKey::load_or_create(&path, store)?, key.public(), now)?;
+    let in_force = serde_json::to_vec(config).map_err(|e| wrong(e.to_string()))?;
+    audit.note_configuration(now, Digest::of(&in_force))?;
+    Ok(audit)
+}
+
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
-/// not to make this one.
-fn recover(store: &Path, key: &BoxKey) {
-    if !store.exists() {
-        return;
-    }
+/// not to make this one; a log that cannot be written is.
+fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> {
     match vault::recover(store, key, SystemClock.now()) {
         Ok(recovery) => {
             for recovered in &recovery.recovered {
                 tracing::warn!(recording = %recovered.id, "sealed a recording that had been cut off");
             }
+            audit.note_recovery(SystemClock.now(), &recovery)?;
         }
         Err(error) => output::note(format_args!(
             "earlier recordings could not be checked: {error}; run `classveil recover`"
         )),
     }
+    Ok(())
 }
 
 fn record(
@@ -369,8 +428,8 @@ fn record(
     config: &Config,
     wanted: Wanted,
     list: List,
-    models: &Models,
-    key: &BoxKey,
+    eyes: Eyes,
+    (key, audit): (&BoxKey, &AuditLog),
     shutdown: &Shutdown,
 ) -> Result<(Report, jiff::Timestamp), Failure> {
     let plan = Plan {
@@ -381,15 +440,11 @@ fn record(
         gallery: list.gallery,
         style: wanted.style,
         watch: watch::Settings {
-            size: config.detect.size,
-            full_size: config.detect.full_size,
-            full_every: config.detect.full_every,
-            identify_every: config.identify.every,
-            check_every: CHECK_EVERY,
-            region: wanted.region,
+            // Half a segment at most, so that each is looked at.
+            check_every: CHECK_EVERY.min(wanted.segment / 2),
+            ..watch_settings(config, wanted.region)
         },
         look_ahead: config.veil.look_ahead,
-        threads: config.detect.threads as usize,
         encode: encode::Settings {
             segment: wanted.segment,
             bitrate: config.encode.bitrate,
@@ -403,6 +458,9 @@ fn record(
     let delete_by = started_at.checked_add(retain).map_err(|e| wrong(e.to_string()))?;
     let bar = progress_bar(args.json);
     let new = |started: &Started| {
+        if wanted.audio && !started.audio {
+            output::note("notice: the input has no sound: the recording is made without");
+        }
         if let Some(duration) = started.duration {
             bar.set_length(duration.as_millis().try_into().unwrap_or(u64::MAX));
         }
@@ -432,10 +490,23 @@ fn record(
         }
     };
     let show = |progress: &Progress| show(&bar, progress);
-    let around = Around { models, store: &wanted.store, key, clock: &SystemClock, shutdown };
-    let report = appliance::record(&plan, &around, new, show);
+    let store = &wanted.store;
+    let around = Around { store, key, audit, clock: &SystemClock, shutdown };
+    let report = appliance::record(&plan, &around, eyes, new, show);
     bar.finish_and_clear();
     Ok((report?, delete_by))
+}
+
+/// How a camera's frames are looked at under `config`.
+pub(super) fn watch_settings(config: &Config, region: Region) -> watch::Settings {
+    watch::Settings {
+        size: config.detect.size,
+        full_size: config.detect.full_size,
+        full_every: config.detect.full_every,
+        identify_every: config.identify.every,
+        check_every: CHECK_EVERY,
+        region,
+    }
 }
 
 fn progress_bar(json: bool) -> ProgressBar {
@@ -462,86 +533,4 @@ fn show(bar: &ProgressBar, progress: &Progress) {
         progress.tracks_veiled,
         progress.tracks_shown,
     ));
-}
-
-#[derive(serde::Serialize)]
-struct Summary<'a> {
-    recording: RecordingId,
-    path: &'a Path,
-    segments: usize,
-    frames_in: u64,
-    frames_out: u64,
-    /// Followed faces; one that was veiled and shown at different times counts once.
-    tracks: u64,
-    tracks_veiled: u64,
-    tracks_shown: u64,
-    frames_veiled_whole: u64,
-    frames_displaced: u64,
-    seconds: f64,
-    bytes: u64,
-    policy: Policy,
-    encoder: &'a str,
-    delete_by: jiff::Timestamp,
-    fault: Option<String>,
-}
-
-fn finish(args: &Args, (report, delete_by): (Report, jiff::Timestamp)) -> Result<(), Failure> {
-    let progress = report.progress;
-    if args.json {
-        output::json(&Summary {
-            recording: report.id,
-            path: &report.path,
-            segments: report.segments,
-            frames_in: progress.frames_in,
-            frames_out: progress.frames_out,
-            tracks: progress.tracks,
-            tracks_veiled: progress.tracks_veiled,
-            tracks_shown: progress.tracks_shown,
-            frames_veiled_whole: progress.veiled_whole,
-            frames_displaced: progress.displaced,
-            seconds: report.seconds,
-            bytes: report.bytes,
-            policy: report.policy,
-            encoder: &report.encoder,
-            delete_by,
-            fault: report.fault.as_ref().map(ToString::to_string),
-        });
-    } else {
-        output::line(format_args!("recording {}", report.id));
-        output::line(format_args!("  folder    {}", report.path.display()));
-        output::line(format_args!(
-            "  length    {:.1} s, {} frames in, {} out, {} segments, {}",
-            report.seconds,
-            progress.frames_in,
-            progress.frames_out,
-            report.segments,
-            report.encoder
-        ));
-        output::line(format_args!(
-            "  faces     {} tracks: {} veiled, {} shown (policy {})",
-            progress.tracks, progress.tracks_veiled, progress.tracks_shown, report.policy
-        ));
-        if progress.veiled_whole > 0 {
-            output::line(format_args!(
-                "  whole     {} frames veiled whole for want of a complete look",
-                progress.veiled_whole
-            ));
-        }
-        if progress.displaced > 0 {
-            output::line(format_args!("  dropped   {} frames: too slow", progress.displaced));
-        }
-        output::line(format_args!("  delete by {delete_by}"));
-    }
-    match report.fault {
-        None => Ok(()),
-        Some(error) => {
-            let Failure { kind, message } = error.into();
-            Err(Failure::new(
-                kind,
-                format!(
-                    "the recording ended early and is sealed with what was complete: {message}"
-                ),
-            ))
-        }
-    }
 }

@@ -161,15 +161,15 @@ pub struct Detect {
     pub threads: u32,
     /// Longest side of the picture of every frame's pass, in pixels.
     pub size: u32,
-    /// Longest side of the picture of the full-size pass, in pixels; not below `size`.
+    /// Longest side of the picture that is looked at in tiles, in pixels; not below `size`.
     pub full_size: u32,
-    /// Frames from one full-size pass to the next.
+    /// Frames in which every tile has its turn.
     pub full_every: u32,
 }
 
 impl Default for Detect {
     fn default() -> Self {
-        Self { threads: 1, size: 640, full_size: 1920, full_every: 10 }
+        Self { threads: 1, size: 640, full_size: 1920, full_every: 15 }
     }
 }
 

@@ -126,6 +126,24 @@ impl Rect {
         }
     }
 
+    /// What is left of `self` without `other`: above, below, left and right of it. Pieces without
+    /// extent are left out.
+    pub fn without(self, other: Self) -> impl Iterator<Item = Self> {
+        let hole = self.intersection(other);
+        let pieces = if hole.area() > 0.0 {
+            [
+                Self { h: hole.y - self.y, ..self },
+                Self { y: hole.bottom(), h: self.bottom() - hole.bottom(), ..self },
+                Self { y: hole.y, h: hole.h, w: hole.x - self.x, ..self },
+                Self { x: hole.right(), y: hole.y, h: hole.h, w: self.right() - hole.right() },
+            ]
+        } else {
+            [self, Self::default(), Self::default(), Self::default()]
+        };
+        // A region with a number that is none stays, for the redactor to stop at.
+        pieces.into_iter().filter(|piece| piece.area() > 0.0 || !piece.is_finite())
+    }
+
     /// Whether `inner` lies within `self`.
     #[must_use]
     pub fn contains(self, inner: Self) -> bool {
@@ -250,6 +268,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_left_and_what_was_cut_out_are_the_whole(
+            a in rect(), b in rect(), x in -500.0..2900.0f32, y in -500.0..2900.0f32,
+        ) {
+            let inside = |r: Rect| x >= r.x && x < r.right() && y >= r.y && y < r.bottom();
+            let near = |v: f32, edge: f32| (v - edge).abs() < 1e-2;
+            for r in [a, b] {
+                // On an edge rounding decides.
+                prop_assume!(![r.x, r.right()].iter().any(|&e| near(x, e)));
+                prop_assume!(![r.y, r.bottom()].iter().any(|&e| near(y, e)));
+            }
+            let left = a.without(b).any(inside);
+            prop_assert_eq!(left, inside(a) && !inside(b));
+        }
+
         #[test]
         fn iou_is_symmetric_and_bounded(a in rect(), b in rect()) {
             let ab = a.iou(b);

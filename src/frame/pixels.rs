@@ -2,6 +2,8 @@
 //!
 //! Belongs here: resize, warp, colour. Does not belong: anything that knows a face.
 
+use std::sync::Once;
+
 use opencv::{
     boxed_ref::BoxedRef,
     core::{self, BorderTypes, Mat, MatTraitConst, MatTraitConstManual, Scalar, Size},
@@ -30,10 +32,15 @@ impl std::fmt::Debug for BgrImage {
 pub type Affine = [[f64; 3]; 2];
 
 /// Reused memory for scaling and warping, so that a running pipeline allocates nothing.
-#[derive(Default)]
 pub struct Scaler {
     planes: [Vec<u8>; 3],
     sums: Vec<u16>,
+}
+
+impl Default for Scaler {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl std::fmt::Debug for Scaler {
@@ -124,9 +131,8 @@ impl Scaler {
     /// A scaler without memory; it grows to what it is asked for and stays there.
     #[must_use]
     pub fn new() -> Self {
-        // One thread: the pipeline's threads are counted, and one picture is small.
-        let _ = core::set_num_threads(1);
-        Self::default()
+        keep_to_one_thread();
+        Self { planes: Default::default(), sums: Vec::new() }
     }
 
     /// Scales a part of a frame into a detector's input: BGR, 0 to 255, planar, the picture in the
@@ -289,6 +295,19 @@ impl Scaler {
     }
 }
 
+/// `OpenCV` works on the calling thread: the pipeline's threads are counted, and one picture is small.
+///
+/// The switch belongs to the whole process, and `cv::setNumThreads` is not thread-safe: it ends TBB's
+/// arena, if there is one, before it makes another, and two at once end it twice, which follows a
+/// null pointer. So it is thrown once, and whoever comes meanwhile waits.
+fn keep_to_one_thread() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // More threads would be slower, not wrong.
+        let _ = core::set_num_threads(1);
+    });
+}
+
 fn with_bgr<T>(
     image: &BgrImage,
     with: impl FnOnce(&BoxedRef<'_, Mat>) -> opencv::Result<T>,
@@ -324,4 +343,29 @@ fn yuv_to_bgr(y: u8, u: u8, v: u8) -> [f32; 3] {
     let green = y - 0.391_762 * u - 0.812_968 * v;
     let red = y + 1.596_027 * v;
     [blue.clamp(0.0, 255.0), green.clamp(0.0, 255.0), red.clamp(0.0, 255.0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use super::*;
+
+    /// As recordings do that start in the same moment. Where it goes wrong it ends the process.
+    #[test]
+    fn many_can_be_made_at_once() {
+        let threads = 8;
+        let start = Barrier::new(threads);
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..2000 {
+                        drop(Scaler::new());
+                    }
+                });
+            }
+        });
+        assert_eq!(core::get_num_threads().unwrap(), 1);
+    }
 }

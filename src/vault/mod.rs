@@ -20,16 +20,18 @@
 //! # Locks
 //! Who writes a recording holds an exclusive `flock` on its folder; who reads one, a shared lock.
 
+pub mod audit;
 mod check;
 mod digest;
 mod error;
+pub mod fsck;
 mod journal;
 mod keys;
 mod manifest;
 mod open;
 mod output;
 mod recover;
-mod retention;
+pub mod retention;
 mod seal;
 mod store;
 mod terms;
@@ -42,10 +44,10 @@ pub use error::{Fault, VaultError};
 pub use keys::{BoxKey, BoxPublicKey};
 pub use manifest::{Manifest, Segment, State};
 pub use open::{Joined, Opened, open};
-pub use output::Output;
+pub use output::{Existing, Output};
 pub use recover::{Recovered, Recovery, recover};
 pub use retention::{RetentionRecord, SegmentCounts, SelfCheck};
 pub use seal::{BadRecipient, Identities, Recipient, write_identity};
 pub use terms::{BadLegalBasis, BadPurpose, LegalBasis, Purpose};
-pub use thread::{SegmentSender, WriterThread};
+pub use thread::{Finished, SegmentSender, WriterThread};
 pub use writer::{Details, NewRecording, Outcome, RecordingWriter, Sealed, SegmentFile};

@@ -3,7 +3,7 @@
 //!
 //! Pure: the frame's time, the tracks and their states come in, a [`Verdict`] goes out.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ const GROWTH_PER_SECOND: f32 = 0.8;
 const GROWTH_BETWEEN: f32 = 0.4;
 /// Over a longer gap a cleared face is not taken to have stayed where it was: nothing is shown for
 /// its sake.
-const BRIDGE_SHOWN: Duration = Duration::from_millis(500);
+const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
 
@@ -77,27 +77,45 @@ pub struct Placement {
     pub shown: bool,
 }
 
-/// Says what of frame `seq` is hidden. `looked` tells whether detection was completed for it;
-/// without that the whole picture is hidden. The placements give the reason for each region.
+/// The frame that is decided on.
+#[derive(Clone, Debug)]
+pub struct At {
+    /// Its number.
+    pub seq: u64,
+    /// Its time.
+    pub pts: Pts,
+    /// Its size in pixels.
+    pub size: FrameSize,
+    /// Whether detection was completed for it.
+    pub looked: bool,
+    /// The frames of its scene: nothing seen in another one is where it was.
+    pub scene: Range<u64>,
+}
+
+/// Says what of a frame is hidden: all of it where detection was not completed. The placements give
+/// the reason for each region.
 #[must_use]
-pub fn decide(
-    seq: u64,
-    pts: Pts,
-    size: FrameSize,
-    looked: bool,
-    subjects: &[Subject<'_>],
-    region: Region,
-) -> (Verdict, Vec<Placement>) {
+pub fn decide(at: &At, subjects: &[Subject<'_>], region: Region) -> (Verdict, Vec<Placement>) {
+    let At { seq, size, looked, .. } = *at;
     let placements: Vec<Placement> =
-        subjects.iter().filter_map(|subject| place(seq, pts, size, subject)).collect();
+        subjects.iter().filter_map(|subject| place(at, subject)).collect();
     if !looked {
         let placements = placements.into_iter().map(|p| Placement { shown: false, ..p }).collect();
         return (Verdict { seq, cover: Cover::Whole }, placements);
     }
+    let faces: Vec<Rect> = subjects.iter().filter_map(|s| known_face(seq, s)).collect();
     let hidden = placements
         .iter()
         .filter(|p| !p.shown)
-        .map(|p| Hidden { track: p.track, region: body(head(p.face), region, size) })
+        .flat_map(|p| {
+            let yields = p.basis != Basis::Seen && is_undecided(subjects, p.track);
+            let faces = if yields { faces.as_slice() } else { &[] };
+            let mut pieces = vec![body(head(p.face), region, size)];
+            for face in faces {
+                pieces = pieces.into_iter().flat_map(|piece| piece.without(*face)).collect();
+            }
+            pieces.into_iter().map(|region| Hidden { track: p.track, region })
+        })
         .collect();
     let cover = match region {
         Region::Head | Region::Person => Cover::Regions(hidden),
@@ -115,6 +133,25 @@ pub fn decide(
     (Verdict { seq, cover }, placements)
 }
 
+/// Whether the detector was never sure that the track is a face.
+fn is_weak(track: &Track) -> bool {
+    track.best_score < SURE_SCORE
+}
+
+/// The face of a shown person who is surely seen in frame `seq`. Where nobody refused is looked for
+/// and nobody is seen either, such a face is not covered on the mere chance that somebody is there
+/// (measured: such veils were most of what hid people without need, and hid nobody else).
+fn known_face(seq: u64, subject: &Subject<'_>) -> Option<Rect> {
+    let sightings = &subject.track.sightings;
+    let at = sightings.partition_point(|s| s.seq < seq);
+    let seen = sightings.get(at).filter(|s| s.seq == seq && s.score >= SURE_SCORE)?;
+    matches!(subject.state, State::Cleared(_)).then_some(seen.rect)
+}
+
+fn is_undecided(subjects: &[Subject<'_>], track: TrackId) -> bool {
+    subjects.iter().any(|s| s.track.id == track && s.state == State::Undecided)
+}
+
 fn head(face: Rect) -> Rect {
     face.grown(HEAD_SIDES, HEAD_UP, HEAD_DOWN)
 }
@@ -130,22 +167,25 @@ fn body(head: Rect, region: Region, size: FrameSize) -> Rect {
     }
 }
 
-fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<Placement> {
+fn place(at: &At, subject: &Subject<'_>) -> Option<Placement> {
+    let At { seq, pts, size, .. } = *at;
     let track = subject.track;
     let cleared = matches!(subject.state, State::Cleared(_));
     let refused = matches!(subject.state, State::Refused { .. });
     let sightings = &track.sightings;
     let after = sightings.partition_point(|s| s.seq < seq);
-    let next = sightings.get(after);
-    let last = after.checked_sub(1).and_then(|i| sightings.get(i));
+    let here = |s: &&Sighting| at.scene.contains(&s.seq);
+    let next = sightings.get(after).filter(here);
+    let last = after.checked_sub(1).and_then(|i| sightings.get(i)).filter(here);
     if let Some(seen) = next.filter(|s| s.seq == seq) {
         let id = track.id;
         return Some(Placement { track: id, face: seen.rect, basis: Basis::Seen, shown: cleared });
     }
-    let weak = track.best_score < SURE_SCORE;
+    let weak = is_weak(track);
     let hold = |refused: bool| match (weak, refused) {
-        (true, _) => HOLD_WEAK,
-        (false, true) => HOLD_REFUSED,
+        // Whoever was recognised is a face, however unsure the detector was.
+        (_, true) => HOLD_REFUSED,
+        (true, false) => HOLD_WEAK,
         (false, false) => HOLD,
     };
     let (face, basis) = match (last, next) {
@@ -223,6 +263,10 @@ mod tests {
         Pts::from_nanos(seq * 40_000_000)
     }
 
+    fn frame(seq: u64, looked: bool) -> At {
+        At { seq, pts: at(seq), size: SIZE, looked, scene: 0..u64::MAX }
+    }
+
     fn track(seqs: &[u64], step: f32) -> Track {
         let sightings: VecDeque<_> = seqs
             .iter()
@@ -238,7 +282,7 @@ mod tests {
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
         let subjects = [Subject { track, state }];
-        decide(seq, at(seq), SIZE, looked, &subjects, region).0.cover
+        decide(&frame(seq, looked), &subjects, region).0.cover
     }
 
     fn cleared() -> State {
@@ -264,6 +308,53 @@ mod tests {
             let Cover::Regions(regions) = cover else { panic!("regions") };
             assert_eq!(!regions.is_empty(), hidden, "frame {seq}");
         }
+    }
+
+    #[test]
+    fn a_refused_track_is_held_however_unsure_the_detector_was() {
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        let mut track = track(&[10], 0.0);
+        track.best_score = 0.25;
+        let hidden = |state: State, seq| match verdict(&track, state, seq, true, Region::Head) {
+            Cover::Regions(regions) => !regions.is_empty(),
+            _ => panic!("regions"),
+        };
+        // 1.9 s after the last sighting.
+        assert!(hidden(refused, 57));
+        assert!(!hidden(State::Undecided, 57));
+    }
+
+    #[test]
+    fn a_veil_that_is_only_held_leaves_out_a_face_that_is_seen_and_shown() {
+        let unsure = track(&[3], 0.0);
+        let known = Track { id: TrackId(2), ..track(&[10], 0.0) };
+        let hidden = |state: State, seq: u64| {
+            let subjects =
+                [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
+            let (verdict, _) = decide(&frame(seq, true), &subjects, Region::Head);
+            let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            let face = known.sightings[0].rect;
+            let over = hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
+            (over, hidden.len())
+        };
+        // Hair and surroundings stay veiled on all four sides.
+        assert_eq!(hidden(State::Undecided, 10), (false, 4));
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        assert_eq!(hidden(refused, 10), (true, 1));
+        assert_eq!(hidden(State::Undecided, 3), (true, 1));
+    }
+
+    #[test]
+    fn nothing_is_held_in_another_scene() {
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        let track = track(&[40, 41], 0.0);
+        let hidden = |seq: u64, scene: Range<u64>| {
+            let subjects = [Subject { track: &track, state: refused.clone() }];
+            let frame = At { scene, ..frame(seq, true) };
+            !decide(&frame, &subjects, Region::Head).1.is_empty()
+        };
+        assert!(hidden(39, 30..60) && hidden(40, 40..42) && hidden(45, 30..60));
+        assert!(!hidden(39, 0..40) && !hidden(42, 42..u64::MAX));
     }
 
     #[test]

@@ -7,51 +7,49 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     time::Duration,
 };
 
 use super::{
     Verdict,
-    decide::{HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
-    evidence::{Evidence, Judge, State, View, is_oblique},
+    decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
+    evidence::{Evidence, Judge, State, View},
     policy::Region,
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, FrameSize, I420View, Raw, Rect, pixels::Area},
+    frame::{Frame, I420View, Raw},
     units::{Pts, TrackId},
     vision::{
         Detection,
-        detect::{Detector, suppress},
+        detect::Detector,
+        glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
-        track::{CutDetector, Tracker},
+        pose::is_oblique,
+        search::{Search, Searcher},
+        track::{Cut, CutDetector, Tracker},
     },
 };
 
 /// A view counts towards clearance only from a detection at least this sure; a doubtful one may
 /// have misplaced landmarks, and a badly aligned face resembles nobody.
 const RELIABLE_SCORE: f32 = SURE_SCORE;
-/// The widest face, in pixels of the detector's input, for which an unsure detection of the
-/// full-size pass counts: `YuNet`'s range ends near 300, and the small pass sees such a face at a
-/// third of the size, in the middle of its range.
-const FAR_FACE: f32 = 200.0;
-/// By how many pixels the halves of a full-size pass overlap.
-const TILE_OVERLAP: u32 = 128;
 /// Undecided tracks are compared every second frame.
 const UNDECIDED_EVERY: u64 = 2;
 /// Views after which an undecided track is not worth more effort than a decided one.
 const PATIENCE_VIEWS: u32 = 12;
-/// Faces that cannot be cleared, being small, unsure or compared often enough, are veiled whatever a
-/// comparison says; they wait this many times longer for one than decided ones.
-const HOPELESS_FACTOR: u64 = 3;
+/// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
+/// whatever a comparison says; they wait this many times longer for one than cleared ones.
+const VEILED_FACTOR: u64 = 3;
 /// However few frames a second there are, a face that is due is compared after this time.
 const COMPARE_AFTER: Duration = Duration::from_millis(500);
 /// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
 /// decided ones have their own share, so that a crowd of undecided faces cannot keep a cleared
 /// track from being looked at again.
-const UNDECIDED_PER_FRAME: usize = 2;
-const DECIDED_PER_FRAME: usize = 1;
+const VEILED_PER_FRAME: usize = 2;
+const CLEARED_PER_FRAME: usize = 1;
 /// A cleared face is shown from this long before a view that agrees with the ones before it ...
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
@@ -60,9 +58,6 @@ const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
 const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
-/// However few frames a second there are, small faces are looked for after this time: a region is
-/// held for a second beside a sighting, and a small face is seen in these passes only.
-const FULL_AFTER: Duration = Duration::from_millis(350);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
@@ -73,14 +68,16 @@ const PLAIN_SCORE: f32 = 0.7;
 pub struct Settings {
     /// Longest side of the picture of every frame's pass, in pixels.
     pub size: u32,
-    /// Longest side of the picture of the full-size pass, in pixels.
+    /// Longest side of the picture that is looked at in tiles, in pixels.
     pub full_size: u32,
-    /// Frames from one full-size pass to the next.
+    /// Frames in which every tile has its turn.
     pub full_every: u32,
     /// Frames from one comparison to the next once a track is decided.
     pub identify_every: u32,
-    /// Frames from one look at the finished picture to the next.
-    pub check_every: u32,
+    /// Time from one look at the finished picture to the next. Where this is at most half a
+    /// segment, every segment is looked at: from one look to the next it is this and less than a
+    /// frame more, or every frame is looked at.
+    pub check_every: Duration,
     /// What is covered of a hidden person.
     pub region: Region,
 }
@@ -94,71 +91,26 @@ struct Known {
     tried: Option<(u64, Pts)>,
     /// What the face looked like when it was last seen.
     glance: Option<Glance>,
-    /// The face looks like another one all of a sudden, and was not compared since.
+    /// The face looks like another one all of a sudden.
     changed: bool,
+    /// When it did so without being compared at once: what was seen on one side of such a moment
+    /// says nothing of the other.
+    doubts: VecDeque<Pts>,
 }
 
 impl Known {
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
-        self.agreed.iter().any(|&(_, view)| {
+        let near = |view: Pts| {
             if view >= pts {
                 view.since(pts) <= CONFIRMED_BEFORE
             } else {
                 pts.since(view) <= CONFIRMED_AFTER
             }
-        })
-    }
-}
-
-/// Cells of a glance across and down, and samples of a cell across and down.
-const GLANCE_CELLS: usize = 8;
-const GLANCE_SAMPLES: usize = 3;
-/// Glances at one face from one frame to the next are at least this much alike (correlation); where
-/// they are less, the face is compared at once: somebody else may be in its place for a few frames
-/// only. A false alarm costs a comparison.
-const ALIKE: f32 = 0.85;
-
-/// A face's brightness in a few cells, without its mean and of unit length.
-#[derive(Clone, Copy, Debug)]
-struct Glance([f32; GLANCE_CELLS * GLANCE_CELLS]);
-
-impl Glance {
-    /// A glance at `rect`; none where nothing of it is in the picture, or it has no contrast.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "places are clamped to the picture before they are cast"
-    )]
-    fn at(picture: &I420View<'_>, rect: Rect) -> Option<Self> {
-        let seen = rect.intersection(picture.size.rect());
-        if seen.area() <= 0.0 {
-            return None;
-        }
-        let points = GLANCE_CELLS * GLANCE_SAMPLES;
-        let place = |from: f32, extent: f32, i: usize, limit: u32| {
-            let at = from + extent * (i as f32 + 0.5) / points as f32;
-            at.clamp(0.0, (limit.max(1) - 1) as f32) as usize
         };
-        let mut cells = [0.0; GLANCE_CELLS * GLANCE_CELLS];
-        for row in 0..points {
-            let y = place(seen.y, seen.h, row, picture.size.height);
-            for column in 0..points {
-                let x = place(seen.x, seen.w, column, picture.size.width);
-                let sample = picture.y.get(y * picture.luma_stride + x)?;
-                cells[row / GLANCE_SAMPLES * GLANCE_CELLS + column / GLANCE_SAMPLES] +=
-                    f32::from(*sample);
-            }
-        }
-        let mean = cells.iter().sum::<f32>() / cells.len() as f32;
-        let length = cells.iter().map(|c| (c - mean).powi(2)).sum::<f32>().sqrt();
-        (length > f32::EPSILON).then(|| Self(cells.map(|c| (c - mean) / length)))
-    }
-
-    /// Whether both may be glances at one face.
-    fn is_like(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum::<f32>() >= ALIKE
+        let apart =
+            |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
+        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
     }
 }
 
@@ -176,7 +128,7 @@ pub enum Finding {
 /// Looks at frames, remembers tracks, gives verdicts.
 #[derive(Debug)]
 pub struct Watcher {
-    detector: Detector,
+    searcher: Searcher,
     embedder: Embedder,
     tracker: Tracker,
     cuts: CutDetector,
@@ -185,35 +137,11 @@ pub struct Watcher {
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
     /// A new scene has begun, and the tracker has not been told yet.
-    cut: bool,
-    /// Frames since the last look at a part at full size, its time, and the part whose turn is next.
-    since_tile: usize,
-    last_tile: Option<Pts>,
-    next_tile: usize,
-    since_check: u32,
-}
-
-/// The parts in which a picture is looked at at full size, one after the other: halves across its
-/// longer side that overlap by [`TILE_OVERLAP`]. One half needs half of the memory, and the work
-/// comes in even pieces. A face on the seam that is wider than the overlap is no far one.
-fn tiles(size: FrameSize) -> [Area; 2] {
-    let half = |side: u32| {
-        let first = (side / 2 + TILE_OVERLAP / 2).next_multiple_of(2).min(side);
-        let second = (side / 2).saturating_sub(TILE_OVERLAP / 2) / 2 * 2;
-        (first, second)
-    };
-    let whole = Area::whole(size);
-    if size.width >= size.height {
-        let (first, second) = half(size.width);
-        let left = Area { size: FrameSize::new(first, size.height), ..whole };
-        let rest = FrameSize::new(size.width - second, size.height);
-        [left, Area { x: second, size: rest, ..whole }]
-    } else {
-        let (first, second) = half(size.height);
-        let upper = Area { size: FrameSize::new(size.width, first), ..whole };
-        let rest = FrameSize::new(size.width, size.height - second);
-        [upper, Area { y: second, size: rest, ..whole }]
-    }
+    cut: Cut,
+    /// First frames of scenes that surely are others than those before them, with their times.
+    scenes: VecDeque<(u64, Pts)>,
+    /// The frame whose finished picture was looked at last.
+    checked: Option<Pts>,
 }
 
 impl Watcher {
@@ -226,20 +154,23 @@ impl Watcher {
         thresholds: Thresholds,
         settings: Settings,
     ) -> Self {
+        let search = Search {
+            size: settings.size,
+            full_size: settings.full_size,
+            full_every: settings.full_every,
+        };
         Self {
-            detector,
+            searcher: Searcher::new(detector, search, thresholds.detect_nms),
             embedder,
-            tracker: Tracker::new(),
+            tracker: Tracker::new(thresholds.detect_begin),
             cuts: CutDetector::default(),
             judge,
             thresholds,
             settings,
             known: BTreeMap::new(),
-            cut: false,
-            since_tile: 0,
-            last_tile: None,
-            next_tile: 0,
-            since_check: u32::MAX,
+            cut: Cut::None,
+            scenes: VecDeque::new(),
+            checked: None,
         }
     }
 
@@ -248,53 +179,23 @@ impl Watcher {
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
-        self.cut |= self.cuts.step(&view);
-        let found = self.find(&view, frame.pts())?;
+        let cut = self.cuts.step(&view);
+        self.cut = self.cut.max(cut);
+        match cut {
+            Cut::None | Cut::Likely => {}
+            Cut::Sure => self.scenes.push_back((frame.seq(), frame.pts())),
+            // What was veiled before is held on.
+            Cut::Back => drop(self.scenes.pop_back()),
+        }
+        let found = self.searcher.search(&view, frame.pts(), self.cut > Cut::None)?;
         let cut = std::mem::take(&mut self.cut);
-        let ids = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
-        let mut seen: Vec<(TrackId, Detection)> = ids.into_iter().zip(found).collect();
+        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut > Cut::None);
         if self.judge.compares() {
             self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
         Ok(())
-    }
-
-    fn find(&mut self, view: &I420View<'_>, pts: Pts) -> Result<Vec<Detection>, VisionError> {
-        let mut found = self.detector.detect(view, self.settings.size)?;
-        let longest = view.size.width.max(view.size.height);
-        if longest <= self.settings.size {
-            return Ok(found);
-        }
-        // Both passes count: close faces are lost at full size, far ones at the small one.
-        let tiles = tiles(view.size);
-        self.since_tile += 1;
-        let late = self.last_tile.is_none_or(|last| pts.since(last) >= FULL_AFTER);
-        let each = (self.settings.full_every as usize / tiles.len()).max(1);
-        let due = match (self.cut || late, self.since_tile >= each) {
-            (true, _) => tiles.len(),
-            (false, true) => 1,
-            (false, false) => return Ok(found),
-        };
-        let scale = self.settings.full_size.min(longest) as f32 / longest as f32;
-        for _ in 0..due {
-            let tile = tiles[self.next_tile];
-            self.next_tile = (self.next_tile + 1) % tiles.len();
-            let side = tile.size.width.max(tile.size.height) as f32 * scale;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "not above the picture's own side"
-            )]
-            let side = side.round() as u32;
-            // A large face that is unsure here is seen better in the small pass, if it is one.
-            let far = |d: &Detection| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE;
-            found.extend(self.detector.detect_in(view, tile, side)?.into_iter().filter(far));
-        }
-        self.since_tile = 0;
-        self.last_tile = Some(pts);
-        Ok(suppress(found, self.thresholds.detect_nms))
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -352,9 +253,14 @@ impl Watcher {
     fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
-            let now = Glance::at(picture, detection.rect);
+            let now = Glance::at(picture, &detection.landmarks);
             let before = std::mem::replace(&mut known.glance, now);
-            known.changed |= before.zip(now).is_some_and(|(before, now)| !before.is_like(&now));
+            known.changed = match (before, now) {
+                (Some(before), Some(now)) => !before.is_like(&now),
+                // A face that cannot be compared with what was there before may be another one.
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
         }
     }
 
@@ -381,7 +287,6 @@ impl Watcher {
             let (id, detection) = seen[i];
             let known = self.known.entry(id).or_default();
             known.tried = Some((seq, pts));
-            known.changed = false;
             let picture = frame.planes();
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
@@ -399,7 +304,13 @@ impl Watcher {
                     && strength >= t.clear_strength_least,
                 embedding,
             };
+            known.changed = false;
             seen[i].0 = self.add_view(id, seq, pts, &view);
+        }
+        for (id, _) in seen {
+            if let Some(known) = self.known.get_mut(id).filter(|k| k.changed) {
+                known.doubts.push_back(pts);
+            }
         }
         Ok(())
     }
@@ -414,28 +325,33 @@ impl Watcher {
                 continue;
             }
             let known = self.known.get(id);
-            let decided = !matches!(self.state(*id), State::Undecided);
-            let hopeless = width < self.thresholds.clear_min_px
-                || detection.score < RELIABLE_SCORE
-                || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
-            let every = match (decided, hopeless) {
-                (true, _) => u64::from(self.settings.identify_every),
-                (false, true) => HOPELESS_FACTOR * u64::from(self.settings.identify_every),
-                (false, false) => UNDECIDED_EVERY,
+            let every = u64::from(self.settings.identify_every);
+            let (cleared, every, soon) = match self.state(*id) {
+                State::Cleared(_) => (true, every, true),
+                State::Refused { .. } => (false, every * VEILED_FACTOR, false),
+                State::Undecided
+                    if width < self.thresholds.clear_min_px
+                        || detection.score < RELIABLE_SCORE
+                        || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS) =>
+                {
+                    (false, every * VEILED_FACTOR, false)
+                }
+                State::Undecided => (false, UNDECIDED_EVERY, true),
             };
-            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !k.changed)) {
+            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !(k.changed && soon)))
+            {
                 Some((last, at)) => (seq - last, pts.since(at)),
                 None => (u64::MAX, Duration::MAX),
             };
-            if waited >= every || (since >= COMPARE_AFTER && !hopeless) {
-                due[usize::from(decided)].push((u64::MAX - waited, i));
+            if waited >= every || (since >= COMPARE_AFTER && soon) {
+                due[usize::from(cleared)].push((u64::MAX - waited, i));
             }
         }
-        let [mut undecided, mut decided] = due;
-        undecided.sort_unstable();
-        decided.sort_unstable();
+        let [mut veiled, mut cleared] = due;
+        veiled.sort_unstable();
+        cleared.sort_unstable();
         let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
-        first(undecided, UNDECIDED_PER_FRAME).chain(first(decided, DECIDED_PER_FRAME)).collect()
+        first(veiled, VEILED_PER_FRAME).chain(first(cleared, CLEARED_PER_FRAME)).collect()
     }
 
     /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
@@ -470,7 +386,19 @@ impl Watcher {
             .iter()
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        decide(seq, pts, size, looked, &subjects, self.settings.region)
+        decide(
+            &At { seq, pts, size, looked, scene: self.scene_of(seq) },
+            &subjects,
+            self.settings.region,
+        )
+    }
+
+    /// The frames of the scene that a frame belongs to.
+    fn scene_of(&self, seq: u64) -> Range<u64> {
+        let later = self.scenes.partition_point(|&(first, _)| first <= seq);
+        let first = later.checked_sub(1).and_then(|i| self.scenes.get(i));
+        let end = self.scenes.get(later);
+        first.map_or(0, |&(seq, _)| seq)..end.map_or(u64::MAX, |&(seq, _)| seq)
     }
 
     /// What is known of a track, for the record of reasons.
@@ -483,11 +411,18 @@ impl Watcher {
     /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
         let horizon = pts.minus(HOLD_LONGEST);
+        // The latest one before stays: what is left of its scene begins with it.
+        while self.scenes.get(1).is_some_and(|&(_, second)| second < horizon) {
+            self.scenes.pop_front();
+        }
         self.tracker.forget_before(horizon);
         // Cutting a track in two may have left its first part empty, so all are gone through.
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
         self.known.retain(|id, _| remembered.contains(id));
         for known in self.known.values_mut() {
+            while known.doubts.front().is_some_and(|&first| first < horizon) {
+                known.doubts.pop_front();
+            }
             // The latest one stays: a drift is split off after it.
             while known.agreed.get(1).is_some_and(|&(_, second)| second < horizon) {
                 known.agreed.pop_front();
@@ -495,35 +430,135 @@ impl Watcher {
         }
     }
 
-    /// Looks at a finished picture now and then: a face in it has to be one that is shown, and not
-    /// a refused one.
+    /// Makes the next frame's finished picture one that is looked at.
+    pub fn check_next(&mut self) {
+        self.checked = None;
+    }
+
+    /// Looks at a finished picture now and then, mirrored, so that it is not the look that found what
+    /// is veiled: a face in it has to be one that is shown, and not a refused one. Whoever is caught is
+    /// veiled for as long after as anybody who was found, and the next picture is looked at too.
     pub fn check(
         &mut self,
         frame: &Frame<Redacted>,
         placements: &[Placement],
     ) -> Result<Finding, VisionError> {
-        self.since_check = self.since_check.saturating_add(1);
-        if self.since_check < self.settings.check_every || frame.state().whole() {
+        let due =
+            self.checked.is_none_or(|last| frame.pts().since(last) >= self.settings.check_every);
+        if !due || frame.state().whole() {
             return Ok(Finding::NotDue);
         }
-        self.since_check = 0;
+        // A check that fails is made up for in the next frame.
+        self.checked = None;
         let view = frame.planes();
-        for face in self.detector.detect(&view, self.settings.size)? {
+        let mut caught = Vec::new();
+        for face in self.searcher.detector().detect_mirrored(&view, self.settings.size)? {
             if face.score < PLAIN_SCORE {
                 continue;
             }
             let shown = placements.iter().any(|p| p.shown && p.face.iou(face.rect) > 0.0);
-            if !shown {
-                return Ok(Finding::Exposed);
-            }
-            if self.judge.compares()
+            let refused = shown
+                && self.judge.compares()
                 && self.judge.comparable(face.rect.w)
-                && let Some(described) = self.embedder.embed(&view, &face.landmarks)?
-                && self.judge.is_refused(&described.embedding)
-            {
-                return Ok(Finding::Exposed);
+                && self
+                    .embedder
+                    .embed(&view, &face.landmarks)?
+                    .is_some_and(|described| self.judge.is_refused(&described.embedding));
+            if !shown || refused {
+                caught.push(face);
             }
         }
+        for face in &caught {
+            self.tracker.note(frame.seq(), frame.pts(), face);
+        }
+        if !caught.is_empty() {
+            return Ok(Finding::Exposed);
+        }
+        self.checked = Some(frame.pts());
         Ok(Finding::Clean)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        frame::{FrameSize, SlotPool},
+        veil::{Cover, Style, policy::Policy, redact::Redactor},
+        vision::{
+            identify::{Gallery, Person, Standing},
+            infer::Models,
+        },
+    };
+
+    const SIZE: FrameSize = FrameSize::new(480, 480);
+
+    /// A photo of one face, brought to [`SIZE`] without its colours.
+    fn grey_photo(name: &str) -> Vec<u8> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
+        let photo = image::open(path).expect("a sample; run `make setup`").to_luma8();
+        let way = image::imageops::FilterType::Triangle;
+        image::imageops::resize(&photo, SIZE.width, SIZE.height, way).into_raw()
+    }
+
+    #[test]
+    fn a_face_that_the_first_look_does_not_find_is_veiled_by_the_second() {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
+        let models = Models::load(&project.join("models"), &runtime).expect("models");
+        let thresholds = models.thresholds();
+        let mut detector = Detector::new(&models, 1).expect("detector");
+        let pool = SlotPool::new(SIZE, 2);
+        let luma = grey_photo("obama.jpg");
+        let frame = |seq: u64| {
+            let mut frame = Frame::new(pool.take(), seq, Pts::from_nanos(seq * 40_000_000));
+            let planes = frame.planes_mut();
+            planes.y[..luma.len()].copy_from_slice(&luma);
+            planes.u.fill(128);
+            planes.v.fill(128);
+            frame
+        };
+        let face = detector.detect(&frame(0).planes(), 640).expect("a look")[0];
+        let person = |axis: usize| {
+            let mut raw = [0.0; crate::vision::identify::Embedding::LEN];
+            raw[axis] = 1.0;
+            crate::vision::identify::Embedding::new(raw).expect("a direction")
+        };
+        let refused =
+            Person { standing: Standing::Refused, references: vec![person(0), person(1)] };
+        let gallery = Gallery { people: [("p-1".parse().expect("ok"), refused)].into() };
+        let settings = Settings {
+            size: 640,
+            full_size: 640,
+            full_every: 15,
+            identify_every: 10,
+            check_every: Duration::from_secs(1),
+            region: Region::Head,
+        };
+        let judge = Judge::new(Policy::Refused, &gallery, thresholds);
+        let embedder = Embedder::new(&models, 1).expect("embedder");
+        let mut watcher = Watcher::new(detector, embedder, judge, thresholds, settings);
+        watcher.searcher.blind = Some(face.rect);
+        let mut redactor = Redactor::new(Style::Veil);
+        let mut findings = Vec::new();
+        for seq in 0..60 {
+            let frame = frame(seq);
+            watcher.look(&frame).expect("a look");
+            let (verdict, placements) = watcher.decide(&frame, true);
+            let covered = match &verdict.cover {
+                Cover::Regions(hidden) => hidden.iter().any(|h| h.region.contains(face.rect)),
+                _ => panic!("regions"),
+            };
+            let veiled = redactor.redact(frame, Some(&verdict));
+            let finding = watcher.check(&veiled, &placements).expect("a check");
+            assert!(covered || finding == Finding::Exposed, "the face shows in frame {seq}");
+            findings.push(finding);
+        }
+        assert_eq!(findings[0], Finding::Exposed);
+        assert_eq!(findings[1], Finding::Clean, "the face is veiled from then on");
+        // Once the hold ends it is caught again.
+        assert!(findings.iter().filter(|f| **f == Finding::Exposed).count() >= 2);
     }
 }

@@ -90,46 +90,69 @@ pub(super) fn spell_out_prelu(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
         if field != MODEL_GRAPH {
             return Ok(Edit::Keep);
         }
-        let slopes: BTreeMap<&[u8], Vec<f32>> = fields(graph)
-            .filter_map(Result::ok)
-            .filter(|f| f.number == GRAPH_INITIALIZER)
-            .filter_map(|f| Some((first(f.payload?, TENSOR_NAME)?, floats(f.payload?)?)))
-            .collect();
+        let slopes = prelu_slopes(graph);
         let mut weights = Vec::new();
-        let mut edited = rewrite(graph, &mut |field, node| {
-            if field != GRAPH_NODE || first(node, NODE_OP_TYPE) != Some(b"PRelu") {
-                return Ok(Edit::Keep);
+        let mut edited = rewrite(graph, &mut |field, value| match field {
+            GRAPH_INITIALIZER => {
+                let replaced = first(value, TENSOR_NAME).is_some_and(|n| slopes.contains_key(n));
+                Ok(if replaced { Edit::Drop } else { Edit::Keep })
             }
-            let mut inputs = all(node, NODE_INPUT);
-            let (Some(x), Some(slope), Some(y)) =
-                (inputs.next(), inputs.next(), first(node, NODE_OUTPUT))
-            else {
-                return Err(NotOnnx);
-            };
-            let Some(slope) = slopes.get(slope) else { return Ok(Edit::Keep) };
-            let named = |part: &str| [y, part.as_bytes()].concat();
-            let minus: Vec<f32> = slope.iter().map(|a| -a).collect();
-            put_field(
-                &mut weights,
-                GRAPH_INITIALIZER,
-                &kernel(&named("/minus-one"), &vec![-1.0; minus.len()]),
-            );
-            put_field(&mut weights, GRAPH_INITIALIZER, &kernel(&named("/minus-slope"), &minus));
-            let each = each_channel(minus.len());
-            let mut nodes = Vec::new();
-            let mut put = |op: &str, inputs: &[&[u8]], output: &[u8], attributes: &[u8]| {
-                put_field(&mut nodes, GRAPH_NODE, &operation(op, inputs, output, attributes));
-            };
-            put("Relu", &[x], &named("/positive"), &[]);
-            put("Conv", &[x, &named("/minus-one")], &named("/turned"), &each);
-            put("Relu", &[&named("/turned")], &named("/negative"), &[]);
-            put("Conv", &[&named("/negative"), &named("/minus-slope")], &named("/scaled"), &each);
-            put("Add", &[&named("/positive"), &named("/scaled")], y, &[]);
-            Ok(Edit::Splice(nodes))
+            GRAPH_NODE if is_prelu(value) => {
+                let (Some(x), Some(slope), Some(y)) = (
+                    first(value, NODE_INPUT),
+                    all(value, NODE_INPUT).nth(1),
+                    first(value, NODE_OUTPUT),
+                ) else {
+                    return Err(NotOnnx);
+                };
+                let Some(slope) = slopes.get(slope) else { return Ok(Edit::Keep) };
+                Ok(Edit::Splice(rectifiers(x, slope, y, &mut weights)))
+            }
+            _ => Ok(Edit::Keep),
         })?;
         edited.append(&mut weights);
         Ok(Edit::Replace(edited))
     })
+}
+
+fn is_prelu(node: &[u8]) -> bool {
+    first(node, NODE_OP_TYPE) == Some(b"PRelu")
+}
+
+/// The slopes that nothing but `PRelu` uses, by name.
+fn prelu_slopes(graph: &[u8]) -> BTreeMap<&[u8], Vec<f32>> {
+    let mut slopes: BTreeMap<&[u8], Vec<f32>> = all(graph, GRAPH_INITIALIZER)
+        .filter_map(|tensor| Some((first(tensor, TENSOR_NAME)?, floats(tensor)?)))
+        .collect();
+    let (prelu, other): (Vec<_>, Vec<_>) = all(graph, GRAPH_NODE).partition(|n| is_prelu(n));
+    let used: Vec<_> = prelu.iter().filter_map(|n| all(n, NODE_INPUT).nth(1)).collect();
+    slopes.retain(|name, _| used.contains(name));
+    for name in other.iter().flat_map(|n| all(n, NODE_INPUT)) {
+        slopes.remove(name);
+    }
+    slopes
+}
+
+/// The operations that give `y` for a `PRelu` of `x`; their weights are added to `weights`.
+fn rectifiers(x: &[u8], slope: &[f32], y: &[u8], weights: &mut Vec<u8>) -> Vec<u8> {
+    let named = |part: &str| [y, part.as_bytes()].concat();
+    let (turn, scale) = (named("/minus-one"), named("/minus-slope"));
+    let minus: Vec<f32> = slope.iter().map(|a| -a).collect();
+    put_field(weights, GRAPH_INITIALIZER, &kernel(&turn, &vec![-1.0; minus.len()]));
+    put_field(weights, GRAPH_INITIALIZER, &kernel(&scale, &minus));
+    let each = each_channel(minus.len());
+    let (positive, turned) = (named("/positive"), named("/turned"));
+    let (negative, scaled) = (named("/negative"), named("/scaled"));
+    let mut nodes = Vec::new();
+    let mut put = |op: &str, inputs: [&[u8]; 2], output: &[u8], attributes: &[u8]| {
+        put_field(&mut nodes, GRAPH_NODE, &operation(op, inputs, output, attributes));
+    };
+    put("Relu", [x, &[]], &positive, &[]);
+    put("Conv", [x, &turn], &turned, &each);
+    put("Relu", [&turned, &[]], &negative, &[]);
+    put("Conv", [&negative, &scale], &scaled, &each);
+    put("Add", [&positive, &scaled], y, &[]);
+    nodes
 }
 
 /// The values of a small float tensor with one value for each channel; `None` for all others.
@@ -158,9 +181,10 @@ fn kernel(name: &[u8], values: &[f32]) -> Vec<u8> {
     tensor
 }
 
-fn operation(op: &str, inputs: &[&[u8]], output: &[u8], attributes: &[u8]) -> Vec<u8> {
+/// A node; an input without a name is none.
+fn operation(op: &str, inputs: [&[u8]; 2], output: &[u8], attributes: &[u8]) -> Vec<u8> {
     let mut node = Vec::new();
-    for input in inputs {
+    for input in inputs.into_iter().filter(|name| !name.is_empty()) {
         put_field(&mut node, NODE_INPUT, input);
     }
     put_field(&mut node, NODE_OUTPUT, output);
@@ -392,7 +416,7 @@ mod tests {
         let last = all(graph, GRAPH_NODE).last().unwrap();
         assert_eq!(first(last, NODE_OUTPUT), Some(&b"y"[..]));
         let weights: Vec<_> = all(graph, GRAPH_INITIALIZER).map(floats).collect();
-        assert_eq!(weights, [vec![0.25], vec![-1.0], vec![-0.25]].map(Some));
+        assert_eq!(weights, [vec![-1.0], vec![-0.25]].map(Some));
     }
 
     #[test]

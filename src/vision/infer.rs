@@ -127,6 +127,8 @@ struct InputEntry {
 pub struct Thresholds {
     /// Detections below this score are dropped.
     pub detect_keep: f32,
+    /// Detections below this score go on with a face that is followed, but begin none.
+    pub detect_begin: f32,
     /// Overlap above which two detections are one face.
     pub detect_nms: f32,
     /// One view at or above this cosine is the refused person.
@@ -145,6 +147,8 @@ pub struct Thresholds {
     pub clear_strength_least: f32,
     /// A view of less strength counts as an oblique one.
     pub clear_strength: f32,
+    /// A photo whose face has less strength is no reference.
+    pub photo_strength: f32,
     /// Narrower faces, in frame pixels, are not compared.
     pub compare_min_px: f32,
     /// A view at or above this cosine is the consenting person.

@@ -3,14 +3,23 @@
 //! Belongs here: what the models say. Does not belong: who may be shown (`veil`), who is on the
 //! list (`people`). Runs on the camera's own thread; no model is shared between threads.
 
+pub mod change;
 pub mod detect;
+pub mod glance;
 mod graph;
 pub mod identify;
 pub mod infer;
 pub mod markers;
+pub mod pose;
+pub mod search;
 pub mod track;
 
+use std::collections::BTreeMap;
+
 use crate::frame::{Point, Rect};
+use detect::Detector;
+use identify::Embedder;
+use infer::{Models, Thresholds, VisionError};
 
 /// Where a face's five landmarks lie, in frame pixels: right eye, left eye, nose tip, right corner
 /// of the mouth, left corner (the person's own right and left), the order of `YuNet`.
@@ -25,4 +34,30 @@ pub struct Detection {
     pub score: f32,
     /// The five landmarks.
     pub landmarks: Landmarks,
+}
+
+/// The opened models of one camera, with what is known of them. Once they are open the models'
+/// files need not be kept in memory.
+#[derive(Debug)]
+pub struct Eyes {
+    /// Finds faces.
+    pub detector: Detector,
+    /// Describes them.
+    pub embedder: Embedder,
+    /// Digests of the models' files, by name, for the recording's manifest.
+    pub digests: BTreeMap<String, String>,
+    /// The measured thresholds.
+    pub thresholds: Thresholds,
+}
+
+impl Eyes {
+    /// Opens both models on `threads` threads each.
+    pub fn open(models: &Models, threads: usize) -> Result<Self, VisionError> {
+        Ok(Self {
+            detector: Detector::new(models, threads)?,
+            embedder: Embedder::new(models, threads)?,
+            digests: models.digests().clone(),
+            thresholds: models.thresholds(),
+        })
+    }
 }

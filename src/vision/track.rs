@@ -3,8 +3,8 @@
 //! Belongs here: which detection continues which track. Does not belong: who a track is and
 //! whether it may be seen (`veil`). Pure: time comes in with each step.
 //!
-//! A tracker only ever adds: every detection becomes a sighting of some track, so none is lost by
-//! tracking. Where a track may have changed hands it is cut in two, and whatever was known of it
+//! A tracker only ever adds: every detection that is sure enough to be a face on its own, and every
+//! one that goes on with a face that is followed, becomes a sighting, so none is lost by tracking. Where a track may have changed hands it is cut in two, and whatever was known of it
 //! has to be earned again.
 
 use std::{collections::VecDeque, time::Duration};
@@ -91,28 +91,30 @@ impl Track {
 }
 
 /// Follows the faces of one camera.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tracker {
     tracks: Vec<Track>,
     next: u32,
+    begin: f32,
 }
 
 impl Tracker {
-    /// A tracker that has seen nothing.
+    /// A tracker that has seen nothing. Detections that score below `begin` begin no track.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(begin: f32) -> Self {
+        Self { tracks: Vec::new(), next: 0, begin }
     }
 
-    /// Takes the detections of one frame and says, in their order, which track each belongs to.
-    /// After a scene cut no older track is continued.
+    /// Takes the detections of one frame and says, in their order, which track each belongs to;
+    /// those that neither continue a track nor begin one are left out. After a scene cut no older
+    /// track is continued.
     pub fn step(
         &mut self,
         seq: u64,
         pts: Pts,
         detections: &[Detection],
         cut: bool,
-    ) -> Vec<TrackId> {
+    ) -> Vec<(TrackId, Detection)> {
         for track in &mut self.tracks {
             let lost = track.last().is_none_or(|last| pts.since(last.pts) > LOST_AFTER);
             track.live &= !cut && !lost;
@@ -142,21 +144,33 @@ impl Tracker {
                 }
             }
         }
-        detections
-            .iter()
-            .zip(owner)
-            .map(|(detection, owner)| {
-                let sighting = Sighting { seq, pts, rect: detection.rect, score: detection.score };
-                if let Some(t) = owner {
+        let mut seen = Vec::with_capacity(detections.len());
+        for (detection, owner) in detections.iter().zip(owner) {
+            let sighting = Sighting { seq, pts, rect: detection.rect, score: detection.score };
+            let id = match owner {
+                Some(t) => {
                     let track = &mut self.tracks[t];
                     track.best_score = track.best_score.max(sighting.score);
                     track.sightings.push_back(sighting);
                     track.id
-                } else {
-                    self.begin(sighting)
                 }
-            })
-            .collect()
+                // Written so that a score that is none begins a track.
+                None if sighting.score < self.begin => continue,
+                None => self.begin(sighting),
+            };
+            seen.push((id, *detection));
+        }
+        seen
+    }
+
+    /// Notes a face that was found on another way in frame `seq`, which later frames may follow
+    /// already: a track of its own that nothing continues.
+    pub fn note(&mut self, seq: u64, pts: Pts, found: &Detection) -> TrackId {
+        let id = self.begin(Sighting { seq, pts, rect: found.rect, score: found.score });
+        if let Some(track) = self.tracks.last_mut() {
+            track.live = false;
+        }
+        id
     }
 
     /// Every track that is remembered.
@@ -235,15 +249,46 @@ fn cost(track: &Track, detection: &Detection, pts: Pts) -> Option<f32> {
     (distance <= reach).then_some(distance + ratio.ln().abs())
 }
 
-/// Tells cuts by colour histograms: a difference that is large and stands out from its neighbours.
+/// Whether a new scene begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// The scene goes on.
+    #[default]
+    None,
+    /// Something changed at once: no face is followed across, but what was veiled is still held.
+    Likely,
+    /// The picture is that of the scene before again: the camera was blind, or another one shown,
+    /// for moments.
+    Back,
+    /// Everything is another picture: nothing of the old one is where it was.
+    Sure,
+}
+
+/// Tells cuts by colour histograms: a difference that is large and stands out from its neighbours,
+/// and is not that of a lamp.
 #[derive(Debug, Default)]
 pub struct CutDetector {
-    last: Option<Histogram>,
+    last: Option<Summary>,
+    /// The last picture of the scene before.
+    old: Option<Histogram>,
     recent: VecDeque<f32>,
 }
 
-/// Share of samples by value, 32 bins for each plane.
-type Histogram = [f32; 96];
+/// Bins of each plane: one every 8 grey levels, both ends included.
+const BINS: usize = 33;
+/// Share of samples by value, for each plane.
+type Histogram = [f32; 3 * BINS];
+/// Places across and down at which pictures are compared in another light.
+const PLACES: (usize, usize) = (48, 27);
+/// Brightness at each of them.
+type Places = [f32; PLACES.0 * PLACES.1];
+
+/// What is kept of a picture.
+#[derive(Debug)]
+struct Summary {
+    histogram: Histogram,
+    places: Places,
+}
 
 /// A cut changes at least this share of the histogram (measured; plain frame difference fired
 /// 193 times in a panned clip).
@@ -255,13 +300,23 @@ const CUT_SURELY: f32 = 0.28;
 const CUT_SPIKE: f32 = 2.2;
 /// How many recent differences are remembered.
 const CUT_NEIGHBOURS: usize = 8;
+/// Another light changes all brightness by one factor and one sum. Where that explains all but this
+/// share of the places to within so many grey levels, nothing else changed.
+const LIGHT_UNEXPLAINED: f32 = 0.02;
+const LIGHT_WITHIN: f32 = 10.0;
+/// A light that takes more than this much of the contrast leaves nothing to be compared by.
+const LIGHT_LEAST: f32 = 0.25;
 
 impl CutDetector {
     /// Whether a new scene begins with this frame.
-    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> bool {
-        let now = histogram(frame);
-        let Some(last) = self.last.replace(now) else { return true };
-        let distance = last.iter().zip(&now).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0;
+    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> Cut {
+        let now = Summary { histogram: histogram(frame), places: places(frame) };
+        let distance_to = |other: &Histogram| distance(other, &now.histogram);
+        let Some(last) = self.last.take() else {
+            self.last = Some(now);
+            return Cut::Sure;
+        };
+        let distance = distance_to(&last.histogram);
         let mut sorted: Vec<f32> = self.recent.iter().copied().collect();
         sorted.sort_by(f32::total_cmp);
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
@@ -269,12 +324,74 @@ impl CutDetector {
             self.recent.pop_front();
         }
         self.recent.push_back(distance);
-        distance > CUT_SURELY || (distance > CUT_DISTANCE && distance > CUT_SPIKE * median)
+        let sure = distance > CUT_SURELY;
+        let likely = sure || (distance > CUT_DISTANCE && distance > CUT_SPIKE * median);
+        let cut = if !likely || is_another_light(&last.places, &now.places) {
+            Cut::None
+        } else if !sure {
+            Cut::Likely
+        } else if self
+            .old
+            .replace(last.histogram)
+            .is_some_and(|old| distance_to(&old) <= CUT_DISTANCE)
+        {
+            Cut::Back
+        } else {
+            Cut::Sure
+        };
+        self.last = Some(now);
+        cut
     }
 }
 
+/// How much of a histogram changed, 0 to 1.
+fn distance(a: &Histogram, b: &Histogram) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0
+}
+
+/// Whether `b` is `a` in another light: brighter or darker by one factor and one sum.
+#[expect(clippy::cast_precision_loss, reason = "a thousand places")]
+fn is_another_light(a: &Places, b: &Places) -> bool {
+    let mean = |p: &Places| p.iter().sum::<f32>() / p.len() as f32;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let spread: f32 = a.iter().map(|v| (v - mean_a).powi(2)).sum();
+    let both: f32 = a.iter().zip(b).map(|(x, y)| (x - mean_a) * (y - mean_b)).sum();
+    let factor = both / spread;
+    // Written so that numbers that are none explain nothing.
+    if !(LIGHT_LEAST..=1.0 / LIGHT_LEAST).contains(&factor) {
+        return false;
+    }
+    // Errors count in the brighter of the two pictures.
+    let within = LIGHT_WITHIN * factor.min(1.0);
+    let unexplained = a
+        .iter()
+        .zip(b)
+        .filter(|(x, y)| (mean_b + factor * (*x - mean_a) - *y).abs() > within)
+        .count();
+    unexplained as f32 <= LIGHT_UNEXPLAINED * a.len() as f32
+}
+
+/// Mean brightness of a few samples around each place.
+fn places(frame: &crate::frame::I420View<'_>) -> Places {
+    let (width, height) = (frame.size.width as usize, frame.size.height as usize);
+    let mut places = [0.0; PLACES.0 * PLACES.1];
+    for (i, place) in places.iter_mut().enumerate() {
+        let (column, row) = (i % PLACES.0, i / PLACES.0);
+        let mut sum = 0.0;
+        for dy in 0..4 {
+            for dx in 0..4 {
+                let x = (column * 4 + dx) * width / (PLACES.0 * 4);
+                let y = (row * 4 + dy) * height / (PLACES.1 * 4);
+                sum += frame.y.get(y * frame.luma_stride + x).copied().map_or(0.0, f32::from);
+            }
+        }
+        *place = sum / 16.0;
+    }
+    places
+}
+
 fn histogram(frame: &crate::frame::I420View<'_>) -> Histogram {
-    let mut bins = [0.0; 96];
+    let mut bins = [0.0; 3 * BINS];
     let size = frame.size;
     // About 100 samples across are plenty for a histogram of the scene.
     let step = (size.width as usize / 100).max(1);
@@ -285,11 +402,15 @@ fn histogram(frame: &crate::frame::I420View<'_>) -> Histogram {
         (frame.v, frame.chroma_stride, half(size.width), half(size.height), step.div_ceil(2)),
     ];
     for (i, (samples, stride, width, height, step)) in planes.into_iter().enumerate() {
-        let bins = &mut bins[32 * i..32 * (i + 1)];
+        let bins = &mut bins[BINS * i..BINS * (i + 1)];
         let mut count = 0.0f32;
         for row in samples.chunks(stride).take(height).step_by(step) {
-            for sample in row.iter().take(width).step_by(step) {
-                bins[usize::from(sample / 8)] += 1.0;
+            for &sample in row.iter().take(width).step_by(step) {
+                // Shared between the two nearest bins: a flicker by one grey level moves an eighth
+                // of a dark picture's samples from one bin to the next, not all of them.
+                let upper = f32::from(sample % 8) / 8.0;
+                bins[usize::from(sample / 8)] += 1.0 - upper;
+                bins[usize::from(sample / 8 + 1)] += upper;
                 count += 1.0;
             }
         }
@@ -310,19 +431,75 @@ mod tests {
         Detection { rect: Rect::new(x, y, 40.0, 40.0), score, landmarks: Default::default() }
     }
 
+    const BEGIN: f32 = 0.3;
+
+    /// The tracks of what one frame shows.
+    fn step(tracker: &mut Tracker, seq: u64, faces: &[Detection], cut: bool) -> Vec<TrackId> {
+        tracker.step(seq, at(seq), faces, cut).into_iter().map(|(id, _)| id).collect()
+    }
+
     fn at(seq: u64) -> Pts {
         Pts::from_nanos(seq * 40_000_000)
     }
 
     #[test]
     fn a_moving_face_keeps_its_number_and_a_cut_ends_it() {
-        let mut tracker = Tracker::new();
-        let first = tracker.step(0, at(0), &[face(0.0, 0.0, 0.9)], true);
+        let mut tracker = Tracker::new(BEGIN);
+        let first = step(&mut tracker, 0, &[face(0.0, 0.0, 0.9)], true);
         for seq in 1..20 {
             let found = face(seq as f32 * 12.0, 0.0, if seq % 3 == 0 { 0.25 } else { 0.9 });
-            assert_eq!(tracker.step(seq, at(seq), &[found], false), first);
+            assert_eq!(step(&mut tracker, seq, &[found], false), first);
         }
-        assert_ne!(tracker.step(20, at(20), &[face(228.0, 0.0, 0.9)], true), first);
+        assert_ne!(step(&mut tracker, 20, &[face(228.0, 0.0, 0.9)], true), first);
+    }
+
+    #[test]
+    fn another_light_is_no_cut_and_another_face_is_one() {
+        let size = crate::frame::FrameSize::new(192, 108);
+        let grey = vec![128; 96 * 54];
+        let scene = |factor: f32, moved: usize| -> Vec<u8> {
+            (0..192 * 108)
+                .map(|i| {
+                    let (x, y) = (i % 192, i / 192);
+                    // A wall with windows, and somebody 30 x 40 before it.
+                    let wall = 60.0 + 80.0 * ((x / 24 + y / 27) % 2) as f32;
+                    let face = (60 + moved..90 + moved).contains(&x) && (40..80).contains(&y);
+                    (if face { 170.0 } else { wall } * factor) as u8
+                })
+                .collect()
+        };
+        let places_of = |factor, moved| {
+            let (y, u, v) = (&scene(factor, moved)[..], &grey[..], &grey[..]);
+            let (luma_stride, chroma_stride) = (192, 96);
+            places(&crate::frame::I420View { size, y, u, v, luma_stride, chroma_stride })
+        };
+        assert!(is_another_light(&places_of(1.0, 0), &places_of(0.5, 0)));
+        assert!(is_another_light(&places_of(0.4, 0), &places_of(1.0, 0)));
+        assert!(!is_another_light(&places_of(1.0, 0), &places_of(0.5, 60)));
+        assert!(!is_another_light(&places_of(1.0, 0), &places_of(0.0, 0)));
+    }
+
+    #[test]
+    fn a_flicker_of_a_dark_picture_is_no_cut() {
+        let size = crate::frame::FrameSize::new(64, 48);
+        let grey = vec![128; 32 * 24];
+        let mut cuts = CutDetector::default();
+        for i in 0..30u8 {
+            // Noise of a few levels around one that moves by one.
+            let luma: Vec<u8> = (0..64 * 48u32)
+                .map(|at| 22 + i % 2 + (at.wrapping_mul(2_654_435_761) >> 30) as u8)
+                .collect();
+            let picture = crate::frame::I420View {
+                size,
+                y: &luma,
+                u: &grey,
+                v: &grey,
+                luma_stride: 64,
+                chroma_stride: 32,
+            };
+            let cut = cuts.step(&picture);
+            assert_eq!(cut, if i == 0 { Cut::Sure } else { Cut::None }, "frame {i}");
+        }
     }
 
     #[test]
@@ -341,22 +518,32 @@ mod tests {
                 luma_stride: 64,
                 chroma_stride: 32,
             };
-            assert!(cuts.step(&picture), "frame {i}");
+            // The third and later ones were there before.
+            let cut = if i < 2 { Cut::Sure } else { Cut::Back };
+            assert_eq!(cuts.step(&picture), cut, "frame {i}");
         }
     }
 
     #[test]
     fn a_split_keeps_every_sighting() {
-        let mut tracker = Tracker::new();
-        let id = tracker.step(0, at(0), &[face(0.0, 0.0, 0.9)], true)[0];
+        let mut tracker = Tracker::new(BEGIN);
+        let id = step(&mut tracker, 0, &[face(0.0, 0.0, 0.9)], true)[0];
         for seq in 1..6 {
-            tracker.step(seq, at(seq), &[face(0.0, 0.0, 0.9)], false);
+            step(&mut tracker, seq, &[face(0.0, 0.0, 0.9)], false);
         }
         let new = tracker.split(id, 2).expect("there is more after frame 2");
         let count = |id| tracker.tracks().iter().find(|t| t.id == id).map(|t| t.sightings.len());
         assert_eq!((count(id), count(new)), (Some(3), Some(3)));
         assert_eq!(tracker.split(new, 9), None);
-        assert_eq!(tracker.step(6, at(6), &[face(0.0, 0.0, 0.9)], false), [new]);
+        assert_eq!(step(&mut tracker, 6, &[face(0.0, 0.0, 0.9)], false), [new]);
+    }
+
+    #[test]
+    fn an_unsure_detection_continues_a_track_but_begins_none() {
+        let mut tracker = Tracker::new(BEGIN);
+        assert!(step(&mut tracker, 0, &[face(0.0, 0.0, 0.25)], true).is_empty());
+        let first = step(&mut tracker, 1, &[face(0.0, 0.0, 0.35)], false);
+        assert_eq!(step(&mut tracker, 2, &[face(0.0, 0.0, 0.25)], false), first);
     }
 
     proptest! {
@@ -366,17 +553,19 @@ mod tests {
                 (proptest::collection::vec((0.0..600.0f32, 0.0..400.0f32, 0.2..1.0f32), 0..6), any::<bool>()),
                 1..30),
         ) {
-            let mut tracker = Tracker::new();
+            let mut tracker = Tracker::new(BEGIN);
             let mut total = 0;
             for (seq, (faces, cut)) in frames.iter().enumerate() {
                 let seq = seq as u64;
                 let faces: Vec<_> = faces.iter().map(|&(x, y, s)| face(x, y, s)).collect();
-                let ids = tracker.step(seq, at(seq), &faces, *cut);
-                total += faces.len();
-                prop_assert_eq!(ids.len(), faces.len());
-                for (id, face) in ids.iter().zip(&faces) {
+                let seen = tracker.step(seq, at(seq), &faces, *cut);
+                total += seen.len();
+                for (id, face) in &seen {
                     let track = tracker.tracks().iter().find(|t| t.id == *id).expect("known");
                     prop_assert!(track.sightings.iter().any(|s| s.seq == seq && s.rect == face.rect));
+                }
+                for face in faces.iter().filter(|f| f.score >= BEGIN) {
+                    prop_assert!(seen.iter().any(|(_, s)| s == face));
                 }
             }
             let kept: usize = tracker.tracks().iter().map(|t| t.sightings.len()).sum();

@@ -1,18 +1,38 @@
 //! The veil holds against an attacker who knows the class, and that attacker is a real one.
 
+use std::time::Duration;
+
 use classveil::{
     eval::attack::{self, Role, Settings},
     frame::{Frame, FrameSize, Raw, Rect, SlotPool},
     units::{Pts, TrackId},
-    veil::{Cover, Hidden, Style, Verdict, redact::PixelRect, redact::Redactor},
+    veil::{
+        Cover, Hidden, Style, Verdict,
+        policy::Region,
+        redact::{PixelRect, Redactor},
+        watch,
+    },
 };
 use proptest::prelude::*;
 
 use crate::support::{models, project};
 
+/// Frames are looked at as the defaults of the configuration say.
+fn settings(seed: u64) -> Settings {
+    let watch = watch::Settings {
+        size: 640,
+        full_size: 1920,
+        full_every: 15,
+        identify_every: 10,
+        check_every: Duration::from_secs(1),
+        region: Region::Head,
+    };
+    Settings { samples: project("tests/samples"), watch, seed, known: 1, asked: 1 }
+}
+
 #[test]
 fn nobody_is_named_behind_a_veil_by_whom_a_mosaic_does_not_stop() {
-    let settings = Settings { samples: project("tests/samples"), seed: 5, known: 8, asked: 4 };
+    let settings = Settings { known: 8, asked: 4, ..settings(5) };
     let report = attack::run(&models(), &settings, &mut |_, _, _| {}).expect("an attack");
     assert_eq!((report.people, report.takes), (13, 13 * 4));
     let strength = report.strength();
@@ -30,7 +50,7 @@ fn nobody_is_named_behind_a_veil_by_whom_a_mosaic_does_not_stop() {
 
 #[test]
 fn an_attack_without_takes_is_refused() {
-    let settings = Settings { samples: project("tests/samples"), seed: 1, known: 0, asked: 4 };
+    let settings = Settings { known: 0, ..settings(1) };
     let refused = attack::run(&models(), &settings, &mut |_, _, _| {});
     assert!(matches!(refused, Err(attack::AttackError::NoTakes)));
 }

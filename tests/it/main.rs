@@ -7,17 +7,21 @@
 
 mod architecture;
 mod attack;
+mod audit;
 mod capture;
 mod cli;
 mod config;
 mod encode;
+mod eval;
 mod eyes;
+mod fsck;
 mod leaks;
 mod markers;
 mod media;
 mod people;
 mod privacy;
 mod record;
+mod retention;
 mod rtsp;
 mod scene;
 mod support;

@@ -3,16 +3,20 @@
 
 use classveil::{
     error::{ErrorKind, Kind},
-    frame::{Frame, FrameSize, I420ViewMut, SlotPool, pixels::BgrImage},
+    frame::{Frame, FrameSize, I420View, I420ViewMut, SlotPool, pixels::BgrImage},
     units::Pts,
     vision::{
         detect::Detector,
+        glance::Glance,
         identify::{Embedder, Embedding},
         infer::Models,
     },
 };
 
-use crate::support::{models, photo, project, runtime, sample};
+use crate::{
+    eyes::Pictures,
+    support::{models, photo, project, runtime, sample},
+};
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "samples are 16-240")]
 /// Draws a BGR picture into I420 planes, BT.601 limited range.
@@ -117,4 +121,46 @@ fn a_model_that_was_changed_is_refused() {
     std::fs::write(&path, bytes).expect("writable");
     let changed = Models::load(folder.path(), &runtime()).expect_err("a changed model");
     assert!(changed.to_string().contains("sha256"), "{changed}");
+}
+
+/// Glances at the faces of a picture, with the middle of each face across.
+fn glances(detector: &mut Detector, picture: &I420View<'_>) -> Vec<(f32, Glance)> {
+    let found = detector.detect(picture, 1280).expect("a look");
+    found
+        .iter()
+        .filter(|f| f.score > 0.6 && f.rect.w > 20.0)
+        .filter_map(|f| Some((f.rect.center().x, Glance::at(picture, &f.landmarks)?)))
+        .collect()
+}
+
+#[test]
+fn a_glance_tells_that_somebody_else_is_there() {
+    let models = models();
+    let mut detector = Detector::new(&models, 1).expect("detector");
+    // Two men who talk and nod, twelve pictures a second.
+    let clip = Pictures::of(&sample("obama_speech.mp4"));
+    let mut men: [Vec<Glance>; 2] = [Vec::new(), Vec::new()];
+    for picture in clip.iter() {
+        for (x, glance) in glances(&mut detector, &picture) {
+            men[usize::from(x > 160.0)].push(glance);
+        }
+    }
+    for man in &men {
+        let alike = man.windows(2).filter(|pair| pair[0].is_like(&pair[1])).count();
+        assert!(alike * 10 > man.len() * 8, "{alike} of {} pairs", man.len());
+    }
+    let mut people: Vec<Glance> = men.iter().map(|man| man[0]).collect();
+    for name in ["multi_face.jpg", "thai_people.jpg"] {
+        let image = photo(&sample(name));
+        let pool = SlotPool::new(image.size, 1);
+        let mut frame = Frame::new(pool.take(), 0, Pts::ZERO);
+        draw(&image, &mut frame.planes_mut());
+        people
+            .extend(glances(&mut detector, &frame.planes()).into_iter().map(|(_, glance)| glance));
+    }
+    assert_eq!(people.len(), 11);
+    for (i, a) in people.iter().enumerate() {
+        let mistaken = people[i + 1..].iter().filter(|b| a.is_like(b)).count();
+        assert_eq!(mistaken, 0, "person {i} looks like somebody else at a glance");
+    }
 }

@@ -1,8 +1,8 @@
 //! How strong a veil is: an attacker who knows the class tries to name people behind it.
 //!
 //! The people are those of the sample media. Their faces are hidden as a recording hides them, by
-//! the same detector, tracker, decision and [`Redactor`], each take with a texture of its own; and,
-//! to show that the attacker is a real one, by plain mosaics and blurs. It is told who everybody is
+//! the same [`Watcher`](crate::veil::watch::Watcher) and [`Redactor`], each take with a texture of its
+//! own; and, to show that the attacker is a real one, by plain mosaics and blurs. It is told who everybody is
 //! in the known takes, in which faces are hidden in the same way, and asked about held-out ones.
 //! It compares faces with the recogniser, and trains a network on what it sees.
 //!
@@ -30,7 +30,7 @@ pub use score::Finding;
 use self::{
     class::{Class, Take},
     coded::Film,
-    face::{Eyes, nearest},
+    face::{describe, nearest},
     learn::{Net, Sample},
     picture::Picture,
     plain::Plain,
@@ -42,14 +42,16 @@ use crate::{
     capture::CaptureError,
     encode::{EncodeError, FRAMES_HELD},
     error::{ErrorKind, Kind},
-    frame::{Frame, FrameSize, I420View, SlotPool},
+    frame::{Frame, FrameSize, I420View, Raw, Slot, SlotPool},
+    units::Pts,
     veil::{
         Style,
         redact::{PixelRect, Redacted, Redactor},
+        watch,
     },
     vision::{
-        detect::Detector,
-        identify::{Embedder, Embedding},
+        Eyes,
+        identify::Embedding,
         infer::{Models, VisionError},
     },
 };
@@ -83,6 +85,8 @@ const VEILS: [(&str, Style); 2] = [("veil", Style::Veil), ("fill", Style::Fill)]
 pub struct Settings {
     /// The folder with the sample media.
     pub samples: PathBuf,
+    /// How frames are looked at. What is covered is always the head.
+    pub watch: watch::Settings,
     /// Where takes and training come from.
     pub seed: u64,
     /// Takes of each person that the attacker knows.
@@ -315,12 +319,12 @@ pub fn run(
     if settings.known == 0 || settings.asked == 0 {
         return Err(AttackError::NoTakes);
     }
-    let mut eyes =
-        Eyes { detector: Detector::new(models, 1)?, embedder: Embedder::new(models, 1)? };
+    let mut eyes = Eyes::open(models, 1)?;
     let class = Class::load(&settings.samples, &mut eyes.detector)?;
     let mut rng = Rng::new(settings.seed);
     let takes = plan(&class, settings, &mut rng);
-    let mut attacker = Attacker::new(&class, eyes, Press::new(Rng::new(rng.next())))?;
+    let mut attacker =
+        Attacker::new(&class, eyes, Press::new(models, settings.watch, Rng::new(rng.next()))?)?;
     let sheets = takes.len().div_ceil(CELLS);
     for (i, takes) in takes.chunks(CELLS).enumerate() {
         progress("sheets", i, sheets);
@@ -395,7 +399,7 @@ impl<'a> Attacker<'a> {
 
     /// Draws one sheet, hides the faces in every way, and keeps what the attacker reads.
     fn watch(&mut self, takes: &[Take]) -> Result<(), AttackError> {
-        let pages = self.press.sheet(self.class, takes, &mut self.eyes.detector)?;
+        let pages = self.press.sheet(self.class, takes)?;
         let compared: Vec<bool> = takes.iter().map(|take| self.is_compared(take)).collect();
         let mut views = vec![Views::default(); takes.len()];
         let mut redactors = VEILS.map(|(_, style)| Redactor::new(style));
@@ -583,6 +587,12 @@ fn row(
     }
 }
 
+/// A picture as a frame that a camera would give.
+fn fill(mut slot: Slot, picture: &Picture, seq: u64, pts: Pts) -> Result<Frame<Raw>, AttackError> {
+    slot.fill(&picture.view()).map_err(|size| AttackError::Size { size })?;
+    Ok(Frame::new(slot, seq, pts))
+}
+
 /// Hides a sheet as a recording does.
 fn veiled(
     pool: &SlotPool,
@@ -590,9 +600,7 @@ fn veiled(
     page: &Page,
     picture: &Picture,
 ) -> Result<Frame<Redacted>, AttackError> {
-    let mut slot = pool.take();
-    slot.fill(&picture.view()).map_err(|size| AttackError::Size { size })?;
-    let frame = Frame::new(slot, page.seq, sheet::time_of(page.seq));
+    let frame = fill(pool.take(), picture, page.seq, sheet::time_of(page.seq))?;
     Ok(redactor.redact(frame, Some(&page.verdict)))
 }
 
@@ -629,7 +637,7 @@ fn keep_faces(
 ) -> Result<(), AttackError> {
     for ((take, &compared), place) in takes.iter().zip(compared).zip(&page.places) {
         let Some(place) = place.filter(|_| compared) else { continue };
-        let described = eyes.describe(picture, &place)?;
+        let described = describe(eyes, picture, &place)?;
         if take.known {
             into.references.extend(described.map(|embedding| (take.person, embedding)));
         } else {

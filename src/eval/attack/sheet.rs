@@ -1,25 +1,30 @@
 //! Sheets of 1080p that hold the takes of eighteen people side by side, and what a recording would
-//! hide in them: the same detector, tracker, decision and regions.
+//! hide in them: the recording's own [`Watcher`] looks at them and decides.
 
 use std::time::Duration;
 
 use super::{
     AttackError,
     class::{Class, FRAMES, Light, Material, SIDE, Shot, Take},
+    fill,
     picture::Picture,
     rng::Rng,
 };
 use crate::{
-    frame::{FrameSize, Point, Rect, pixels::Scaler},
+    frame::{FrameSize, Point, Rect, SlotPool, pixels::Scaler},
     units::Pts,
     veil::{
         Cover, Verdict,
-        decide::{Subject, decide},
-        evidence::State,
-        policy::Region,
+        evidence::Judge,
+        policy::{Policy, Region},
         redact::PixelRect,
+        watch::{self, Watcher},
     },
-    vision::{detect::Detector, track::Tracker},
+    vision::{
+        Eyes,
+        identify::Gallery,
+        infer::{Models, VisionError},
+    },
 };
 
 /// A full HD picture.
@@ -30,14 +35,21 @@ const ROWS: usize = 3;
 pub(super) const CELLS: usize = COLUMNS * ROWS;
 const CELL_WIDTH: usize = 320;
 const CELL_HEIGHT: usize = 360;
-/// The detector's longer side: faces of 96 px are 48 px to it.
-const LONGEST: u32 = 960;
 /// Time between frames.
 const STEP: Duration = Duration::from_nanos(33_333_333);
 
-/// When a frame is shown.
+/// Between two sheets so much time passes that nothing of the one is held into the other.
+const APART: Duration = Duration::from_secs(10);
+
+/// When a frame is shown in a film of all sheets.
 pub(super) fn time_of(seq: u64) -> Pts {
     Pts::from_nanos(seq * u64::try_from(STEP.as_nanos()).unwrap_or(0))
+}
+
+/// When the camera saw it.
+fn seen_at(seq: u64) -> Pts {
+    let sheet = seq / FRAMES as u64;
+    time_of(seq).plus(APART * u32::try_from(sheet).unwrap_or(u32::MAX))
 }
 
 /// What is hidden of a take in one frame.
@@ -59,6 +71,8 @@ pub(super) struct Page {
 
 /// Draws sheets.
 pub(super) struct Press {
+    watcher: Watcher,
+    pool: SlotPool,
     scaler: Scaler,
     crop: Vec<f32>,
     grain: Rng,
@@ -66,8 +80,23 @@ pub(super) struct Press {
 }
 
 impl Press {
-    pub(super) fn new(rng: Rng) -> Self {
-        Self { scaler: Scaler::new(), crop: Vec::new(), grain: rng, next: 0 }
+    pub(super) fn new(
+        models: &Models,
+        settings: watch::Settings,
+        grain: Rng,
+    ) -> Result<Self, VisionError> {
+        let Eyes { detector, embedder, thresholds, .. } = Eyes::open(models, 1)?;
+        // Everybody is hidden, by the head.
+        let settings = watch::Settings { region: Region::Head, ..settings };
+        let judge = Judge::new(Policy::Everyone, &Gallery::default(), thresholds);
+        Ok(Self {
+            watcher: Watcher::new(detector, embedder, judge, thresholds, settings),
+            pool: SlotPool::new(SIZE, FRAMES),
+            scaler: Scaler::new(),
+            crop: Vec::new(),
+            grain,
+            next: 0,
+        })
     }
 
     /// Draws all frames of a sheet and looks at them as a recording does.
@@ -75,9 +104,8 @@ impl Press {
         &mut self,
         class: &Class,
         takes: &[Take],
-        detector: &mut Detector,
     ) -> Result<Vec<Page>, AttackError> {
-        let mut tracker = Tracker::new();
+        self.watcher.forget_before(seen_at(self.next));
         let mut looks = Vec::new();
         for frame in 0..FRAMES {
             let mut picture = Picture::new(SIZE);
@@ -86,36 +114,30 @@ impl Press {
             }
             let seq = self.next;
             self.next += 1;
-            let found = detector.detect(&picture.view(), LONGEST)?;
-            tracker.step(seq, time_of(seq), &found, false);
-            looks.push((seq, picture));
+            let frame = fill(self.pool.take(), &picture, seq, seen_at(seq))?;
+            self.watcher.look(&frame)?;
+            looks.push((frame, picture));
         }
         // As with the ring of a recording, every frame is decided when all were seen.
-        let subjects: Vec<_> = tracker
-            .tracks()
-            .iter()
-            .map(|track| Subject { track, state: State::Undecided })
-            .collect();
-        let pages = looks.into_iter().map(|(seq, picture)| {
-            let (verdict, placements) =
-                decide(seq, time_of(seq), SIZE, true, &subjects, Region::Head);
+        let pages = looks.into_iter().map(|(frame, picture)| {
+            let (verdict, placements) = self.watcher.decide(&frame, true);
             let hidden = match &verdict.cover {
                 Cover::Regions(hidden) => hidden.as_slice(),
                 _ => &[],
             };
             let place = |cell| {
-                let (nearest, face) = hidden
+                let nearest = placements
                     .iter()
-                    .zip(&placements)
-                    .filter(|(_, p)| distance(p.face, cell) < CELL_WIDTH as f32 / 4.0)
-                    .min_by(|a, b| distance(a.1.face, cell).total_cmp(&distance(b.1.face, cell)))?;
+                    .filter(|p| distance(p.face, cell) < CELL_WIDTH as f32 / 4.0)
+                    .min_by(|a, b| distance(a.face, cell).total_cmp(&distance(b.face, cell)))?;
+                let of_it = hidden.iter().find(|hidden| hidden.track == nearest.track)?;
                 Some(Place {
-                    region: PixelRect::covering(nearest.region, SIZE)?,
-                    face_px: face.face.w,
+                    region: PixelRect::covering(of_it.region, SIZE)?,
+                    face_px: nearest.face.w,
                 })
             };
             let places = (0..takes.len()).map(place).collect();
-            Page { seq, picture, verdict, places }
+            Page { seq: frame.seq(), picture, verdict, places }
         });
         Ok(pages.collect())
     }

@@ -1,0 +1,173 @@
+//! Whether a face shows: its own pixels in the finished video, compared with the source.
+//!
+//! Belongs here: one face in one picture. Does not belong: what it means over time (`tally`).
+//!
+//! A face is clear where more than [`CLEAR_SHARE`] of its own pixels differ from the source by no more
+//! than the encoder's own error, or where the recogniser still matches it with its source. The
+//! encoder's own error is measured on the same pixels of the same picture: the scene is encoded once
+//! with nobody veiled (the control), and nine pixels of ten are allowed what they lose there. So an
+//! unveiled video is clear throughout, whatever the scene does to an encoder, and a veil is not
+//! mistaken for a face only because the encoder blurs.
+
+use super::truth::FaceTruth;
+use crate::{
+    frame::I420View,
+    vision::{
+        identify::{Embedder, Embedding},
+        infer::VisionError,
+    },
+};
+
+/// A face is clear from more than this part of its own pixels on.
+pub(super) const CLEAR_SHARE: f32 = 0.20;
+/// An allowed face counts as veiled up to this part.
+pub(super) const SHOWN_SHARE: f32 = 0.50;
+/// The part of a face's pixels whose error in the control is taken for the encoder's own.
+const OWN_ERROR: f32 = 0.90;
+/// The least error that counts: rounding.
+const LEAST_ERROR: u8 = 2;
+/// Who is covered more than this cannot be compared: the crop would hold what covers the face, which
+/// is the same in source and video.
+const COMPARED_VISIBLE: f32 = 0.85;
+
+/// By how much each plane of one face may differ from the source: the encoder's own error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tolerance([u8; 3]);
+
+/// The three differences at a pixel.
+fn differences(a: &I420View<'_>, b: &I420View<'_>, x: usize, y: usize) -> [u8; 3] {
+    let at = |view: &I420View<'_>| {
+        let chroma = y / 2 * view.chroma_stride + x / 2;
+        [view.y[y * view.luma_stride + x], view.u[chroma], view.v[chroma]]
+    };
+    let (a, b) = (at(a), at(b));
+    [a[0].abs_diff(b[0]), a[1].abs_diff(b[1]), a[2].abs_diff(b[2])]
+}
+
+/// What the encoder does to a face that is not veiled.
+pub(super) fn tolerance(
+    face: &FaceTruth,
+    source: &I420View<'_>,
+    control: &I420View<'_>,
+) -> Tolerance {
+    let mut counts = [[0u32; 256]; 3];
+    let mut pixels = 0u32;
+    face.for_each_pixel(source.size, |x, y| {
+        pixels += 1;
+        for (counts, difference) in counts.iter_mut().zip(differences(source, control, x, y)) {
+            counts[usize::from(difference)] += 1;
+        }
+    });
+    let enough = f64::from(pixels) * f64::from(OWN_ERROR);
+    Tolerance(counts.map(|counts| {
+        let mut sum = 0;
+        let error = (0..=u8::MAX).find(|&error| {
+            sum += counts[usize::from(error)];
+            f64::from(sum) >= enough
+        });
+        error.unwrap_or(u8::MAX).max(LEAST_ERROR)
+    }))
+}
+
+/// The part of a face's own pixels that are as in the source, in all three planes.
+pub(super) fn same(
+    face: &FaceTruth,
+    source: &I420View<'_>,
+    video: &I420View<'_>,
+    tolerance: Tolerance,
+) -> f32 {
+    let (mut pixels, mut same) = (0u32, 0u32);
+    face.for_each_pixel(source.size, |x, y| {
+        pixels += 1;
+        let all = differences(source, video, x, y).iter().zip(tolerance.0).all(|(d, t)| *d <= t);
+        same += u32::from(all);
+    });
+    same as f32 / pixels.max(1) as f32
+}
+
+/// The face as the recogniser sees it; none for one that is too small or too covered.
+pub(super) fn describe(
+    face: &FaceTruth,
+    view: &I420View<'_>,
+    least_px: f32,
+    embedder: &mut Embedder,
+) -> Result<Option<Embedding>, VisionError> {
+    if face.visible < COMPARED_VISIBLE || face.rect().w < least_px {
+        return Ok(None);
+    }
+    Ok(embedder.embed(view, &face.points())?.map(|described| described.embedding))
+}
+
+/// What one picture shows of a face.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sight {
+    /// The part of its own pixels that are as in the source.
+    pub(super) same: f32,
+    /// Its likeness to its own source, where it was compared.
+    pub(super) cosine: Option<f32>,
+}
+
+impl Sight {
+    /// Whether the face can be seen; `match_from` is the recogniser's threshold.
+    pub(super) fn is_clear(self, match_from: f32) -> bool {
+        self.same > CLEAR_SHARE || self.cosine.is_some_and(|cosine| cosine >= match_from)
+    }
+
+    /// Whether an allowed face is as good as not there.
+    pub(super) fn is_veiled(self) -> bool {
+        self.same <= SHOWN_SHARE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::truth::Shape, *};
+    use crate::frame::FrameSize;
+
+    const SIZE: FrameSize = FrameSize::new(64, 64);
+
+    fn view<'a>(luma: &'a [u8], chroma: &'a [u8]) -> I420View<'a> {
+        I420View { size: SIZE, y: luma, u: chroma, v: chroma, luma_stride: 64, chroma_stride: 32 }
+    }
+
+    fn face() -> FaceTruth {
+        let own = Shape::Ellipse([32.0, 32.0, 16.0, 20.0, 0.0]);
+        let mut face = FaceTruth {
+            person: "p-01".to_owned(),
+            rect: [14.0, 10.0, 36.0, 44.0],
+            own,
+            covered_by: Vec::new(),
+            visible: 0.0,
+            pixels: 0,
+            landmarks: [[0.0; 2]; 5],
+        };
+        face.count(SIZE);
+        face
+    }
+
+    #[test]
+    fn the_control_itself_is_clear_and_another_tone_is_not() {
+        let chroma = vec![128; 32 * 32];
+        let source: Vec<u8> = (20..220).step_by(7).cycle().take(64 * 64).collect();
+        let noisy: Vec<u8> = source.iter().zip((0..11).cycle()).map(|(v, n)| v + n).collect();
+        let (source, control) = (view(&source, &chroma), view(&noisy, &chroma));
+        let face = face();
+        let tolerance = tolerance(&face, &source, &control);
+        assert!((8..=10).contains(&tolerance.0[0]), "{tolerance:?}");
+        assert!(same(&face, &source, &control, tolerance) >= 0.9);
+        let flat = vec![122; 64 * 64];
+        let grey = same(&face, &source, &view(&flat, &chroma), tolerance);
+        assert!(grey < 0.15, "{grey}");
+        let other = vec![140; 32 * 32];
+        let coloured = same(&face, &source, &view(&flat, &other), tolerance);
+        assert!(coloured == 0.0, "colour counts too: {coloured}");
+    }
+
+    #[test]
+    fn either_sign_is_enough() {
+        let sight = |same, cosine| Sight { same, cosine };
+        assert!(sight(0.21, None).is_clear(0.4));
+        assert!(!sight(0.20, Some(0.39)).is_clear(0.4));
+        assert!(sight(0.0, Some(0.41)).is_clear(0.4));
+    }
+}
