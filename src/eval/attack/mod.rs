@@ -121,15 +121,12 @@ pub enum AttackError {
     /// A clip cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// The models fail.
+    /// The models fail, or a view cannot be drawn.
     #[error(transparent)]
     Vision(#[from] VisionError),
     /// Veiled pictures cannot be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// A view cannot be drawn.
-    #[error("cannot draw a view of a sample")]
-    Picture(#[source] opencv::Error),
     /// A sheet does not fit its slot.
     #[error("a sheet of {size} does not fit its slot: this is a fault of classveil")]
     Size {
@@ -160,7 +157,7 @@ impl Kind for AttackError {
             Self::Capture(error) => error.kind(),
             Self::Vision(error) => error.kind(),
             Self::Encode(error) => error.kind(),
-            Self::Picture(_) | Self::Size { .. } | Self::Frames { .. } => ErrorKind::Bug,
+            Self::Size { .. } | Self::Frames { .. } => ErrorKind::Bug,
             Self::Memory(_) => ErrorKind::Exhausted,
         }
     }

@@ -162,7 +162,7 @@ impl Press {
             },
             None => return Ok(()),
         };
-        drawn.map_err(AttackError::Picture)?;
+        drawn.map_err(VisionError::from)?;
         self.print(take.light, cell, onto);
         Ok(())
     }
