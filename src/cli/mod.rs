@@ -1,6 +1,7 @@
 //! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
 //! belong: anything a second front end would need too.
 
+mod attack;
 mod audit;
 mod backup;
 mod completions;

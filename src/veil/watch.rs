@@ -28,7 +28,7 @@ use crate::{
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         pose::is_oblique,
-        search::{Search, Searcher, TURNS_WITHIN},
+        search::{Pace, Search, Searcher},
         track::{Cut, CutDetector, Tracker},
     },
 };
@@ -54,9 +54,6 @@ const CLEARED_PER_FRAME: usize = 1;
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
 const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
-/// Under strain every part of the picture is looked at closely within this time. It is less than what
-/// anybody is held, so that a small face is covered from one close look to the next.
-const STRAINED_TURNS: Duration = Duration::from_millis(750);
 /// Under strain there are no comparisons in the frame after one that had some, and at most one of
 /// either kind.
 const STRAINED_PER_FRAME: usize = 1;
@@ -186,6 +183,8 @@ impl Watcher {
             size: settings.size,
             full_size: settings.full_size,
             full_every: settings.full_every,
+            // Under `picture` somebody who comes in shows all of himself in one picture.
+            narrow: settings.region != Region::Picture,
         };
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
@@ -210,15 +209,12 @@ impl Watcher {
         self.effort = effort;
         let size = self.settings.size;
         let (part, of) = STRAINED_SIZE;
-        let (size, within) = match effort {
-            Effort::Whole => (size, TURNS_WITHIN),
-            Effort::Seldom => (size, STRAINED_TURNS),
-            Effort::Coarse => {
-                let smaller = (size * part / of / 32 * 32).max(SMALLEST_SIZE);
-                (smaller.min(size), STRAINED_TURNS)
-            }
-        };
-        self.searcher.ease(size, within);
+        let smaller = (size * part / of / 32 * 32).max(SMALLEST_SIZE);
+        self.searcher.set_pace(match effort {
+            Effort::Whole => Pace::usual(size),
+            Effort::Seldom => Pace::slow(size),
+            Effort::Coarse => Pace::slow(smaller.min(size)),
+        });
         if effort > Effort::Whole {
             // For the rest of the recording: frames that were looked at under strain may still wait.
             self.hold_weak = HOLD;

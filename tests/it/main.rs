@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod architecture;
+mod attack;
 mod audit;
 mod capture;
 mod cli;
@@ -16,6 +17,7 @@ mod eyes;
 mod faults;
 mod fsck;
 mod leaks;
+mod markers;
 mod media;
 mod people;
 mod privacy;

@@ -37,27 +37,10 @@ pub(crate) fn comment(mp4: &std::path::Path) -> serde_json::Value {
 #[test]
 fn stock_tools_read_a_recording() {
     let school = School::with_refused_man();
-    let Recorded { json, folder, .. } = school.record(
-        &sample("obama_speech.mp4"),
-        &[
-            "--policy",
-            "refused",
-            "--dpia",
-            "DPIA-1",
-            "--segment",
-            "3 s",
-            "--retain",
-            "14 d",
-            "--class",
-            "5b",
-            "--teacher",
-            "t-07",
-            "--coach",
-            "c-02",
-            "--question",
-            "Does Jantje get a turn?",
-        ],
-    );
+    let words = "--policy refused --dpia DPIA-1 --class 5b --teacher t-07 --coach c-02";
+    let mut args: Vec<&str> = words.split(' ').collect();
+    args.extend(["--segment", "3 s", "--retain", "14 d", "--question", "Does Jantje get a turn?"]);
+    let Recorded { json, folder, .. } = school.record(&sample("obama_speech.mp4"), &args);
     let recorded = &json;
     assert_eq!(recorded["frames_in"], 105);
     assert_eq!(recorded["segments"], 3);

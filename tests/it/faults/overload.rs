@@ -1,14 +1,14 @@
 //! A camera that is faster than the machine. What gives way is effort first and frames at the end;
 //! the frames that are left keep their times, and the refused man stays veiled in all of them.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use classveil::{
     frame::{FrameSize, I420View},
     units::Pts,
     vision::{
         detect::Detector,
-        search::{Search, Searcher},
+        search::{Pace, Search, Searcher},
     },
 };
 use image::imageops;
@@ -143,10 +143,10 @@ fn what_a_coarser_look_misses_the_close_looks_find() {
     let mut luma = image::GrayImage::from_pixel(SIZE.width, SIZE.height, image::Luma([110]));
     imageops::overlay(&mut luma, &small, 240, 200);
     let chroma = vec![128; width / 2 * height / 2];
-    let search = Search { size: 640, full_size: 1920, full_every: 15 };
+    let search = Search { size: 640, full_size: 1920, full_every: 15, narrow: true };
     let detector = Detector::new(&models, 1).expect("a detector");
     let mut searcher = Searcher::new(detector, search, models.thresholds().detect_nms);
-    let mut sure_at = |frame: u64, searcher: &mut Searcher| {
+    let sure_at = |frame: u64, searcher: &mut Searcher| {
         // Something moves everywhere, so that no look is spared.
         let mut luma = luma.clone();
         luma.pixels_mut().for_each(|p| p.0[0] = p.0[0].saturating_add((frame % 2) as u8 * 6));
@@ -158,10 +158,10 @@ fn what_a_coarser_look_misses_the_close_looks_find() {
         found.iter().filter(|face| face.score >= 0.3).count()
     };
     assert_eq!(sure_at(0, &mut searcher), 5);
-    searcher.ease(320, Duration::from_millis(750));
+    searcher.set_pace(Pace::slow(320));
     let counts: Vec<usize> = (1..60).map(|frame| sure_at(frame, &mut searcher)).collect();
     assert!(counts.iter().any(|&count| count < 5), "the coarse look is enough here: {counts:?}");
     assert!(counts.windows(20).all(|window| window.contains(&5)), "{counts:?}");
-    searcher.ease(640, Duration::from_millis(500));
+    searcher.set_pace(Pace::usual(640));
     assert_eq!(sure_at(60, &mut searcher), 5);
 }
