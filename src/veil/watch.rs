@@ -13,9 +13,9 @@ use std::{
 
 use super::{
     Verdict,
-    decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
+    decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, State, View},
-    policy::Region,
+    policy::{Policy, Region},
     redact::Redacted,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         pose::is_oblique,
-        search::{Search, Searcher},
+        search::{Pace, Search, Searcher},
         track::{Cut, CutDetector, Tracker},
     },
 };
@@ -54,6 +54,13 @@ const CLEARED_PER_FRAME: usize = 1;
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
 const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
+/// Under strain there are no comparisons in the frame after one that had some, and at most one of
+/// either kind.
+const STRAINED_PER_FRAME: usize = 1;
+/// The small pass's size under the most strain, in parts of the usual one; never below the smallest
+/// that can be configured.
+const STRAINED_SIZE: (u32, u32) = (3, 4);
+const SMALLEST_SIZE: u32 = 320;
 /// Faces that overlap a face with another standing by this much may have changed hands.
 const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
@@ -80,6 +87,19 @@ pub struct Settings {
     pub check_every: Duration,
     /// What is covered of a hidden person.
     pub region: Region,
+}
+
+/// How much a watcher does, where a machine cannot do all. What is veiled does not depend on it: less
+/// is shown where less is compared, and everybody is held for longer than it takes to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// As the settings say.
+    #[default]
+    Whole,
+    /// Close looks and comparisons less often.
+    Seldom,
+    /// The same, and every picture's own look at a smaller size.
+    Coarse,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +162,11 @@ pub struct Watcher {
     scenes: VecDeque<(u64, Pts)>,
     /// The frame whose finished picture was looked at last.
     checked: Option<Pts>,
+    effort: Effort,
+    /// The last frame in which faces were compared.
+    compared: Option<u64>,
+    /// How long whoever the detector was never sure of is held.
+    hold_weak: Duration,
 }
 
 impl Watcher {
@@ -158,6 +183,8 @@ impl Watcher {
             size: settings.size,
             full_size: settings.full_size,
             full_every: settings.full_every,
+            // Under `picture` somebody who comes in shows all of himself in one picture.
+            narrow: settings.region != Region::Picture,
         };
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
@@ -171,7 +198,45 @@ impl Watcher {
             cut: Cut::None,
             scenes: VecDeque::new(),
             checked: None,
+            effort: Effort::Whole,
+            compared: None,
+            hold_weak: HOLD_WEAK,
         }
+    }
+
+    /// Does as much as `effort` says from the next frame on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.effort = effort;
+        let size = self.settings.size;
+        let (part, of) = STRAINED_SIZE;
+        let smaller = (size * part / of / 32 * 32).max(SMALLEST_SIZE);
+        self.searcher.set_pace(match effort {
+            Effort::Whole => Pace::usual(size),
+            Effort::Seldom => Pace::slow(size),
+            Effort::Coarse => Pace::slow(smaller.min(size)),
+        });
+        if effort > Effort::Whole {
+            // For the rest of the recording: frames that were looked at under strain may still wait.
+            self.hold_weak = HOLD;
+        }
+    }
+
+    /// Puts another list in force. Everything that was learnt by comparing with the one before is
+    /// forgotten but the refusals that still hold, so nobody is shown until compared anew: not in the
+    /// next frame, and not in those that wait for their verdict.
+    pub fn replace_judge(&mut self, judge: Judge) {
+        for known in self.known.values_mut() {
+            known.evidence = known.evidence.under(&judge);
+            known.agreed.clear();
+            known.tried = None;
+        }
+        self.judge = judge;
+    }
+
+    /// The policy that is applied.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.judge.policy()
     }
 
     /// Looks at the newest frame. An error means that the look was not completed: the frame has to
@@ -287,6 +352,7 @@ impl Watcher {
             let (id, detection) = seen[i];
             let known = self.known.entry(id).or_default();
             known.tried = Some((seq, pts));
+            self.compared = Some(seq);
             let picture = frame.planes();
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
@@ -319,6 +385,10 @@ impl Watcher {
     /// turn, within the budget.
     fn due(&self, seq: u64, pts: Pts, seen: &[(TrackId, Detection)]) -> Vec<usize> {
         let mut due: [Vec<(u64, usize)>; 2] = [Vec::new(), Vec::new()];
+        let strained = self.effort > Effort::Whole;
+        if strained && self.compared.is_some_and(|last| seq <= last + 1) {
+            return Vec::new();
+        }
         for (i, (id, detection)) in seen.iter().enumerate() {
             let width = detection.rect.w;
             if !self.judge.comparable(width) {
@@ -351,7 +421,9 @@ impl Watcher {
         veiled.sort_unstable();
         cleared.sort_unstable();
         let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
-        first(veiled, VEILED_PER_FRAME).chain(first(cleared, CLEARED_PER_FRAME)).collect()
+        let most = |usual: usize| if strained { STRAINED_PER_FRAME } else { usual };
+        let veiled = first(veiled, most(VEILED_PER_FRAME));
+        veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
     }
 
     /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
@@ -387,7 +459,7 @@ impl Watcher {
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
         decide(
-            &At { seq, pts, size, looked, scene: self.scene_of(seq) },
+            &At { seq, pts, size, looked, hold_weak: self.hold_weak, scene: self.scene_of(seq) },
             &subjects,
             self.settings.region,
         )

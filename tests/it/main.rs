@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod architecture;
+mod attack;
 mod audit;
 mod capture;
 mod cli;
@@ -13,11 +14,13 @@ mod config;
 mod encode;
 mod eval;
 mod eyes;
+mod faults;
 mod fsck;
 mod grants;
 mod keys;
 mod late;
 mod leaks;
+mod markers;
 mod media;
 mod people;
 mod privacy;
