@@ -55,6 +55,7 @@ impl ListSender {
     }
 
     /// Says that a list was to be put in force and is none. `false` where the recording is over.
+    #[must_use]
     pub fn refuse(&self) -> bool {
         self.0.send(News::Unusable).is_ok()
     }

@@ -260,22 +260,7 @@ pub fn record(
     }
     let course = Course { lists: lists.clone(), overload: overload(&progress) };
     let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned), course };
-    let kept = match writer.finish(outcome) {
-        Ok(Finished { sealed, stopped }) => {
-            if let Some(stopped) = stopped {
-                // The chain only hears that writing has stopped; this says why.
-                fault = Some(stopped.into());
-            }
-            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
-            Kept { path, segments, bytes, frames, manifest: Some(manifest) }
-        }
-        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
-            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
-            fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
-            kept
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let kept = keep(writer.finish(outcome), &mut fault)?;
     let progress = Progress { frames_out: kept.frames, ..progress };
     if let Some(manifest) = kept.manifest {
         let sealed = Event::Sealed {
@@ -328,6 +313,29 @@ struct Kept {
     frames: u64,
     /// Digest of the signed manifest; none where it could not be signed.
     manifest: Option<Digest>,
+}
+
+/// What is kept once writing ended, and in `fault` why it ended early.
+fn keep(
+    finished: Result<Finished, VaultError>,
+    fault: &mut Option<RecordError>,
+) -> Result<Kept, RecordError> {
+    match finished {
+        Ok(Finished { sealed, stopped }) => {
+            if let Some(stopped) = stopped {
+                // The chain only hears that writing has stopped; this says why.
+                *fault = Some(stopped.into());
+            }
+            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
+            Ok(Kept { path, segments, bytes, frames, manifest: Some(manifest) })
+        }
+        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
+            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
+            *fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
+            Ok(kept)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Lists that take the place of the first, on their way to the chain.

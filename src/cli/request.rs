@@ -346,7 +346,9 @@ fn list(args: &List) -> Result<(), Failure> {
             _ => format!("due {}", seconds(*due)),
         };
         output::line(format_args!("{number:4}  {ask:8}  {by}  {state}"));
-        recordings.iter().for_each(|one| output::line(format_args!("      {one}")));
+        for recording in recordings {
+            output::line(format_args!("      {recording}"));
+        }
     }
     output::line(format_args!("{} requests, {overdue} overdue", rows.len()));
     Ok(())

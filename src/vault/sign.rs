@@ -251,7 +251,7 @@ mod tests {
         let raw = "dc88ebb2407ff7fafaa48695a78c571401198ccb1d4edf56e631fd8b0ca02d68";
         let data = public.splitn(3, '+').last().unwrap();
         let data = STANDARD.decode(data).unwrap();
-        let hex: String = data[1..].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = data[1..].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert_eq!((data[0], hex.as_str()), (1, raw));
     }
 

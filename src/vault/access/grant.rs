@@ -387,8 +387,8 @@ fn settle(
                 }
             }
             live => {
-                let named = [&key, &statement].iter().any(|path| path.symlink_metadata().is_ok());
-                if live.is_none() && !named {
+                let stands = [&key, &statement].iter().any(|path| path.symlink_metadata().is_ok());
+                if live.is_none() && !stands {
                     // Cut off before it was announced: nobody was ever granted anything.
                     remove(folder, person)?;
                     changed = true;

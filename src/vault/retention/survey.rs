@@ -142,9 +142,9 @@ impl<'a> Loads<'a> {
         class: Option<&ClassId>,
         list: Option<&str>,
     ) -> Option<Timestamp> {
-        let last = |list| self.0.iter().rev().find(|(_, version, _)| *version == list);
+        let newest = |list| self.0.iter().rev().find(|(_, version, _)| *version == list);
         // A list that was never in force is known by when the recording began only.
-        let knows = list.and_then(last).map_or(begun, |(entry, ..)| entry.line);
+        let knows = list.and_then(newest).map_or(begun, |(entry, ..)| entry.line);
         let late = self.0.iter().find(|(entry, version, late)| {
             let of_class = class.map_or(!late.is_empty(), |class| late.contains(class));
             of_class && list != Some(*version) && entry.line > knows
@@ -218,8 +218,8 @@ fn one(
         list = list.or(Some(found.manifest.list_version));
     }
     // Of one that says nothing, nobody knows who is in it.
-    let (line, class) = begun.unwrap_or((0, None));
-    if let Some(from) = loads.late(line, class.as_ref(), list.as_deref()) {
+    let (begun, class) = begun.unwrap_or((0, None));
+    if let Some(from) = loads.late(begun, class.as_ref(), list.as_deref()) {
         withheld.push(Withheld { from, until: None, why: Why::LateRefusal });
     }
     let life = if destroyed.is_some() { Life::Destroyed } else { Life::Kept };
