@@ -59,6 +59,10 @@ fn a_late_refusal_withholds_what_was_made_without_knowing_it() {
     let stale = record(&scene, at(12), "v2");
     let fresh = record(&scene, at(13), "v3");
     is(stale, Verdict::Withhold);
+    // A list that came while it was recorded changes nothing about what was made before.
+    let event = Event::ListVersion { recording: stale, version: "v3".to_owned() };
+    let _ = scene.log(at(12)).append(at(12), &event).unwrap();
+    is(stale, Verdict::Withhold);
     is(fresh, Verdict::Keep);
     // Time brings nothing back, nor does another list; the deadline stays.
     loaded(&scene, "v4", &[], at(20));

@@ -32,7 +32,7 @@ pub(super) struct Story {
     pub(super) withheld: Vec<Withheld>,
     /// The class and the line that began it, where the log has it.
     pub(super) begun: Option<(u64, Option<ClassId>)>,
-    /// The pupil list that it goes by.
+    /// The pupil list that it was begun with.
     pub(super) list: Option<String>,
     /// The line that says that it is destroyed.
     pub(super) destroyed: Option<Entry>,
@@ -58,7 +58,10 @@ impl Story {
                     hold.until = hold.until.min(entry.at);
                 }
             }
-            Event::ListVersion { version, .. } => self.list = Some(version.clone()),
+            // A later one replaced it while recording: what was made before shows whom it showed.
+            Event::ListVersion { version, .. } => {
+                self.list.get_or_insert_with(|| version.clone());
+            }
             // The first counts: later ones would be about files that were there again.
             Event::Destroyed { .. } if self.destroyed.is_none() => {
                 self.destroyed = Some(entry.clone());
@@ -218,8 +221,8 @@ fn one(
         list = list.or(Some(found.manifest.list_version));
     }
     // Of one that says nothing, nobody knows who is in it.
-    let (begun, class) = begun.unwrap_or((0, None));
-    if let Some(from) = loads.late(begun, class.as_ref(), list.as_deref()) {
+    let (first, class) = begun.unwrap_or((0, None));
+    if let Some(from) = loads.late(first, class.as_ref(), list.as_deref()) {
         withheld.push(Withheld { from, until: None, why: Why::LateRefusal });
     }
     let life = if destroyed.is_some() { Life::Destroyed } else { Life::Kept };
