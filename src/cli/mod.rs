@@ -22,6 +22,7 @@ mod reload;
 mod report;
 mod request;
 mod retention;
+mod reveil;
 mod store;
 mod telemetry;
 mod verify;
@@ -63,6 +64,7 @@ enum Command {
     Revoke(grant::RevokeArgs),
     Grants(grant::GrantsArgs),
     Request(request::Args),
+    Reveil(reveil::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
     People(people::Args),
@@ -111,7 +113,9 @@ impl<E: Kind> From<E> for Failure {
 fn prepare(command: &Command) -> Result<(), Failure> {
     match command {
         // These run models.
-        Command::Record(_) | Command::Pupils(_) | Command::Eval(_) => telemetry::forbid(),
+        Command::Record(_) | Command::Reveil(_) | Command::Pupils(_) | Command::Eval(_) => {
+            telemetry::forbid()
+        }
         _ => Ok(()),
     }
 }
@@ -145,6 +149,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Revoke(args) => grant::revoke(&args),
         Command::Grants(args) => grant::grants(&args),
         Command::Request(args) => request::run(&args),
+        Command::Reveil(args) => reveil::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
         Command::People(args) => people::run(&args),

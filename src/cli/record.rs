@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// From one look at the finished picture to the next; less where segments are short.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Longest learning question that is kept.
 const QUESTION_BYTES: u64 = 16 << 10;
 
@@ -141,7 +141,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn wrong(message: impl Into<String>) -> Failure {
+pub(super) fn wrong(message: impl Into<String>) -> Failure {
     Failure::new(ErrorKind::Config, message)
 }
 
@@ -328,9 +328,9 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
 /// The list in force for this recording.
 pub(super) struct List {
     pub(super) people: PupilList,
-    gallery: Gallery,
+    pub(super) gallery: Gallery,
     version: String,
-    dpia: Option<String>,
+    pub(super) dpia: Option<String>,
 }
 
 impl List {
@@ -395,10 +395,26 @@ fn list<'e>(
     let Some(path) = &args.pupils else {
         return stored(args, config, wanted, compares, allowed, today);
     };
-    let mut draft = Draft::open(path, rules(config, today)?)?;
+    drafted(
+        Draft::open(path, rules(config, today)?)?,
+        compares,
+        wanted.dpia.as_deref(),
+        eyes,
+        &key.derive(people::VERSION_KEY),
+    )
+}
+
+/// The list that a file says, its photos looked at where faces are compared.
+pub(super) fn drafted<'e>(
+    mut draft: Draft,
+    compares: bool,
+    assessed: Option<&str>,
+    eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
+    version_key: &[u8; 32],
+) -> Result<List, Failure> {
     let mut dpia = None;
     if compares && draft.has_photos() {
-        match require_dpia(wanted.dpia.as_deref()) {
+        match require_dpia(assessed) {
             Ok(reference) => dpia = Some(reference.to_owned()),
             Err(missing) => {
                 // What is wrong with the list itself is said first: it is wrong under any assessment.
@@ -413,7 +429,7 @@ fn list<'e>(
     for notice in &finished.notices {
         output::note(notice);
     }
-    let version = finished.list.version(&key.derive(people::VERSION_KEY));
+    let version = finished.list.version(version_key);
     Ok(List { people: finished.list, gallery: finished.gallery, version, dpia })
 }
 
@@ -437,7 +453,7 @@ fn stored(
     Ok(List { people: list, gallery, version, dpia })
 }
 
-fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
+pub(super) fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
     let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit)
         .map_err(|_| wrong("[pupils] photo-age-limit is too long"))?;
     Ok(Rules { photo_age, ..Rules::on(today) })
@@ -600,7 +616,7 @@ pub(super) fn watch_settings(config: &Config, region: Region) -> watch::Settings
     }
 }
 
-fn progress_bar(json: bool) -> ProgressBar {
+pub(super) fn progress_bar(json: bool) -> ProgressBar {
     if json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -610,7 +626,7 @@ fn progress_bar(json: bool) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
+pub(super) fn show(bar: &ProgressBar, progress: &Progress) {
     if bar.is_hidden() {
         return;
     }

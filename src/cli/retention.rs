@@ -237,6 +237,28 @@ pub(super) fn refuse_withheld(
     ))
 }
 
+/// Refuses a recording that is held or restricted, by the log of the store that it lies in.
+pub(super) fn refuse_frozen(store: &Path, recording: RecordingId) -> Result<(), Failure> {
+    let entries = entries(store, None)?;
+    let key = BoxPublicKey::load(&store.join("box.pub"))?;
+    match look_up(store, &entries, recording, &key) {
+        Some(known) if known.is_frozen(SystemClock.now()) => Err(Failure::new(
+            ErrorKind::Denied,
+            format!("{recording} is held or restricted: it stays as it is"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Destroys what is due in `opened`, by its configuration.
+pub(super) fn apply_now(opened: &Opened) -> Result<Applied, Failure> {
+    let policy = policy(&opened.config, None)?;
+    let Opened { store, key, log, .. } = opened;
+    let now = SystemClock.now();
+    let clock = Clock { now, trusted: synchronised(), highest: log.highest() };
+    Ok(apply(store, log, key, &policy, &clock)?)
+}
+
 fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
     let after = after.map(parse_duration).transpose();
     let after =

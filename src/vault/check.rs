@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Digest, Fault, FileDigest, VaultError,
-    access::{NOTES, check_notes, is_grant_file},
+    access::{NOTES, SUCCESSOR, check_notes, is_grant_file},
     journal,
     keys::BoxPublicKey,
     manifest::{self, Manifest, State},
@@ -207,7 +207,7 @@ fn check_nothing_added(
             }
         } else if is_dir && name == NOTES {
             // Looked at by themselves.
-        } else if ![MANIFEST, SIGNATURE, JOURNAL].contains(&name.as_str())
+        } else if ![MANIFEST, SIGNATURE, JOURNAL, SUCCESSOR].contains(&name.as_str())
             && !expected.contains_key(&name)
         {
             faults.push(Fault::new(name, added));

@@ -92,7 +92,9 @@ fn told(entries: &[Entry]) -> BTreeMap<RecordingId, Told> {
                 told.delete_by = Some(earlier(told.delete_by, *delete_by));
                 told.closed = true;
             }
-            Event::Sealed { manifest, .. } | Event::Recovered { manifest, .. } => {
+            Event::Sealed { manifest, .. }
+            | Event::Recovered { manifest, .. }
+            | Event::Adopted { manifest, .. } => {
                 told.sealed = Some(*manifest);
             }
             Event::Destroyed { .. } => told.destroyed = true,

@@ -52,6 +52,8 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["revoke"],
         vec!["grants", "list"],
         vec!["grants", "accept"],
+        vec!["reveil"],
+        vec!["store", "adopt"],
         vec!["request", "delete"],
         vec!["request", "restrict"],
         vec!["request", "add"],

@@ -27,6 +27,7 @@ mod privacy;
 mod record;
 mod requests;
 mod retention;
+mod reveil;
 mod rtsp;
 mod scene;
 mod support;

@@ -121,7 +121,7 @@ impl Scene {
         id
     }
 
-    fn new_recording(&self, started: Timestamp, keep: i64) -> NewRecording {
+    pub(crate) fn new_recording(&self, started: Timestamp, keep: i64) -> NewRecording {
         NewRecording {
             id: RecordingId::new(started),
             started,
@@ -213,7 +213,7 @@ fn sealed(recording: RecordingId, manifest: &[u8]) -> Event {
     }
 }
 
-fn segment(number: u32) -> SegmentFile {
+pub(crate) fn segment(number: u32) -> SegmentFile {
     let start = Pts::from_nanos(u64::from(number - 1) * 6_000_000_000);
     SegmentFile {
         camera: camera(),

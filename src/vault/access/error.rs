@@ -73,6 +73,12 @@ pub enum AccessError {
         /// Until when.
         until: jiff::Timestamp,
     },
+    /// A recording that cannot take the place of another.
+    #[error("this recording {problem}")]
+    BadSuccessor {
+        /// Why.
+        problem: &'static str,
+    },
     /// A grant that does not count.
     #[error("the grant {problem}")]
     BadGrant {
@@ -84,6 +90,10 @@ pub enum AccessError {
 impl AccessError {
     pub(super) fn request(problem: &'static str) -> Self {
         Self::BadRequest { problem }
+    }
+
+    pub(super) fn successor(problem: &'static str) -> Self {
+        Self::BadSuccessor { problem }
     }
 
     pub(super) fn bad(problem: &'static str) -> Self {
@@ -105,6 +115,7 @@ impl Kind for AccessError {
             Self::NotTheTeacher { .. }
             | Self::Over { .. }
             | Self::BadGrant { .. }
+            | Self::BadSuccessor { .. }
             | Self::BadRequest { .. } => ErrorKind::Denied,
         }
     }

@@ -1,13 +1,14 @@
 //! Who may open a recording besides its recipients, and who may be given access at all.
 //!
-//! Belongs here: the words for people's roles, grants, requests of people who were recorded, and the
-//! notes that come of them. Does not belong: who has which key (the directory in
+//! Belongs here: the words for people's roles, grants, requests of people who were recorded, the
+//! notes that come of them, and recordings that take the place of others. Does not belong: who has which key (the directory in
 //! `people`), and deadlines (`retention`).
 
 mod error;
 mod grant;
 mod note;
 mod request;
+mod successor;
 
 use std::{fmt, str::FromStr};
 
@@ -21,6 +22,8 @@ pub(super) use note::{NOTES, check as check_notes, read as read_notes};
 pub use request::{
     Answered, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request,
 };
+pub(super) use successor::SUCCESSOR;
+pub use successor::{KeyHolder, NewSuccessor, Successor, attest};
 
 use crate::error::{ErrorKind, Kind};
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        Digest, LegalBasis, Manifest, NewRecording, Purpose,
+        Digest, LegalBasis, Manifest, NewRecording, Purpose, Recipient,
         access::{Ask, Confirmed, Decision, Role},
         register::Name,
     },
@@ -420,6 +420,23 @@ impl Event {
             region: new.region.clone(),
             audio: new.audio,
             recipients: recipients.map(|r| Digest::of(r.to_string().as_bytes())).collect(),
+        }
+    }
+
+    /// A recording that was veiled anew as it is about to come into the store.
+    pub(in super::super) fn armed_again(manifest: &Manifest) -> Self {
+        Self::Armed {
+            recording: manifest.recording,
+            delete_by: manifest.delete_by,
+            class: manifest.class.clone(),
+            teacher: manifest.teacher.clone(),
+            coach: manifest.coach.clone(),
+            purpose: manifest.purpose,
+            legal_basis: manifest.legal_basis,
+            policy: manifest.policy.clone(),
+            region: manifest.region.clone(),
+            audio: manifest.audio,
+            recipients: manifest.recipients.iter().map(Recipient::digest).collect(),
         }
     }
 

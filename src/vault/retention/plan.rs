@@ -168,6 +168,16 @@ pub struct Known {
     pub withheld: Vec<Withheld>,
 }
 
+impl Known {
+    /// Whether it is held, or withheld because somebody asked for that, at the time `now`: then it
+    /// stays as it is, too.
+    #[must_use]
+    pub fn is_frozen(&self, now: Timestamp) -> bool {
+        let asked = |one: &Withheld| matches!(one.why, Why::Request { .. }) && one.counts(now);
+        self.holds.iter().any(|hold| hold.end() > now) || self.withheld.iter().any(asked)
+    }
+}
+
 /// What is done with a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
