@@ -10,6 +10,7 @@ use super::{
     chain::{Chain, ChainError, Progress},
     ladder::Ladder,
     lists::{Lists, News, Swaps},
+    parts::Parts,
 };
 use crate::{
     capture::{self, Capture, CaptureError, Input},
@@ -65,6 +66,8 @@ pub struct Plan {
     pub look_ahead: Duration,
     /// How pictures are encoded.
     pub encode: encode::Settings,
+    /// What is encoded of it; none for all. All of it is looked at.
+    pub parts: Option<Parts>,
 }
 
 /// What came of a recording.
@@ -239,6 +242,7 @@ pub fn record(
         sender: writer.sender(),
         retention: writer.retention().clone(),
         started: began,
+        parts: plan.parts.clone(),
         ladder,
         orders: told,
     };

@@ -7,6 +7,7 @@ mod backup;
 mod completions;
 mod config;
 mod eval;
+mod export;
 mod grant;
 mod keygen;
 mod open;
@@ -64,6 +65,8 @@ enum Command {
     Revoke(grant::RevokeArgs),
     Grants(grant::GrantsArgs),
     Request(request::Args),
+    Export(Box<export::Args>),
+    Exports(export::ExportsArgs),
     Reveil(reveil::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
@@ -113,9 +116,11 @@ impl<E: Kind> From<E> for Failure {
 fn prepare(command: &Command) -> Result<(), Failure> {
     match command {
         // These run models.
-        Command::Record(_) | Command::Reveil(_) | Command::Pupils(_) | Command::Eval(_) => {
-            telemetry::forbid()
-        }
+        Command::Record(_)
+        | Command::Reveil(_)
+        | Command::Export(_)
+        | Command::Pupils(_)
+        | Command::Eval(_) => telemetry::forbid(),
         _ => Ok(()),
     }
 }
@@ -149,6 +154,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Revoke(args) => grant::revoke(&args),
         Command::Grants(args) => grant::grants(&args),
         Command::Request(args) => request::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Exports(args) => export::exports(&args),
         Command::Reveil(args) => reveil::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),

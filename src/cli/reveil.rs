@@ -12,7 +12,7 @@ use super::{
     verify::{note_end, note_trust},
 };
 use crate::{
-    appliance::{self, Plan, Started, Workshop},
+    appliance::{self, Parts, Plan, Started, Workshop},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::Config,
@@ -149,12 +149,13 @@ pub(super) struct Manner<'a> {
     pub(super) region: Region,
     pub(super) gallery: Gallery,
     pub(super) audio: bool,
+    pub(super) parts: Option<Parts>,
 }
 
 impl Manner<'_> {
     pub(super) fn plan(self, source: &Source, input: Input) -> Plan {
         let manifest = source.manifest();
-        let Self { config, policy, style, region, gallery, audio } = self;
+        let Self { config, policy, style, region, gallery, audio, parts } = self;
         let segment = segment(manifest);
         Plan {
             camera: source.camera.clone(),
@@ -175,6 +176,7 @@ impl Manner<'_> {
                 preset: config.encode.preset,
                 threads: config.encode.threads,
             },
+            parts,
         }
     }
 }
@@ -252,7 +254,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let version = list.version().to_owned();
     let gallery = list.gallery;
     let audio = manifest.audio;
-    let manner = Manner { config: &config, policy, style, region, gallery, audio };
+    let manner = Manner { config: &config, policy, style, region, gallery, audio, parts: None };
     let bar = progress_bar(args.json);
     let made = workshop.record(
         (&source.opened, &source.camera),

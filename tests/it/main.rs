@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod encode;
 mod eval;
+mod exports;
 mod eyes;
 mod faults;
 mod fsck;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         Digest, LegalBasis, Manifest, NewRecording, Purpose, Recipient,
-        access::{Ask, Confirmed, Decision, Role},
+        access::{Ask, Confirmed, Decision, ExportFor, Role},
         register::Name,
     },
     AuditPublicKey,
@@ -311,6 +311,23 @@ pub enum Event {
         /// Digest of the register from now on.
         register: Digest,
     },
+    /// A key holder made an export of a recording.
+    Exported {
+        /// The recording.
+        recording: RecordingId,
+        /// The export, which is not in the store.
+        export: RecordingId,
+        /// What it is for.
+        purpose: ExportFor,
+        /// The key holder.
+        by: PersonId,
+        /// Digests of the public keys that can open it.
+        recipients: Vec<Digest>,
+        /// When it must be gone.
+        delete_by: Timestamp,
+        /// Digest of the key holder's signed statement.
+        statement: Digest,
+    },
     /// A recording is destroyed from here on: this line comes before the first change.
     Destroyed {
         /// The recording.
@@ -471,6 +488,7 @@ impl Event {
             | Self::Destroyed { recording, .. }
             | Self::Certified { recording, .. }
             | Self::Adopted { recording, .. }
+            | Self::Exported { recording, .. }
             | Self::Returned { recording, .. } => Some(*recording),
             Self::Waiver { recording, .. } | Self::Fault { recording, .. } => *recording,
             Self::Opened { .. }
