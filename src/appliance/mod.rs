@@ -5,11 +5,13 @@
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
 mod chain;
+pub mod codes;
 mod hardening;
 mod ladder;
 mod lists;
 mod reasons;
 mod recorder;
+pub mod recording;
 pub mod time;
 
 pub use chain::{ChainError, Progress};
