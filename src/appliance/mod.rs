@@ -4,9 +4,11 @@
 //! what the process locks and forbids itself. Does not belong: any rule about who is shown
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
+pub mod button;
 mod chain;
 pub mod codes;
 mod hardening;
+pub mod indicator;
 mod ladder;
 mod lists;
 mod reasons;
