@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Digest, LegalBasis, Manifest, NewRecording, Purpose},
+    super::{Digest, LegalBasis, Manifest, NewRecording, Purpose, ledger::Ledger},
     AuditPublicKey,
 };
 use crate::units::{ClassId, PersonId, RecordingId};
@@ -290,6 +290,15 @@ pub enum Event {
         /// How many things.
         repairs: u64,
     },
+    /// Something was entered into a register of the store.
+    Registered {
+        /// Which.
+        register: Ledger,
+        /// The number of its line there.
+        line: u64,
+        /// Digest of the line.
+        sha256: Digest,
+    },
     /// Something went wrong.
     Fault {
         /// The recording it happened to.
@@ -343,6 +352,7 @@ impl Event {
             | Self::ConfigurationChanged { .. }
             | Self::KeyChanged { .. }
             | Self::BackedUp { .. }
+            | Self::Registered { .. }
             | Self::StoreRepaired { .. } => None,
         }
     }
