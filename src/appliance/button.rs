@@ -168,8 +168,7 @@ fn read(mut file: File, shutdown: &Shutdown, tell: &mut impl FnMut(Told)) -> io:
     while !shutdown.is_requested() {
         let mut ready = [PollFd::new(&file, PollFlags::IN)];
         match poll(&mut ready, Some(&patience)) {
-            Ok(0) => {}
-            Ok(_) => match file.read(&mut bytes) {
+            Ok(1..) => match file.read(&mut bytes) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(length) => {
                     for key in records.read(&bytes[..length]) {
@@ -181,7 +180,7 @@ fn read(mut file: File, shutdown: &Shutdown, tell: &mut impl FnMut(Told)) -> io:
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             },
-            Err(rustix::io::Errno::INTR) => {}
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
         if let Some(press) = presses.passed(began.elapsed()) {

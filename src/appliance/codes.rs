@@ -1,10 +1,10 @@
 //! The reasons not to record, each with its code, whose business it is, and how often the indicator
 //! blinks for it. Belongs here: words. Does not belong: finding out which of them stand (`preflight`).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Who can settle a reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
     /// Whoever runs the box.
@@ -36,7 +36,9 @@ impl Who {
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = ($word:literal, $who:ident, $blinks:literal),)+) => {
         /// A reason not to record, or why a recording ended.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
         #[serde(rename_all = "kebab-case")]
         pub enum Code {
             $($(#[$doc])* $name,)+

@@ -22,6 +22,9 @@ const HALF: Duration = Duration::from_millis(500);
 /// Half a blink of a code: quicker, so that nobody takes it for arming.
 const QUICK: Duration = Duration::from_millis(200);
 
+/// How long a lamp may take to be switched.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the indicator is to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Show {
@@ -131,11 +134,10 @@ fn level(show: Show, since: Duration) -> (bool, Option<Duration>) {
         (halves.is_multiple_of(2), Some(next))
     };
     match show {
-        Show::Dark => (false, None),
         Show::On => (true, None),
         Show::Blinking => blink(HALF),
         Show::Code(times) if since < QUICK * u32::from(times) * 2 => blink(QUICK),
-        Show::Code(_) => (false, None),
+        Show::Dark | Show::Code(_) => (false, None),
     }
 }
 
@@ -157,10 +159,10 @@ pub fn indicator() -> (Indicator, Showing) {
 }
 
 impl Indicator {
-    /// Shows this from now on. `false` where nobody is left who could.
+    /// Shows this from now on. `false` where nobody is left who could, or the lamp takes too long.
     #[must_use]
     pub fn show(&self, show: Show) -> bool {
-        self.0.send(show).is_ok()
+        self.0.send_timeout(show, PATIENCE).is_ok()
     }
 }
 
@@ -224,8 +226,6 @@ impl Showing {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
-
     use super::*;
 
     fn lamp(most: &str) -> (tempfile::TempDir, Lamp) {

@@ -154,6 +154,8 @@ pub enum State {
         why: Why,
         /// Whether nobody may have it until somebody decides.
         withhold: bool,
+        /// Whether pictures were kept by all cameras.
+        recorded: bool,
         /// When whoever is at it is given up.
         gives_up: At,
     },
@@ -374,11 +376,11 @@ impl Recording {
                 }
                 self.state = State::Recording { lesson, began, warned: true };
             }
-            State::Recording { .. } => self.stop(Why::Longest, false, effects),
-            State::Stopping { why, withhold, .. } => {
+            State::Recording { .. } => self.stop(true, Why::Longest, false, effects),
+            State::Stopping { why, withhold, recorded, .. } => {
                 effects.push(Effect::GiveUp);
                 let gives_up = self.now.saturating_add(self.limits.stopping);
-                self.state = State::Stopping { why, withhold, gives_up };
+                self.state = State::Stopping { why, withhold, recorded, gives_up };
             }
             // A lesson that was prepared too long ago is forgotten.
             _ => {}
@@ -386,7 +388,20 @@ impl Recording {
     }
 
     fn take(&mut self, event: Event, effects: &mut Vec<Effect>) {
-        match (std::mem::replace(&mut self.state, State::Idle), event) {
+        let state = std::mem::replace(&mut self.state, State::Idle);
+        match event {
+            Event::Prepare(_) | Event::Withdraw | Event::Start(_) => {
+                self.begin(state, event, effects);
+            }
+            Event::Stop | Event::Object | Event::Shutdown => self.end_for(state, &event, effects),
+            Event::Ended { begun, fault } => self.ended(state, begun, fault, effects),
+            _ => self.go_on(state, event, effects),
+        }
+    }
+
+    /// Somebody wants something recorded, or not after all.
+    fn begin(&mut self, state: State, event: Event, effects: &mut Vec<Effect>) {
+        match (state, event) {
             (state, Event::Prepare(_)) if self.ending => {
                 self.refuse(state, Code::ProgramEnds, effects);
             }
@@ -427,7 +442,13 @@ impl Recording {
                 let code = if self.ending { Code::ProgramEnds } else { Code::Busy };
                 self.refuse(state, code, effects);
             }
+            (state, _) => self.state = state,
+        }
+    }
 
+    /// What was asked for is answered, or a reason came up.
+    fn go_on(&mut self, state: State, event: Event, effects: &mut Vec<Effect>) {
+        match (state, event) {
             (
                 State::Arming { lesson, lapses, step: step @ Step::Checking { check }, gives_up },
                 Event::Checked { check: answered, mut reasons },
@@ -459,18 +480,26 @@ impl Recording {
                 self.abandon(lesson, lapses, step, code, effects);
             }
             (State::Recording { .. }, Event::Stands(code)) => {
-                self.stop(Why::Fault(code), false, effects);
+                self.stop(true, Why::Fault(code), false, effects);
             }
 
+            // A tick, an answer that nobody waits for any more.
+            (state, _) => self.state = state,
+        }
+    }
+
+    /// Somebody wants an end.
+    fn end_for(&mut self, state: State, event: &Event, effects: &mut Vec<Effect>) {
+        match (state, event) {
             // Cameras may be open: they are closed first.
             (State::Arming { step: Step::Opening, .. }, Event::Stop) => {
-                self.stop(Why::Asked, false, effects);
+                self.stop(false, Why::Asked, false, effects);
             }
             (State::Arming { step: Step::Opening, .. }, Event::Object) => {
-                self.stop(Why::Objection, true, effects);
+                self.stop(false, Why::Objection, true, effects);
             }
             (State::Arming { step: Step::Opening, .. }, Event::Shutdown) => {
-                self.stop(Why::Shutdown, false, effects);
+                self.stop(false, Why::Shutdown, false, effects);
             }
             (State::Arming { lesson, lapses, .. }, Event::Stop) => {
                 effects.push(Effect::Light(Light::Dark));
@@ -480,13 +509,15 @@ impl Recording {
                 // The lesson is not to be recorded.
                 effects.push(Effect::Light(Light::Dark));
             }
-            (State::Recording { .. }, Event::Stop) => self.stop(Why::Asked, false, effects),
-            (State::Recording { .. }, Event::Object) => self.stop(Why::Objection, true, effects),
-            (State::Recording { .. }, Event::Shutdown) => {
-                self.stop(Why::Shutdown, false, effects);
+            (State::Recording { .. }, Event::Stop) => self.stop(true, Why::Asked, false, effects),
+            (State::Recording { .. }, Event::Object) => {
+                self.stop(true, Why::Objection, true, effects);
             }
-            (State::Stopping { why, gives_up, .. }, Event::Object) => {
-                self.state = State::Stopping { why, withhold: true, gives_up };
+            (State::Recording { .. }, Event::Shutdown) => {
+                self.stop(true, Why::Shutdown, false, effects);
+            }
+            (State::Stopping { why, recorded, gives_up, .. }, Event::Object) => {
+                self.state = State::Stopping { why, withhold: true, recorded, gives_up };
             }
             (
                 state @ (State::Idle | State::Sealed | State::SealedWithFault { .. }),
@@ -495,37 +526,38 @@ impl Recording {
             (state @ State::Prepared { .. }, Event::Stop) => {
                 self.refuse(state, Code::NothingToStop, effects);
             }
+            // It stops already.
+            (state, _) => self.state = state,
+        }
+    }
 
-            (
-                State::Arming { lesson, lapses, step: Step::Opening, .. },
-                Event::Ended { begun: false, fault },
-            ) => {
+    /// No camera is open any more.
+    fn ended(&mut self, state: State, begun: bool, fault: Option<Code>, effects: &mut Vec<Effect>) {
+        match (state, begun) {
+            (State::Arming { lesson, lapses, step: Step::Opening, .. }, false) => {
                 effects.push(Effect::Light(Light::Dark));
                 effects.push(Effect::Refuse(vec![fault.unwrap_or(Code::Recorder)]));
                 self.state = State::Prepared { lesson, lapses };
             }
-            (State::Arming { step: Step::Opening, .. }, Event::Ended { fault, .. }) => {
+            (State::Arming { step: Step::Opening, .. }, _) => {
                 self.sealed(Some(fault.unwrap_or(Code::Recorder)), false, effects);
             }
-            (State::Recording { .. }, Event::Ended { begun, fault }) => {
+            (State::Recording { .. }, _) => {
                 let fault = fault.or((!begun).then_some(Code::Recorder));
                 self.sealed(fault, false, effects);
             }
-            (State::Stopping { .. }, Event::Ended { begun: false, fault }) => {
+            (State::Stopping { recorded: false, .. }, false) => {
                 // It was stopped before anything was begun: there is nothing to seal.
                 effects.push(Effect::Light(Light::Dark));
                 effects.extend(fault.map(|fault| Effect::Refuse(vec![fault])));
             }
-            (State::Stopping { why, withhold, .. }, Event::Ended { fault, .. }) => {
+            (State::Stopping { why, withhold, .. }, _) => {
                 let fault = match why {
                     Why::Fault(code) => Some(code),
-                    _ => fault,
+                    _ => fault.or((!begun).then_some(Code::Recorder)),
                 };
                 self.sealed(fault, withhold, effects);
             }
-
-            // Nothing follows from the rest: a tick, an answer that nobody waits for any more, a stop
-            // of what stops already.
             (state, _) => self.state = state,
         }
     }
@@ -566,17 +598,17 @@ impl Recording {
         let first = codes.first().copied().unwrap_or(Code::Recorder);
         effects.push(Effect::Refuse(codes));
         if step == Step::Opening {
-            self.stop(Why::Fault(first), false, effects);
+            self.stop(false, Why::Fault(first), false, effects);
         } else {
             effects.push(Effect::Light(Light::Dark));
             self.state = State::Prepared { lesson, lapses };
         }
     }
 
-    fn stop(&mut self, why: Why, withhold: bool, effects: &mut Vec<Effect>) {
+    fn stop(&mut self, recorded: bool, why: Why, withhold: bool, effects: &mut Vec<Effect>) {
         effects.push(Effect::Close);
         let gives_up = self.now.saturating_add(self.limits.stopping);
-        self.state = State::Stopping { why, withhold, gives_up };
+        self.state = State::Stopping { why, withhold, recorded, gives_up };
     }
 
     /// Cameras are closed: only now may the indicator go dark.
@@ -737,6 +769,7 @@ mod tests {
     }
 
     /// What the world around the machine has seen.
+    #[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
     #[derive(Debug, Default)]
     struct World {
         standing: BTreeSet<Code>,
