@@ -7,13 +7,17 @@
 pub mod button;
 mod chain;
 pub mod codes;
+pub mod control;
+mod crew;
 mod hardening;
 pub mod indicator;
 mod ladder;
 mod lists;
+pub mod preflight;
 mod reasons;
 mod recorder;
 pub mod recording;
+pub mod service;
 pub mod time;
 
 pub use chain::{ChainError, Progress};

@@ -25,6 +25,7 @@ mod record;
 mod retention;
 mod rtsp;
 mod scene;
+mod service;
 mod support;
 mod vault;
 mod vision;
