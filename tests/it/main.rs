@@ -31,6 +31,7 @@ mod retention;
 mod reveil;
 mod rtsp;
 mod scene;
+mod service;
 mod support;
 mod vault;
 mod vision;

@@ -11,6 +11,7 @@ use super::{
     super::{
         Digest, LegalBasis, Manifest, NewRecording, Purpose, Recipient,
         access::{Ask, Confirmed, Decision, ExportFor, Role},
+        ledger::Ledger,
         register::Name,
     },
     AuditPublicKey,
@@ -411,6 +412,15 @@ pub enum Event {
         /// How many things.
         repairs: u64,
     },
+    /// Something was entered into a register of the store.
+    Registered {
+        /// Which.
+        register: Ledger,
+        /// The number of its line there.
+        line: u64,
+        /// Digest of the line.
+        sha256: Digest,
+    },
     /// Something went wrong.
     Fault {
         /// The recording it happened to.
@@ -501,6 +511,7 @@ impl Event {
             | Self::Requested { .. }
             | Self::Answered { .. }
             | Self::BackedUp { .. }
+            | Self::Registered { .. }
             | Self::StoreRepaired { .. } => None,
         }
     }
