@@ -116,11 +116,17 @@ struct Known {
     /// When it did so without being compared at once: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
+    /// Nothing is shown before this: the track was cut from that of somebody who was not cleared, after
+    /// their last view, and from there to its own first one it may still have been them.
+    since: Option<Pts>,
 }
 
 impl Known {
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
+        if self.since.is_some_and(|since| pts < since) {
+            return false;
+        }
         let near = |view: Pts| {
             if view >= pts {
                 view.since(pts) <= CONFIRMED_BEFORE
@@ -431,15 +437,17 @@ impl Watcher {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
         let refused = known.evidence.was_refused();
+        let doubts = known.doubts.clone();
+        let cleared = matches!(self.state(id), State::Cleared(_));
+        let known = self.known.entry(id).or_default();
         let mut owner = id;
         if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
-            if refused {
-                let evidence = Evidence::after_refused();
-                self.known.insert(owner, Known { evidence, ..Known::default() });
-            }
+            let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
+            let since = (!cleared).then_some(pts);
+            self.known.insert(owner, Known { evidence, doubts, since, ..Known::default() });
         }
         let known = self.known.entry(owner).or_default();
         known.evidence.add(view, &self.judge);
