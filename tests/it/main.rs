@@ -11,6 +11,7 @@ mod audit;
 mod capture;
 mod cli;
 mod config;
+mod crash;
 mod encode;
 mod eval;
 mod exports;
