@@ -19,7 +19,7 @@ use super::{
     record::{List, drafted, progress_bar, rules, show, wrong},
     retention::refuse_withheld,
     reveil::{Manner, Source, again},
-    store::{Keys, Opened},
+    store::{AtStore, Opened, Which},
 };
 use crate::{
     appliance::{self, Parts, Workshop},
@@ -140,17 +140,8 @@ struct Enter {
     /// The statement that `classveil export` wrote beside the export.
     #[arg(value_name = "FILE")]
     statement: PathBuf,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    of: AtStore,
 }
 
 /// Show the exports that were entered: of what, for what, by whom, until when.
@@ -159,15 +150,8 @@ struct Enter {
     classveil exports list --store /srv/classveil\n  \
     classveil exports list --store /srv/classveil --json")]
 struct ListArgs {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Which,
 }
 
 /// How the pictures of an export are veiled.
@@ -501,7 +485,7 @@ pub(super) fn exports(args: &ExportsArgs) -> Result<(), Failure> {
 }
 
 fn enter(args: &Enter) -> Result<(), Failure> {
-    let opened = Opened::new(args.store.as_deref(), args.config.as_deref(), &args.keys)?;
+    let opened = args.of.open()?;
     let Opened { store, key, log, .. } = &opened;
     let now = SystemClock.now();
     let directory = Directory::read(store, &log.entries()?)?;
@@ -515,7 +499,7 @@ fn enter(args: &Enter) -> Result<(), Failure> {
         Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
     };
     let export = enter_export(&args.statement, store, log, key, holder, now)?;
-    if args.json {
+    if args.of.json {
         output::json(&export);
     } else {
         output::line(format_args!(
@@ -541,8 +525,7 @@ struct Row {
 }
 
 fn show_all(args: &ListArgs) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
-    let store = places::store(args.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let mut rows = Vec::new();
     for entry in entries(&store, config.store.box_key.as_deref())? {
         let at = entry.at;
@@ -554,7 +537,7 @@ fn show_all(args: &ListArgs) -> Result<(), Failure> {
             rows.push(Row { at, export, recording, purpose, by, recipients, delete_by });
         }
     }
-    if args.json {
+    if args.of.json {
         output::json(&serde_json::json!({ "exports": rows }));
         return Ok(());
     }

@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::{
     Failure, output,
     people::{entries, seconds},
-    places,
-    store::{Keys, Opened},
+    store::{AtStore, Opened, Which},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -46,28 +45,6 @@ enum Command {
     List(List),
 }
 
-/// Which store.
-#[derive(Debug, clap::Args)]
-struct Of {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Of {
-    fn open(&self) -> Result<Opened, Failure> {
-        Opened::new(self.store.as_deref(), self.config.as_deref(), &self.keys)
-    }
-}
-
 /// Who asks, and when.
 #[derive(Debug, clap::Args)]
 struct Asking {
@@ -97,7 +74,7 @@ struct Delete {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Somebody who was recorded objects: from now on nobody gets these recordings.
@@ -117,7 +94,7 @@ struct Restrict {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Somebody who was recorded wants a note added, which whoever opens the recording sees.
@@ -135,7 +112,7 @@ struct Add {
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Somebody asks what is held about them.
@@ -155,7 +132,7 @@ struct Access {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Answer a request: granted, refused or extended, or end a restriction: lifted.
@@ -183,7 +160,7 @@ struct Answer {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Show the requests: what is asked for, by when it has to be answered, and what became of it.
@@ -195,15 +172,8 @@ struct List {
     /// Only those that wait for an answer.
     #[arg(long)]
     open: bool,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Which,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -259,7 +229,7 @@ fn enter(
     recordings: &[RecordingId],
     asking: &Asking,
     text: Option<&Path>,
-    of: &Of,
+    of: &AtStore,
 ) -> Result<(), Failure> {
     let text = digest(text)?;
     let Opened { store, log, .. } = of.open()?;
@@ -325,8 +295,7 @@ struct Row<'a> {
 }
 
 fn list(args: &List) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
-    let store = places::store(args.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let requests = Requests::read(&store, &entries(&store, config.store.box_key.as_deref())?)?;
     let now = SystemClock.now();
     let rows = requests.all().iter().filter(|request| !args.open || request.is_open());
@@ -334,7 +303,7 @@ fn list(args: &List) -> Result<(), Failure> {
         .map(|request| Row { request, open: request.is_open(), overdue: request.is_overdue(now) })
         .collect();
     let overdue = rows.iter().filter(|row| row.overdue).count();
-    if args.json {
+    if args.of.json {
         output::json(&serde_json::json!({ "requests": rows, "overdue": overdue }));
         return Ok(());
     }

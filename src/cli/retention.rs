@@ -12,8 +12,7 @@ use serde::Serialize;
 use super::{
     Failure, output, paths,
     people::entries,
-    places,
-    store::{Keys, Opened},
+    store::{Keys, Opened, Which},
 };
 use crate::{
     appliance::time::synchronised,
@@ -56,26 +55,6 @@ enum Command {
     Release(Release),
 }
 
-/// Which store.
-#[derive(Debug, clap::Args)]
-struct Of {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Of {
-    fn open(&self, keys: &Keys) -> Result<Opened, Failure> {
-        Opened::new(self.store.as_deref(), self.config.as_deref(), keys)
-    }
-}
-
 /// Show what would be kept, withheld or destroyed, and why. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -84,7 +63,7 @@ impl Of {
     classveil retention plan --store STORE --at 2026-12-24T08:00:00+01:00")]
 struct Plan {
     #[command(flatten)]
-    of: Of,
+    of: Which,
     /// As if it were then: a date, or a time with its offset [default: now].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
@@ -103,7 +82,7 @@ struct Plan {
     not be removed.")]
 struct Apply {
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
     /// Rely on the clock although the kernel does not report it as synchronised. Look at it first:
@@ -128,7 +107,7 @@ struct CloseTalk {
     #[arg(long, value_name = "DURATION")]
     after: Option<String>,
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
 }
@@ -165,7 +144,7 @@ struct Hold {
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<String>,
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
 }
@@ -183,7 +162,7 @@ struct Release {
     #[arg(long, value_name = "ID")]
     by: PersonId,
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
 }
@@ -277,8 +256,7 @@ struct PlanReport<'a> {
 }
 
 fn show_plan(args: &Plan) -> Result<(), Failure> {
-    let config = places::config(args.of.config.as_deref())?;
-    let store = places::store(args.of.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let policy = policy(&config, None)?;
     let trust = paths::audit_trust(None, config.store.box_key.as_deref())?;
     let (entries, highest) = match check_log(&store, &trust, &[]) {
@@ -459,7 +437,7 @@ struct Changed {
     until: Option<Timestamp>,
 }
 
-fn say(of: &Of, recording: RecordingId, change: &'static str, until: Option<Timestamp>) {
+fn say(of: &Which, recording: RecordingId, change: &'static str, until: Option<Timestamp>) {
     if of.json {
         output::json(&Changed { recording, change, until });
         return;

@@ -34,6 +34,55 @@ pub(super) struct Keys {
     pub(super) audit_key: Option<PathBuf>,
 }
 
+/// Which store is looked at.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The store [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
+    /// Settings, for the store's folder and the box's keys.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Which {
+    pub(super) fn open(&self, keys: &Keys) -> Result<Opened, Failure> {
+        Opened::new(self.store.as_deref(), self.config.as_deref(), keys)
+    }
+
+    /// The configuration, and the store's folder.
+    pub(super) fn find(&self) -> Result<(Config, PathBuf), Failure> {
+        let config = places::config(self.config.as_deref())?;
+        let store = places::store(self.store.as_deref(), &config)?;
+        Ok((config, store))
+    }
+}
+
+/// Which store is written into, and the keys for that.
+#[derive(Debug, clap::Args)]
+pub(super) struct AtStore {
+    /// The store [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
+    /// Settings, for the store's folder and the box's keys.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) keys: Keys,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl AtStore {
+    pub(super) fn open(&self) -> Result<Opened, Failure> {
+        Opened::new(self.store.as_deref(), self.config.as_deref(), &self.keys)
+    }
+}
+
 /// A store whose log is open for writing.
 pub(super) struct Opened {
     pub(super) config: Config,
