@@ -499,7 +499,7 @@ fn enter(args: &Enter) -> Result<(), Failure> {
         Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
     };
     let export = enter_export(&args.statement, store, log, key, holder, now)?;
-    if args.of.json {
+    if args.of.at.json {
         output::json(&export);
     } else {
         output::line(format_args!(

@@ -284,7 +284,7 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
     let RevokeArgs { recording, from, by, .. } = args;
     let now = SystemClock.now();
     crate::vault::access::revoke(&opened.store, &opened.log, *recording, from, by, now)?;
-    if args.of.json {
+    if args.of.at.json {
         output::json(&Revoked { recording: *recording, person: from, by });
     } else {
         output::line(format_args!("{recording}: {from} may not open it any more"));
@@ -299,7 +299,7 @@ pub(super) fn grants(args: &GrantsArgs) -> Result<(), Failure> {
             let opened = args.of.open()?;
             let grant = NewGrant::load(&args.parcel)?;
             install(&opened, &grant, SystemClock.now())?;
-            say(args.of.json, &grant, None);
+            say(args.of.at.json, &grant, None);
             Ok(())
         }
     }

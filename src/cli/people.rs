@@ -341,7 +341,7 @@ struct Said<'a> {
 }
 
 fn say(of: &AtStore, person: &PersonId, change: &'static str) {
-    if of.json {
+    if of.at.json {
         output::json(&Said { person, change });
     } else {
         output::line(format_args!("{person}: {change}"));
@@ -355,7 +355,7 @@ struct SaidCode<'a> {
 }
 
 fn say_code(of: &AtStore, person: &PersonId, code: &str) {
-    if of.json {
+    if of.at.json {
         output::json(&SaidCode { person, code });
         return;
     }
@@ -369,7 +369,7 @@ fn say_code(of: &AtStore, person: &PersonId, code: &str) {
 fn add(args: &Add) -> Result<(), Failure> {
     let code = new_code()?;
     let of = &args.of;
-    let opened = Opened::begin(of.store.as_deref(), of.config.as_deref(), &of.keys)?;
+    let opened = Opened::begin(of)?;
     let now = SystemClock.now();
     Directory::change(&opened.store, &opened.log, now, |directory| {
         directory.add(&args.person, args.role, &code, now)
@@ -404,7 +404,7 @@ fn challenge(args: &Challenge) -> Result<(), Failure> {
     })?;
     write_new(path, &made.seal()?)?;
     let fingerprint = recipient.fingerprint();
-    if of.json {
+    if of.at.json {
         output::json(&Challenged { person, recipient, fingerprint, challenge: path });
     } else {
         output::line(format_args!("{}: for {person} to open", path.display()));
@@ -468,7 +468,7 @@ fn enrol(
         directory.enrol(&new, now)
     })?;
     let fingerprint = made.recipient.fingerprint();
-    if of.json {
+    if of.at.json {
         let (recipient, from, signs) = (&made.recipient, made.from, made.signs);
         output::json(&Enrolled { person, recipient, fingerprint, from, signs });
         return Ok(());
@@ -535,7 +535,7 @@ fn accept(args: &Accept) -> Result<(), Failure> {
     let signed = Signed::<KeyApproval>::load(&args.statement)?;
     args.of.change(|directory, now| directory.accept(&signed, now))?;
     let KeyApproval { person, recipient, by } = signed.claim();
-    if args.of.json {
+    if args.of.at.json {
         output::json(&Accepted { person, recipient, by });
     } else {
         output::line(format_args!("{by} accepts {recipient} as {person}'s"));

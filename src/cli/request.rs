@@ -56,15 +56,9 @@ struct Asking {
     received: Option<Timestamp>,
 }
 
-/// Somebody who was recorded asks that recordings are deleted.
-///
-/// Granted, they go with the next `classveil retention apply`. To veil the person instead, refuse
-/// them in the pupil list: every recording of the class is then withheld until it is veiled anew.
+/// What is asked about recordings as a whole.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    classveil request delete 0197c2a0-... --by p-14 --store /srv/classveil\n  \
-    classveil request delete 0197c2a0-... 0197c2b1-... --by t-07 --received 2026-11-02 --json")]
-struct Delete {
+struct About {
     /// The recordings.
     #[arg(value_name = "RECORDING", required = true)]
     recordings: Vec<RecordingId>,
@@ -77,6 +71,25 @@ struct Delete {
     of: AtStore,
 }
 
+impl About {
+    fn enter(&self, ask: Ask) -> Result<(), Failure> {
+        enter(ask, &self.recordings, &self.asking, self.text.as_deref(), &self.of)
+    }
+}
+
+/// Somebody who was recorded asks that recordings are deleted.
+///
+/// Granted, they go with the next `classveil retention apply`. To veil the person instead, refuse
+/// them in the pupil list: every recording of the class is then withheld until it is veiled anew.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil request delete 0197c2a0-... --by p-14 --store /srv/classveil\n  \
+    classveil request delete 0197c2a0-... 0197c2b1-... --by t-07 --received 2026-11-02 --json")]
+struct Delete {
+    #[command(flatten)]
+    about: About,
+}
+
 /// Somebody who was recorded objects: from now on nobody gets these recordings.
 ///
 /// They stay withheld until the request is refused, or lifted after it was granted. Deadlines stay.
@@ -85,16 +98,8 @@ struct Delete {
     classveil request restrict 0197c2a0-... --by p-14 --store /srv/classveil\n  \
     classveil request restrict 0197c2a0-... --by t-07 --text objection.txt --json")]
 struct Restrict {
-    /// The recordings.
-    #[arg(value_name = "RECORDING", required = true)]
-    recordings: Vec<RecordingId>,
     #[command(flatten)]
-    asking: Asking,
-    /// The request as it was written.
-    #[arg(long, value_name = "FILE")]
-    text: Option<PathBuf>,
-    #[command(flatten)]
-    of: AtStore,
+    about: About,
 }
 
 /// Somebody who was recorded wants a note added, which whoever opens the recording sees.
@@ -178,12 +183,8 @@ struct List {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
-        Command::Delete(args) => {
-            enter(Ask::Delete, &args.recordings, &args.asking, args.text.as_deref(), &args.of)
-        }
-        Command::Restrict(args) => {
-            enter(Ask::Restrict, &args.recordings, &args.asking, args.text.as_deref(), &args.of)
-        }
+        Command::Delete(args) => args.about.enter(Ask::Delete),
+        Command::Restrict(args) => args.about.enter(Ask::Restrict),
         Command::Add(args) => {
             enter(Ask::Add, &[args.recording], &args.asking, Some(&args.text), &args.of)
         }
@@ -238,7 +239,7 @@ fn enter(
     let new =
         NewRequest { ask, by: asking.by.clone(), recordings: recordings.to_vec(), received, text };
     let entered = request(&store, &log, &new, now)?;
-    if of.json {
+    if of.at.json {
         output::json(&entered);
         return Ok(());
     }
@@ -268,7 +269,7 @@ fn give(args: &Answer) -> Result<(), Failure> {
         note: text.as_deref(),
     };
     let answered = answer(&store, &log, &key, &new, SystemClock.now())?;
-    if args.of.json {
+    if args.of.at.json {
         output::json(&answered);
         return Ok(());
     }

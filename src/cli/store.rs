@@ -64,22 +64,15 @@ impl Which {
 /// Which store is written into, and the keys for that.
 #[derive(Debug, clap::Args)]
 pub(super) struct AtStore {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    pub(super) store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(super) json: bool,
+    pub(super) at: Which,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 impl AtStore {
     pub(super) fn open(&self) -> Result<Opened, Failure> {
-        Opened::new(self.store.as_deref(), self.config.as_deref(), &self.keys)
+        self.at.open(&self.keys)
     }
 }
 
@@ -110,13 +103,9 @@ impl Opened {
     }
 
     /// As [`new`](Self::new); a store and its keys are made where there are none yet.
-    pub(super) fn begin(
-        store: Option<&Path>,
-        config: Option<&Path>,
-        keys: &Keys,
-    ) -> Result<Self, Failure> {
-        let config = places::config(config)?;
-        let store = places::store(store, &config)?;
+    pub(super) fn begin(of: &AtStore) -> Result<Self, Failure> {
+        let keys = &of.keys;
+        let (config, store) = of.at.find()?;
         let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
         let path = paths::box_key(path)?;
         let key = BoxKey::load_or_create(&path, &store)?;
