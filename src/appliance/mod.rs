@@ -14,6 +14,7 @@ mod hardening;
 pub mod indicator;
 mod ladder;
 mod lists;
+mod notify;
 mod parts;
 pub mod preflight;
 mod reasons;

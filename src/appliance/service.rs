@@ -30,6 +30,7 @@ use super::{
     hardening::harden,
     indicator::{self, Indicator, Lamp, Show, indicator},
     lists::ListSender,
+    notify::Notifier,
     preflight::{self, Hardware, Lit, Places, Reason},
     recorder::Report,
     recording::{By, Effect, Event, Lesson, Light, Limits, Recording, State, Step},
@@ -343,7 +344,10 @@ impl Service {
         reread: &Arc<AtomicBool>,
     ) -> Result<(), ServiceError> {
         let mut told = false;
+        let mut manager = Notifier::new();
+        manager.ready(self.machine.state().word());
         loop {
+            manager.alive(self.machine.state().word());
             match inbox.recv_timeout(LOOK) {
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -358,6 +362,7 @@ impl Service {
             }
             if shutdown.is_requested() && !told {
                 told = true;
+                manager.stopping();
                 self.say("told to end");
                 self.step(Event::Shutdown);
             }

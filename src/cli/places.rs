@@ -63,19 +63,25 @@ fn models_at(config: &Config) -> (PathBuf, PathBuf) {
     let runtime = std::env::var_os("CLASSVEIL_ONNXRUNTIME")
         .map(PathBuf::from)
         .or_else(|| config.models.onnxruntime.clone())
-        .unwrap_or_else(|| folder.join("lib/libonnxruntime.so.1.31.1"));
+        .or_else(|| installed("lib/classveil").map(|lib| lib.join(RUNTIME)))
+        .unwrap_or_else(|| folder.join("lib").join(RUNTIME));
     (folder, runtime)
 }
 
-/// `../share/classveil/models` beside an installed program, else where `make setup` puts them. Never
-/// the working directory: a library would be loaded from it.
+/// The library that this program was built for.
+const RUNTIME: &str = "libonnxruntime.so.1.31.1";
+
+/// Where an installed program has its models, else where `make setup` puts them. Never the working
+/// directory: a library would be loaded from it.
 fn default_models() -> PathBuf {
-    let program = std::env::current_exe().and_then(|p| p.canonicalize()).ok();
-    let prefix = program.as_deref().and_then(Path::parent).and_then(Path::parent);
-    prefix
-        .map(|p| p.join("share/classveil/models"))
-        .filter(|p| p.is_dir())
+    installed("share/classveil/models")
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"))
+}
+
+/// A folder beside the one that the program lies in, as a package puts it there.
+fn installed(folder: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().and_then(|p| p.canonicalize()).ok()?;
+    Some(program.parent()?.parent()?.join(folder)).filter(|p| p.is_dir())
 }
 
 /// The gallery's key file: `given`, else the configuration's, else one named after the store in

@@ -24,6 +24,7 @@ mod late;
 mod leaks;
 mod markers;
 mod media;
+mod package;
 mod people;
 mod privacy;
 mod record;
