@@ -46,7 +46,7 @@ impl Notifier {
     }
 
     /// The box ends; what it records is sealed first.
-    pub(super) fn stopping(&self) {
+    pub(super) fn stopping() {
         tell(&[NotifyState::Stopping]);
     }
 }

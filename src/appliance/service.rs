@@ -362,7 +362,7 @@ impl Service {
             }
             if shutdown.is_requested() && !told {
                 told = true;
-                manager.stopping();
+                Notifier::stopping();
                 self.say("told to end");
                 self.step(Event::Shutdown);
             }
