@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,23 +17,20 @@ use super::{
     preflight::{self, Places},
     recorder::{Around, Plan, RecordError, Report, record},
     recording::Lesson,
+    settings::{encode_settings, watch_settings},
 };
 use crate::{
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{Camera, Config, TimeTrust},
-    encode,
     error::{ErrorKind, Kind},
     people::{self, directory::Directory, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{BoxKey, Details, NewRecording, Recipient, audit::AuditLog},
-    veil::{policy::Policy, watch},
+    veil::policy::Policy,
     vision::{Eyes, identify::Gallery, infer::Models},
 };
-
-/// From one look at the finished picture to the next; less where segments are short.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// What all recordings of the box run on.
 #[derive(Debug)]
@@ -216,23 +212,9 @@ fn run(
         policy: config.recording.policy,
         gallery: list.gallery,
         style: config.veil.style,
-        watch: watch::Settings {
-            size: config.detect.size,
-            full_size: config.detect.full_size,
-            full_every: config.detect.full_every,
-            identify_every: config.identify.every,
-            // Half a segment at most, so that each is looked at.
-            check_every: CHECK_EVERY.min(segment / 2),
-            region: config.veil.region,
-        },
+        watch: watch_settings(config, segment, config.veil.region),
         look_ahead: config.veil.look_ahead,
-        encode: encode::Settings {
-            segment,
-            bitrate: config.encode.bitrate,
-            encoder: config.encode.encoder,
-            preset: config.encode.preset,
-            threads: config.encode.threads,
-        },
+        encode: encode_settings(config, segment),
         parts: None,
     };
     let started_at = SystemClock.now();

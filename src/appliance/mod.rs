@@ -20,6 +20,7 @@ mod reasons;
 mod recorder;
 pub mod recording;
 pub mod service;
+mod settings;
 pub mod time;
 
 pub use again::{AgainError, Workshop};
@@ -29,3 +30,4 @@ pub use ladder::{Load, Rung};
 pub use lists::{ListSender, Lists, NewList, lists};
 pub use parts::{BadParts, Parts};
 pub use recorder::{Around, Plan, RecordError, Report, Started, record};
+pub use settings::{encode_settings, watch_settings};
