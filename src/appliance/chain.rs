@@ -4,24 +4,31 @@
 //! from the camera to the veil leaves a frame that is veiled whole; whatever fails behind it ends
 //! the recording with what is complete.
 
-use std::{collections::BTreeSet, ops::Range, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::Receiver;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    drops::discard_written,
     ladder::{Ladder, Load, Rung},
     parts::Parts,
     reasons::Reasons,
+    recorder::Around,
 };
 use crate::{
     capture::{AudioChunk, Capture, CaptureError, CapturedFrame, Event},
     encode::{EncodeError, Encoder, MediaSegment},
     error::{ErrorKind, Kind},
     frame::{Frame, SlotPool},
-    shutdown::Shutdown,
-    units::{CameraId, Pts, TrackId},
-    vault::{RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError},
+    units::{CameraId, Pts, RecordingId, TrackId},
+    vault::{
+        RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError, audit::AuditError,
+    },
     veil::{
         evidence::Judge,
         redact::Redactor,
@@ -32,6 +39,9 @@ use crate::{
 
 /// How long the chain waits for an event before it looks at the drain signal again.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// What a live camera saw before a moment arrives up to this much later: the jitter buffer of 200 ms,
+/// a camera that encodes with some delay, and the decoder.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// How far a recording is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +85,9 @@ pub enum ChainError {
     /// Segments could not be written.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// What was dropped is not in the log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A frame had another size than the source announced.
     #[error("camera {camera}: the frame at {pts} does not fit the announced size")]
     FrameSize {
@@ -97,6 +110,7 @@ impl Kind for ChainError {
             Self::Capture(error) => error.kind(),
             Self::Encode(error) => error.kind(),
             Self::Vault(error) => error.kind(),
+            Self::Audit(error) => error.kind(),
             Self::FrameSize { .. } | Self::Panicked { .. } => ErrorKind::Bug,
         }
     }
@@ -118,7 +132,9 @@ pub(super) enum Order {
 
 /// Everything one camera's thread owns.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct Chain<'a> {
+    pub(super) around: &'a Around<'a>,
+    pub(super) recording: RecordingId,
     pub(super) camera: CameraId,
     pub(super) capture: Capture,
     pub(super) pool: SlotPool,
@@ -140,6 +156,12 @@ pub(super) struct Chain {
 #[derive(Default)]
 struct Tally {
     progress: Progress,
+    /// Number of the next frame; some numbers are left out where frames are.
+    seq: u64,
+    /// When a live recording's time began.
+    zero: Option<Instant>,
+    /// Nothing before this is taken.
+    dropped_until: Option<Pts>,
     veiled: BTreeSet<TrackId>,
     shown: BTreeSet<TrackId>,
     reasons: Reasons,
@@ -167,16 +189,27 @@ impl CheckTally {
     }
 }
 
-impl Chain {
+impl Tally {
+    /// Where on the recording's timeline it is now.
+    fn now(&self) -> Pts {
+        let clock = self.zero.map(|zero| Pts::ZERO.plus(zero.elapsed()));
+        self.progress.position.max(clock.unwrap_or(Pts::ZERO))
+    }
+
+    fn drops(&self, pts: Pts) -> bool {
+        self.dropped_until.is_some_and(|until| pts <= until)
+    }
+}
+
+impl Chain<'_> {
     /// Runs until the source ends, the drain signal is given, or something fails. What was
     /// complete by then is with the writer; the progress says how much that is.
     pub(super) fn run(
         mut self,
-        shutdown: &Shutdown,
         report: &mut dyn FnMut(&Progress),
     ) -> (Progress, Result<(), ChainError>) {
         let mut tally = Tally::default();
-        let taken = self.take_all(shutdown, &mut tally, report);
+        let taken = self.take_all(&mut tally, report);
         // A broken source ends the recording; what waits is still veiled, encoded and sealed.
         let result = match taken {
             Ok(()) => self.drain(&mut tally),
@@ -191,11 +224,11 @@ impl Chain {
 
     fn take_all(
         &mut self,
-        shutdown: &Shutdown,
         tally: &mut Tally,
         report: &mut dyn FnMut(&Progress),
     ) -> Result<(), ChainError> {
-        while !shutdown.is_requested() && self.listen() {
+        while !self.around.shutdown.is_requested() && self.listen() {
+            self.heed(tally)?;
             match self.capture.next(PATIENCE)? {
                 Some(Event::Video(frame)) => self.take_video(frame, tally)?,
                 Some(Event::Audio(chunk)) => {
@@ -235,6 +268,29 @@ impl Chain {
         true
     }
 
+    /// Drops the last stretch where that is wished: what waits, what is being encoded, and what was
+    /// written of it. It goes in whole segments, and what is not finished goes altogether.
+    fn heed(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
+        let Some(wish) = self.around.lists.and_then(|lists| lists.drops.take()) else {
+            return Ok(());
+        };
+        let now = tally.now();
+        let from = now.minus(wish.reach());
+        let to = if tally.zero.is_some() { now.plus(ON_ITS_WAY) } else { now };
+        tally.dropped_until = Some(to);
+        self.ring.clear();
+        tally.reasons.discard();
+        tally.check.0.clear();
+        // Written segments go even where the encoder does not start again.
+        let encoder = self.encoder.discard();
+        let of = (self.recording, &self.camera);
+        let (dropped, logged) = discard_written(self.around, of, &self.sender, (from, to));
+        wish.answer(&dropped.as_ref().map(Clone::clone).map_err(ToString::to_string));
+        dropped?;
+        logged?;
+        Ok(encoder?)
+    }
+
     /// Lets the next rung give way, or takes one back, as the camera's queue asks for it.
     fn keep_up(&mut self, pts: Pts) {
         let Some(ladder) = &mut self.ladder else { return };
@@ -257,6 +313,9 @@ impl Chain {
             Some(parts) => parts.cut(&chunk, channels),
         };
         for chunk in chunks {
+            if tally.drops(chunk.pts) {
+                continue;
+            }
             let segments = self.encoder.push_audio(chunk)?;
             self.hand_over(segments, tally)?;
         }
@@ -265,6 +324,14 @@ impl Chain {
 
     fn take_video(&mut self, captured: CapturedFrame, tally: &mut Tally) -> Result<(), ChainError> {
         let pts = captured.pts;
+        if self.ladder.is_some() && tally.zero.is_none() {
+            tally.zero = Instant::now().checked_sub(pts.since(Pts::ZERO));
+        }
+        if tally.drops(pts) {
+            // It is of the stretch that was dropped. The tracker sees that something is missing.
+            tally.seq += 1;
+            return Ok(());
+        }
         self.keep_up(pts);
         let mut slot = self.pool.take();
         slot.fill(&captured.view())
@@ -272,7 +339,8 @@ impl Chain {
         let damaged = captured.damaged;
         // The decoder gets its buffer back before the work begins.
         drop(captured);
-        let frame = Frame::new(slot, tally.progress.frames_in, pts);
+        let frame = Frame::new(slot, tally.seq, pts);
+        tally.seq += 1;
         tally.progress.frames_in += 1;
         tally.progress.position = pts;
         tally.progress.damaged += u64::from(damaged);
@@ -346,8 +414,13 @@ impl Chain {
 
     /// Veils and encodes what still waits, and hands over the last segments.
     fn drain(mut self, tally: &mut Tally) -> Result<(), ChainError> {
+        self.heed(tally)?;
         while let Some(waiting) = self.ring.pop() {
             self.listen();
+            self.heed(tally)?;
+            if tally.drops(waiting.frame.pts()) {
+                continue;
+            }
             if self.ring.oldest().is_none() {
                 // The last segment may be too short for a look to come due in it.
                 self.watcher.check_next();

@@ -10,6 +10,8 @@ mod chain;
 pub mod codes;
 pub mod control;
 mod crew;
+mod dropping;
+mod drops;
 mod hardening;
 pub mod indicator;
 mod ladder;

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     chain::{Chain, ChainError, Progress},
+    drops::discard_written,
     ladder::Ladder,
     lists::{Lists, News, Swaps},
     parts::Parts,
@@ -19,7 +20,7 @@ use crate::{
     error::{ErrorKind, Kind},
     frame::{PlaneLayout, SlotPool},
     shutdown::Shutdown,
-    units::{CameraId, RecordingId},
+    units::{CameraId, Pts, RecordingId},
     vault::{
         BoxKey, Course, Digest, Finished, ListChange, NewRecording, Outcome, Overload,
         RecordingWriter, Sealed, VaultError, WriterThread,
@@ -232,6 +233,8 @@ pub fn record(
     // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
     let (orders, told) = crossbeam_channel::bounded(2);
     let chain = Chain {
+        around,
+        recording: id,
         camera: plan.camera.clone(),
         capture,
         pool,
@@ -250,6 +253,8 @@ pub fn record(
     let (progress, ran) = run(chain, around, &mut swaps, &mut report)?;
     let Swaps { made: lists, refused: lists_refused, fault: unlogged, .. } = swaps;
     let mut fault: Option<RecordError> = ran.err().map(Into::into).or(unlogged.map(Into::into));
+    let late = drop_late(around, (id, &plan.camera), &writer, progress.position);
+    fault = fault.or(late.err());
     if fault.is_none() && progress.frames_in == 0 && !shutdown.is_requested() {
         fault = Some(RecordError::Empty);
     }
@@ -290,6 +295,21 @@ pub fn record(
         lists_refused,
         fault,
     })
+}
+
+/// Drops what was wished after the chain had looked for the last time. Nothing can be wished after.
+fn drop_late(
+    around: &Around<'_>,
+    of: (RecordingId, &CameraId),
+    writer: &WriterThread,
+    position: Pts,
+) -> Result<(), RecordError> {
+    let Some(wish) = around.lists.and_then(|lists| lists.drops.close()) else { return Ok(()) };
+    let span = (position.minus(wish.reach()), position);
+    let (dropped, logged) = discard_written(around, of, &writer.sender(), span);
+    wish.answer(&dropped.as_ref().map(Clone::clone).map_err(ToString::to_string));
+    dropped?;
+    Ok(logged?)
 }
 
 /// What the manifest says of a recording that did not keep up with ease.
@@ -340,19 +360,19 @@ fn finish(
 
 /// Runs the chain on a thread of its own, named after the camera, and hands it new lists.
 fn run(
-    chain: Chain,
+    chain: Chain<'_>,
     around: &Around<'_>,
     swaps: &mut Swaps,
     report: &mut (impl FnMut(&Progress) + Send),
 ) -> Result<(Progress, Result<(), ChainError>), RecordError> {
-    let (camera, shutdown) = (chain.camera.clone(), around.shutdown);
+    let camera = chain.camera.clone();
     let latest = std::sync::Mutex::new(Progress::default());
     let lock = || latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name(camera.to_string())
             .spawn_scoped(scope, || {
-                chain.run(shutdown, &mut |progress| {
+                chain.run(&mut |progress| {
                     *lock() = *progress;
                     report(progress);
                 })
@@ -412,7 +432,9 @@ fn fault_word(error: &RecordError) -> &'static str {
         RecordError::Encode(_) | RecordError::Chain(ChainError::Encode(_)) => "the encoder failed",
         RecordError::Vault(_) | RecordError::Chain(ChainError::Vault(_)) => "writing failed",
         RecordError::Empty => "the source had no pictures",
-        RecordError::Audit(_) => "the log could not be written",
+        RecordError::Audit(_) | RecordError::Chain(ChainError::Audit(_)) => {
+            "the log could not be written"
+        }
         _ => "a fault of the program",
     }
 }

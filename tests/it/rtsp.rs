@@ -1,6 +1,10 @@
-//! A network camera: a real RTSP server on loopback that serves a file.
+//! Network cameras: real RTSP servers on loopback that serve a file, or one colour that changes.
 
-use std::{path::Path, sync::mpsc, thread::JoinHandle};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, mpsc},
+    thread::JoinHandle,
+};
 
 use gstreamer as gst;
 use gstreamer::glib;
@@ -23,6 +27,36 @@ impl Camera {
              ! rtph264pay name=pay0 pt=96 )",
             clip.display()
         );
+        Self::start(launch, login, |_| ())
+    }
+
+    /// A live camera that sees nothing but one colour.
+    pub(crate) fn of_one_colour(size: (u32, u32)) -> (Self, Lamp) {
+        gst::init().expect("GStreamer");
+        let (width, height) = size;
+        let launch = format!(
+            "( videotestsrc name=lens is-live=true pattern=solid-color foreground-color={GREY} \
+             ! video/x-raw,format=I420,width={width},height={height},framerate=12/1 \
+             ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 \
+             ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 )"
+        );
+        let lamp = Lamp::default();
+        let lens = Arc::clone(&lamp.0);
+        let camera = Self::start(launch, None, move |factory| {
+            factory.connect_media_configure(move |_, media| {
+                let element = media.element();
+                let bin = element.downcast_ref::<gst::Bin>().expect("a bin");
+                *lens.lock().expect("no panic") = bin.by_name("lens");
+            });
+        });
+        (camera, lamp)
+    }
+
+    fn start(
+        launch: String,
+        login: Option<(&str, &str)>,
+        set_up: impl FnOnce(&rtsp::RTSPMediaFactory) + Send + 'static,
+    ) -> Self {
         let login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
         let context = glib::MainContext::new();
         let stop = glib::MainLoop::new(Some(&context), false);
@@ -39,6 +73,7 @@ impl Camera {
                         let factory = rtsp::RTSPMediaFactory::new();
                         factory.set_launch(&launch);
                         factory.set_shared(true);
+                        set_up(&factory);
                         if let Some((user, password)) = &login {
                             protect(&server, &factory, user, password);
                         }
@@ -57,6 +92,26 @@ impl Camera {
 
     pub(crate) fn url(&self) -> String {
         format!("rtsp://127.0.0.1:{}/stream", self.port)
+    }
+}
+
+const GREY: u32 = 0xff40_4040;
+
+/// What a camera of one colour sees.
+#[derive(Clone, Default)]
+pub(crate) struct Lamp(Arc<Mutex<Option<gst::Element>>>);
+
+impl Lamp {
+    /// One colour for so long, and grey again.
+    pub(crate) fn flash(&self, [red, green, blue]: [u8; 3], length: std::time::Duration) {
+        self.shine(u32::from_be_bytes([255, red, green, blue]));
+        std::thread::sleep(length);
+        self.shine(GREY);
+    }
+
+    fn shine(&self, colour: u32) {
+        let lens = self.0.lock().expect("no panic");
+        lens.as_ref().expect("somebody looks").set_property("foreground-color", colour);
     }
 }
 
