@@ -46,6 +46,8 @@ pub(super) struct Ground {
 pub(super) enum Told {
     /// It records.
     Began { camera: CameraId, recording: RecordingId },
+    /// It is away, or it is back.
+    Away { camera: CameraId, away: bool },
     /// It is over.
     Done { camera: CameraId, result: Result<Box<Report>, Ended> },
 }
@@ -208,7 +210,11 @@ fn run(
         camera: camera.id.clone(),
         input,
         // A recording with sound needs a reason of its own, which nobody can give the box yet.
-        capture: capture::Settings { audio: false, ..capture::Settings::default() },
+        capture: capture::Settings {
+            audio: false,
+            come_back: true,
+            ..capture::Settings::default()
+        },
         policy: config.recording.policy,
         gallery: list.gallery,
         style: config.veil.style,
@@ -266,7 +272,13 @@ fn run(
         shutdown: stop,
         lists: Some(inbox),
     };
-    let note = |now: &Progress| *progress.lock().unwrap_or_else(PoisonError::into_inner) = *now;
+    let note = |now: &Progress| {
+        let before =
+            std::mem::replace(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner), *now);
+        if before.away != now.away {
+            tell(Told::Away { camera: camera.id.clone(), away: now.away });
+        }
+    };
     record(&plan, &around, eyes, new, note)
         .map_err(|error| Ended { code: code_of(&error), text: error.to_string() })
 }

@@ -21,6 +21,7 @@ pub mod preflight;
 mod reasons;
 mod recorder;
 pub mod recording;
+mod redial;
 pub mod service;
 mod settings;
 pub mod time;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    chain::{Chain, ChainError, Progress},
+    chain::{Chain, ChainError, Opening, Progress, Source},
     drops::discard_written,
     ladder::Ladder,
     lists::{Lists, News, Swaps},
@@ -236,7 +236,13 @@ pub fn record(
         around,
         recording: id,
         camera: plan.camera.clone(),
-        capture,
+        opening: Opening {
+            input: plan.input.clone(),
+            settings: plan.capture,
+            audio: capture.audio(),
+            format,
+        },
+        source: Source::Open(capture),
         pool,
         ring: Ring::new(plan.look_ahead, capacity),
         watcher,

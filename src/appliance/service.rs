@@ -723,6 +723,11 @@ impl Service {
                     self.step(Event::Opened);
                 }
             }
+            crew::Told::Away { camera, away } => self.say(if away {
+                format!("camera {camera} is away: the recording goes on without it")
+            } else {
+                format!("camera {camera} is back")
+            }),
             crew::Told::Done { camera, result } => {
                 let is_arming = matches!(self.machine.state(), State::Arming { .. });
                 let mut begun = None;
@@ -857,6 +862,9 @@ impl Service {
                     "frames_veiled_whole": progress.veiled_whole,
                     "segments": progress.segments,
                     "seconds": progress.position.seconds(),
+                    "away": progress.away,
+                    "gaps": progress.gaps,
+                    "gap_seconds": progress.gap.as_secs_f64(),
                 })
             })
             .collect();

@@ -1,11 +1,13 @@
 //! Promise: the box records a lesson from a press of its button to the seal, only while nothing stands
 //! against it and its lamp is on, and loses nothing of it whatever ends it.
 
+mod cameras;
+
 use std::{
     fmt::Write as _,
     fs,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,7 +19,7 @@ use rustix::{
 use serde_json::Value;
 
 use crate::{
-    media::{Clips, sample},
+    media::{Clips, ffprobe, frame_times, sample},
     record::stop::endless,
     rtsp::Camera,
     scene::{Said, School, text},
@@ -164,11 +166,22 @@ impl Station {
         self.until(state, |body| body["state"] == state)
     }
 
-    /// The colour of every picture of the newest recording, by its strongest part.
+    /// Opens one camera of a recording.
+    fn open(&self, folder: &Path, camera: &str) -> PathBuf {
+        let video = self.school.path(&format!("{camera}.mp4"));
+        let args = ["open", text(folder), "--identity", "teacher.key", "--camera", camera];
+        self.school.run(&[&args[..], &["--output", text(&video)]].concat()).ended(0);
+        video
+    }
+
+    /// The mean colour of every picture of the newest recording.
     fn colours(&self) -> Vec<[u8; 3]> {
-        let video = self.school.open(self.recordings().last().unwrap());
+        self.colours_of(&self.school.open(self.recordings().last().unwrap()))
+    }
+
+    fn colours_of(&self, video: &Path) -> Vec<[u8; 3]> {
         let args =
-            ["-v", "error", "-i", text(&video), "-fps_mode", "passthrough", "-vf", "scale=1:1"];
+            ["-v", "error", "-i", text(video), "-fps_mode", "passthrough", "-vf", "scale=1:1"];
         let more = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"];
         let bytes =
             self.school.stock(&self.school.path(""), "ffmpeg", &[&args[..], &more[..]].concat());
