@@ -143,7 +143,6 @@ pub(super) enum Order {
 
 /// Where pictures come from now.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each camera")]
 pub(super) enum Source {
     /// A camera or file that is open.
     Open(Capture),

@@ -150,7 +150,7 @@ pub(super) fn start(
     camera: &Camera,
     lesson: &Lesson,
     stop: &Shutdown,
-    tell: impl Fn(Told) + Send + 'static,
+    tell: impl Fn(Told) + Send + Sync + 'static,
 ) -> std::io::Result<AtWork> {
     let (sender, inbox) = lists();
     let progress = Arc::new(Mutex::new(Progress::default()));
@@ -175,7 +175,7 @@ pub(super) fn start(
 /// Tells that a thread is over, even where it panicked: nobody may wait for it for ever.
 struct TellsEnd<'a> {
     camera: CameraId,
-    tell: &'a dyn Fn(Told),
+    tell: &'a (dyn Fn(Told) + Sync),
     result: Option<Result<Report, Ended>>,
 }
 
@@ -195,7 +195,7 @@ fn run(
     stop: &Shutdown,
     inbox: &super::lists::Lists,
     progress: &Mutex<Progress>,
-    tell: &impl Fn(Told),
+    tell: &(impl Fn(Told) + Sync),
 ) -> Result<Report, Ended> {
     let Ground { config, places, key, audit } = ground;
     let list = list_in_force(ground)?;

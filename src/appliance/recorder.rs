@@ -196,7 +196,7 @@ pub fn record(
     new: impl FnOnce(&Started) -> NewRecording,
     mut report: impl FnMut(&Progress) + Send,
 ) -> Result<Report, RecordError> {
-    let Around { store, key, audit, clock, shutdown, .. } = *around;
+    let Around { audit, clock, shutdown, .. } = *around;
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
@@ -218,18 +218,7 @@ pub fn record(
     let (id, began) = (new.id, new.started);
     let capacity = ring_capacity(&format, plan.look_ahead);
     let pool = SlotPool::new(format.size, capacity + encode::FRAMES_HELD + SLOTS_IN_HAND);
-    audit.append(clock.now(), &Event::armed(&new)).map(drop)?;
-    let list = Event::ListVersion { recording: id, version: new.list_version.clone() };
-    audit.append(clock.now(), &list).map(drop)?;
-    let created = RecordingWriter::create(store, new, key).and_then(WriterThread::spawn);
-    let writer = created
-        .inspect_err(|_| note_fault(around, id, "the recording's folder could not be made"))?;
-    let event = Event::Started { recording: id, manifest: writer.manifest() };
-    if let Err(error) = audit.append(clock.now(), &event) {
-        let fault = Some("the log could not be written".to_owned());
-        writer.finish(Outcome { ended: clock.now(), fault, course: Course::default() })?;
-        return Err(error.into());
-    }
+    let writer = begin(new, around)?;
     // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
     let (orders, told) = crossbeam_channel::bounded(2);
     let chain = Chain {
@@ -301,6 +290,25 @@ pub fn record(
         lists_refused,
         fault,
     })
+}
+
+/// Makes the recording's folder, with a line in the log before and after.
+fn begin(new: NewRecording, around: &Around<'_>) -> Result<WriterThread, RecordError> {
+    let Around { store, key, audit, clock, .. } = *around;
+    let id = new.id;
+    audit.append(clock.now(), &Event::armed(&new)).map(drop)?;
+    let list = Event::ListVersion { recording: id, version: new.list_version.clone() };
+    audit.append(clock.now(), &list).map(drop)?;
+    let created = RecordingWriter::create(store, new, key).and_then(WriterThread::spawn);
+    let writer = created
+        .inspect_err(|_| note_fault(around, id, "the recording's folder could not be made"))?;
+    let event = Event::Started { recording: id, manifest: writer.manifest() };
+    if let Err(error) = audit.append(clock.now(), &event) {
+        let fault = Some("the log could not be written".to_owned());
+        writer.finish(Outcome { ended: clock.now(), fault, course: Course::default() })?;
+        return Err(error.into());
+    }
+    Ok(writer)
 }
 
 /// Drops what was wished after the chain had looked for the last time. Nothing can be wished after.
