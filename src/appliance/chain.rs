@@ -4,24 +4,32 @@
 //! from the camera to the veil leaves a frame that is veiled whole; whatever fails behind it ends
 //! the recording with what is complete.
 
-use std::{collections::BTreeSet, ops::Range, time::Duration};
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use crossbeam_channel::Receiver;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    drops::discard_written,
     ladder::{Ladder, Load, Rung},
     parts::Parts,
     reasons::Reasons,
+    recorder::Around,
+    redial::Redial,
 };
 use crate::{
-    capture::{AudioChunk, Capture, CaptureError, CapturedFrame, Event},
+    capture::{self, AudioChunk, AudioFormat, Capture, CaptureError, CapturedFrame, Event, Input},
     encode::{EncodeError, Encoder, MediaSegment},
     error::{ErrorKind, Kind},
     frame::{Frame, SlotPool},
-    shutdown::Shutdown,
-    units::{CameraId, Pts, TrackId},
-    vault::{RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError},
+    units::{CameraId, Pts, RecordingId, TrackId},
+    vault::{
+        RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError, audit::AuditError,
+    },
     veil::{
         evidence::Judge,
         redact::Redactor,
@@ -32,6 +40,13 @@ use crate::{
 
 /// How long the chain waits for an event before it looks at the drain signal again.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// What a live camera saw before a moment arrives up to this much later: the jitter buffer of 200 ms,
+/// a camera that encodes with some delay, and the decoder.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+/// A picture this far ahead of the recording's clock comes from a camera whose clock jumped.
+const AHEAD: Duration = Duration::from_secs(5);
+/// Frame numbers that are left out where a camera was away, so that no track is taken to go on.
+const AWAY_FRAMES: u64 = 1000;
 
 /// How far a recording is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +75,12 @@ pub struct Progress {
     pub load: Load,
     /// Segments handed to the writer.
     pub segments: u32,
+    /// The camera is away, and dialled again.
+    pub away: bool,
+    /// How often it was.
+    pub gaps: u32,
+    /// For how long altogether, without the time that it is away now.
+    pub gap: Duration,
 }
 
 /// Why a camera's chain ended before its source did.
@@ -75,6 +96,9 @@ pub enum ChainError {
     /// Segments could not be written.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// What was dropped is not in the log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A frame had another size than the source announced.
     #[error("camera {camera}: the frame at {pts} does not fit the announced size")]
     FrameSize {
@@ -97,6 +121,7 @@ impl Kind for ChainError {
             Self::Capture(error) => error.kind(),
             Self::Encode(error) => error.kind(),
             Self::Vault(error) => error.kind(),
+            Self::Audit(error) => error.kind(),
             Self::FrameSize { .. } | Self::Panicked { .. } => ErrorKind::Bug,
         }
     }
@@ -116,11 +141,43 @@ pub(super) enum Order {
     End,
 }
 
+/// Where pictures come from now.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// A camera or file that is open.
+    Open(Capture),
+    /// A camera that is away.
+    Away {
+        redial: Redial,
+        /// Since when on the recording's timeline.
+        since: Pts,
+    },
+}
+
+/// What a source is opened with.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    pub(super) input: Input,
+    pub(super) settings: capture::Settings,
+    pub(super) audio: Option<AudioFormat>,
+    pub(super) format: capture::VideoFormat,
+}
+
+impl Opening {
+    /// Whether a source that breaks off is waited for.
+    fn comes_back(&self) -> bool {
+        self.settings.come_back && self.input.is_live()
+    }
+}
+
 /// Everything one camera's thread owns.
 #[derive(Debug)]
-pub(super) struct Chain {
+pub(super) struct Chain<'a> {
+    pub(super) around: &'a Around<'a>,
+    pub(super) recording: RecordingId,
     pub(super) camera: CameraId,
-    pub(super) capture: Capture,
+    pub(super) source: Source,
+    pub(super) opening: Opening,
     pub(super) pool: SlotPool,
     pub(super) ring: Ring,
     pub(super) watcher: Watcher,
@@ -140,6 +197,18 @@ pub(super) struct Chain {
 #[derive(Default)]
 struct Tally {
     progress: Progress,
+    /// Number of the next frame; some numbers are left out where frames are.
+    seq: u64,
+    /// When a live recording's time began.
+    zero: Option<Instant>,
+    /// Nothing before this is taken.
+    dropped_until: Option<Pts>,
+    /// Where on the recording's timeline the source that is open now began.
+    offset: Duration,
+    /// A source was opened, and its first picture did not come yet.
+    is_new: bool,
+    /// Frames that gave way to newer ones in sources that are gone.
+    displaced_before: u64,
     veiled: BTreeSet<TrackId>,
     shown: BTreeSet<TrackId>,
     reasons: Reasons,
@@ -167,16 +236,27 @@ impl CheckTally {
     }
 }
 
-impl Chain {
+impl Tally {
+    /// Where on the recording's timeline it is now.
+    fn now(&self) -> Pts {
+        let clock = self.zero.map(|zero| Pts::ZERO.plus(zero.elapsed()));
+        self.progress.position.max(clock.unwrap_or(Pts::ZERO))
+    }
+
+    fn drops(&self, pts: Pts) -> bool {
+        self.dropped_until.is_some_and(|until| pts <= until)
+    }
+}
+
+impl Chain<'_> {
     /// Runs until the source ends, the drain signal is given, or something fails. What was
     /// complete by then is with the writer; the progress says how much that is.
     pub(super) fn run(
         mut self,
-        shutdown: &Shutdown,
         report: &mut dyn FnMut(&Progress),
     ) -> (Progress, Result<(), ChainError>) {
-        let mut tally = Tally::default();
-        let taken = self.take_all(shutdown, &mut tally, report);
+        let mut tally = Tally { is_new: true, ..Tally::default() };
+        let taken = self.take_all(&mut tally, report);
         // A broken source ends the recording; what waits is still veiled, encoded and sealed.
         let result = match taken {
             Ok(()) => self.drain(&mut tally),
@@ -191,24 +271,26 @@ impl Chain {
 
     fn take_all(
         &mut self,
-        shutdown: &Shutdown,
         tally: &mut Tally,
         report: &mut dyn FnMut(&Progress),
     ) -> Result<(), ChainError> {
-        while !shutdown.is_requested() && self.listen() {
-            match self.capture.next(PATIENCE)? {
-                Some(Event::Video(frame)) => self.take_video(frame, tally)?,
-                Some(Event::Audio(chunk)) => {
-                    self.take_audio(chunk, tally)?;
+        while !self.around.shutdown.is_requested() && self.listen() {
+            self.heed(tally)?;
+            let lost = match self.take_next(tally) {
+                Ok(true) => None,
+                Ok(false) if self.opening.comes_back() => Some("it sends no more".to_owned()),
+                Ok(false) => return Ok(()),
+                Err(error @ (ChainError::Capture(_) | ChainError::FrameSize { .. }))
+                    if self.opening.comes_back() =>
+                {
+                    Some(error.to_string())
                 }
-                Some(Event::End) => {
-                    tally.progress.announced = self.capture.announced();
-                    return Ok(());
-                }
-                Some(Event::Lost(error)) => return Err(error.into()),
-                None => {}
+                Err(error) => return Err(error),
+            };
+            if let Some(problem) = lost {
+                self.lose(&problem, tally)?;
             }
-            tally.progress.displaced = self.capture.displaced();
+            tally.progress.displaced = self.displaced(tally);
             if let Some(ladder) = &mut self.ladder {
                 ladder.count(tally.progress.displaced);
                 tally.progress.load = ladder.load();
@@ -216,6 +298,66 @@ impl Chain {
             report(&tally.progress);
         }
         Ok(())
+    }
+
+    /// Takes what comes next, if anything does in time. `false` where the source is at its end.
+    fn take_next(&mut self, tally: &mut Tally) -> Result<bool, ChainError> {
+        match &mut self.source {
+            Source::Open(capture) => match capture.next(PATIENCE)? {
+                Some(Event::Video(frame)) => self.take_video(frame, tally)?,
+                Some(Event::Audio(chunk)) => self.take_audio(chunk, tally)?,
+                Some(Event::End) => {
+                    tally.progress.announced = capture.announced();
+                    return Ok(false);
+                }
+                Some(Event::Lost(error)) => return Err(error.into()),
+                None => {}
+            },
+            Source::Away { redial, since } => {
+                if let Some(capture) = redial.wait(PATIENCE) {
+                    let since = *since;
+                    self.source = Source::Open(capture);
+                    tally.is_new = true;
+                    self.note_gap(since, tally)?;
+                    tally.progress.away = false;
+                    tracing::warn!(camera = %self.camera, away = ?tally.now().since(since),
+                        "the camera is back");
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The camera is away: what waits is finished and handed over, and the camera is dialled again.
+    fn lose(&mut self, problem: &str, tally: &mut Tally) -> Result<(), ChainError> {
+        tracing::warn!(camera = %self.camera, problem, "the camera is lost");
+        let Opening { input, settings, format, .. } = self.opening.clone();
+        let since = tally.progress.position;
+        tally.displaced_before = self.displaced(tally);
+        let redial = Redial::new(self.camera.clone(), input, settings, format);
+        // Closed before anything else: what it may still send belongs to no segment.
+        self.source = Source::Away { redial, since };
+        tally.progress.away = true;
+        tally.progress.gaps += 1;
+        tally.seq += AWAY_FRAMES;
+        self.empty(tally)?;
+        let segments = self.encoder.pause()?;
+        self.hand_over(segments, tally)
+    }
+
+    /// Has it stated that nothing came from `since` to now.
+    fn note_gap(&mut self, since: Pts, tally: &mut Tally) -> Result<(), ChainError> {
+        let now = tally.now();
+        tally.progress.gap += now.since(since);
+        Ok(self.sender.state_gap(&self.camera, now)?)
+    }
+
+    fn displaced(&self, tally: &Tally) -> u64 {
+        tally.displaced_before
+            + match &self.source {
+                Source::Open(capture) => capture.displaced(),
+                Source::Away { .. } => 0,
+            }
     }
 
     /// Does what it was told. `false` where that is to end.
@@ -235,10 +377,35 @@ impl Chain {
         true
     }
 
+    /// Drops the last stretch where that is wished: what waits, what is being encoded, and what was
+    /// written of it. It goes in whole segments, and what is not finished goes altogether.
+    fn heed(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
+        let Some(wish) = self.around.lists.and_then(|lists| lists.drops.take()) else {
+            return Ok(());
+        };
+        let now = tally.now();
+        let from = now.minus(wish.reach());
+        let to = if tally.zero.is_some() { now.plus(ON_ITS_WAY) } else { now };
+        tally.dropped_until = Some(to);
+        self.ring.clear();
+        tally.reasons.discard();
+        tally.check.0.clear();
+        // Written segments go even where the encoder does not start again.
+        let encoder = self.encoder.discard();
+        let of = (self.recording, &self.camera);
+        let (dropped, logged) = discard_written(self.around, of, &self.sender, (from, to));
+        wish.answer(&dropped.as_ref().map(Clone::clone).map_err(ToString::to_string));
+        dropped?;
+        logged?;
+        Ok(encoder?)
+    }
+
     /// Lets the next rung give way, or takes one back, as the camera's queue asks for it.
-    fn keep_up(&mut self, pts: Pts) {
+    fn keep_up(&mut self, pts: Pts, tally: &Tally) {
+        let displaced = self.displaced(tally);
+        let Source::Open(capture) = &self.source else { return };
         let Some(ladder) = &mut self.ladder else { return };
-        let changed = ladder.step(pts, self.capture.waiting(), self.capture.displaced());
+        let changed = ladder.step(pts, capture.waiting(), displaced);
         let Some(rung) = changed else { return };
         self.watcher.set_effort(match rung {
             Rung::None => Effort::Whole,
@@ -250,13 +417,17 @@ impl Chain {
             "the machine's effort follows the camera");
     }
 
-    fn take_audio(&mut self, chunk: AudioChunk, tally: &mut Tally) -> Result<(), ChainError> {
-        let channels = self.capture.audio().map_or(1, |format| format.channels);
+    fn take_audio(&mut self, mut chunk: AudioChunk, tally: &mut Tally) -> Result<(), ChainError> {
+        chunk.pts = chunk.pts.plus(tally.offset);
+        let channels = self.opening.audio.map_or(1, |format| format.channels);
         let chunks = match &self.parts {
             None => vec![chunk],
             Some(parts) => parts.cut(&chunk, channels),
         };
         for chunk in chunks {
+            if tally.drops(chunk.pts) {
+                continue;
+            }
             let segments = self.encoder.push_audio(chunk)?;
             self.hand_over(segments, tally)?;
         }
@@ -264,15 +435,21 @@ impl Chain {
     }
 
     fn take_video(&mut self, captured: CapturedFrame, tally: &mut Tally) -> Result<(), ChainError> {
-        let pts = captured.pts;
-        self.keep_up(pts);
+        let pts = self.place(captured.pts, tally)?;
+        if tally.drops(pts) {
+            // It is of the stretch that was dropped. The tracker sees that something is missing.
+            tally.seq += 1;
+            return Ok(());
+        }
+        self.keep_up(pts, tally);
         let mut slot = self.pool.take();
         slot.fill(&captured.view())
             .map_err(|_| ChainError::FrameSize { camera: self.camera.clone(), pts })?;
         let damaged = captured.damaged;
         // The decoder gets its buffer back before the work begins.
         drop(captured);
-        let frame = Frame::new(slot, tally.progress.frames_in, pts);
+        let frame = Frame::new(slot, tally.seq, pts);
+        tally.seq += 1;
         tally.progress.frames_in += 1;
         tally.progress.position = pts;
         tally.progress.damaged += u64::from(damaged);
@@ -285,6 +462,28 @@ impl Chain {
             self.watcher.forget_before(oldest);
         }
         Ok(())
+    }
+
+    /// Where on the recording's timeline a picture belongs that its source puts at `pts`. A live
+    /// source begins when its first picture is taken.
+    fn place(&mut self, pts: Pts, tally: &mut Tally) -> Result<Pts, ChainError> {
+        if !self.opening.input.is_live() {
+            return Ok(pts);
+        }
+        if std::mem::take(&mut tally.is_new) {
+            let zero = *tally.zero.get_or_insert_with(Instant::now);
+            let begins = Pts::ZERO.plus(zero.elapsed()).max(tally.progress.position);
+            tally.offset = begins.since(pts);
+        }
+        let placed = pts.plus(tally.offset);
+        let now = tally.zero.map_or(placed, |zero| Pts::ZERO.plus(zero.elapsed()));
+        let by = placed.since(now);
+        if by > AHEAD {
+            return Err(
+                CaptureError::TimeWentAhead { input: self.opening.input.label(), by }.into()
+            );
+        }
+        Ok(placed)
     }
 
     /// Whether detection was completed for a frame.
@@ -346,17 +545,31 @@ impl Chain {
 
     /// Veils and encodes what still waits, and hands over the last segments.
     fn drain(mut self, tally: &mut Tally) -> Result<(), ChainError> {
+        self.empty(tally)?;
+        if let Source::Away { since, .. } = self.source {
+            self.note_gap(since, tally)?;
+        }
+        let Self { camera, encoder, sender, retention, started, .. } = self;
+        for segment in encoder.finish()? {
+            hand_over(&camera, &retention, started, &sender, segment, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Veils and encodes what still waits.
+    fn empty(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
+        self.heed(tally)?;
         while let Some(waiting) = self.ring.pop() {
             self.listen();
+            self.heed(tally)?;
+            if tally.drops(waiting.frame.pts()) {
+                continue;
+            }
             if self.ring.oldest().is_none() {
                 // The last segment may be too short for a look to come due in it.
                 self.watcher.check_next();
             }
             self.emit(waiting, tally)?;
-        }
-        let Self { camera, encoder, sender, retention, started, .. } = self;
-        for segment in encoder.finish()? {
-            hand_over(&camera, &retention, started, &sender, segment, tally)?;
         }
         Ok(())
     }

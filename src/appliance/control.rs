@@ -84,8 +84,24 @@ pub enum Request {
         /// Whether nobody may have the recording until somebody decides.
         objection: bool,
     },
+    /// Drop what was recorded last.
+    Drop {
+        /// How much of it, in seconds.
+        #[serde(default = "last_minute")]
+        seconds: u64,
+        /// Whether the recording ends with it.
+        #[serde(default)]
+        stop: bool,
+    },
     /// Read the pupil list again.
     Reload,
+}
+
+/// How much is dropped where nothing else is said, in seconds.
+pub const LAST_MINUTE: u64 = 60;
+
+const fn last_minute() -> u64 {
+    LAST_MINUTE
 }
 
 /// An answer.
@@ -290,6 +306,7 @@ fn word(request: &Request) -> &'static str {
         Request::Withdraw => "withdraw",
         Request::Start => "start",
         Request::Stop { .. } => "stop",
+        Request::Drop { .. } => "drop",
         Request::Reload => "reload",
     }
 }

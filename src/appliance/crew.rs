@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,23 +17,20 @@ use super::{
     preflight::{self, Places},
     recorder::{Around, Plan, RecordError, Report, record},
     recording::Lesson,
+    settings::{encode_settings, watch_settings},
 };
 use crate::{
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{Camera, Config, TimeTrust},
-    encode,
     error::{ErrorKind, Kind},
     people::{self, directory::Directory, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{BoxKey, Details, NewRecording, Recipient, audit::AuditLog},
-    veil::{policy::Policy, watch},
+    veil::policy::Policy,
     vision::{Eyes, identify::Gallery, infer::Models},
 };
-
-/// From one look at the finished picture to the next; less where segments are short.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// What all recordings of the box run on.
 #[derive(Debug)]
@@ -50,6 +46,8 @@ pub(super) struct Ground {
 pub(super) enum Told {
     /// It records.
     Began { camera: CameraId, recording: RecordingId },
+    /// It is away, or it is back.
+    Away { camera: CameraId, away: bool },
     /// It is over.
     Done { camera: CameraId, result: Result<Box<Report>, Ended> },
 }
@@ -152,7 +150,7 @@ pub(super) fn start(
     camera: &Camera,
     lesson: &Lesson,
     stop: &Shutdown,
-    tell: impl Fn(Told) + Send + 'static,
+    tell: impl Fn(Told) + Send + Sync + 'static,
 ) -> std::io::Result<AtWork> {
     let (sender, inbox) = lists();
     let progress = Arc::new(Mutex::new(Progress::default()));
@@ -177,7 +175,7 @@ pub(super) fn start(
 /// Tells that a thread is over, even where it panicked: nobody may wait for it for ever.
 struct TellsEnd<'a> {
     camera: CameraId,
-    tell: &'a dyn Fn(Told),
+    tell: &'a (dyn Fn(Told) + Sync),
     result: Option<Result<Report, Ended>>,
 }
 
@@ -197,7 +195,7 @@ fn run(
     stop: &Shutdown,
     inbox: &super::lists::Lists,
     progress: &Mutex<Progress>,
-    tell: &impl Fn(Told),
+    tell: &(impl Fn(Told) + Sync),
 ) -> Result<Report, Ended> {
     let Ground { config, places, key, audit } = ground;
     let list = list_in_force(ground)?;
@@ -212,27 +210,17 @@ fn run(
         camera: camera.id.clone(),
         input,
         // A recording with sound needs a reason of its own, which nobody can give the box yet.
-        capture: capture::Settings { audio: false, ..capture::Settings::default() },
+        capture: capture::Settings {
+            audio: false,
+            come_back: true,
+            ..capture::Settings::default()
+        },
         policy: config.recording.policy,
         gallery: list.gallery,
         style: config.veil.style,
-        watch: watch::Settings {
-            size: config.detect.size,
-            full_size: config.detect.full_size,
-            full_every: config.detect.full_every,
-            identify_every: config.identify.every,
-            // Half a segment at most, so that each is looked at.
-            check_every: CHECK_EVERY.min(segment / 2),
-            region: config.veil.region,
-        },
+        watch: watch_settings(config, segment, config.veil.region),
         look_ahead: config.veil.look_ahead,
-        encode: encode::Settings {
-            segment,
-            bitrate: config.encode.bitrate,
-            encoder: config.encode.encoder,
-            preset: config.encode.preset,
-            threads: config.encode.threads,
-        },
+        encode: encode_settings(config, segment),
         parts: None,
     };
     let started_at = SystemClock.now();
@@ -284,7 +272,13 @@ fn run(
         shutdown: stop,
         lists: Some(inbox),
     };
-    let note = |now: &Progress| *progress.lock().unwrap_or_else(PoisonError::into_inner) = *now;
+    let note = |now: &Progress| {
+        let before =
+            std::mem::replace(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner), *now);
+        if before.away != now.away {
+            tell(Told::Away { camera: camera.id.clone(), away: now.away });
+        }
+    };
     record(&plan, &around, eyes, new, note)
         .map_err(|error| Ended { code: code_of(&error), text: error.to_string() })
 }

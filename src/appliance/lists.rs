@@ -1,4 +1,5 @@
-//! A pupil list that takes the place of the one in force while a recording runs.
+//! A pupil list that takes the place of the one in force while a recording runs, and the way for it
+//! and for other wishes (`drops`).
 //!
 //! Belongs here: the way from whoever reads lists (the command line, later the box's own service) to
 //! the recorder. Does not belong: reading and judging lists (`people`), what a list changes in the
@@ -10,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{
     chain::Order,
+    drops::{Dropped, Drops},
     recorder::{Around, note_fault},
 };
 use crate::{
@@ -44,11 +46,25 @@ pub(super) enum News {
 
 /// The recorder's end.
 #[derive(Debug)]
-pub struct Lists(Receiver<News>);
+pub struct Lists {
+    inbox: Receiver<News>,
+    /// What is to be dropped.
+    pub(super) drops: Drops,
+}
+
+impl Drop for Lists {
+    fn drop(&mut self) {
+        // Whoever waits for an answer hears that none comes.
+        drop(self.drops.close());
+    }
+}
 
 /// The other end. It can be cloned: whoever reads lists holds one.
 #[derive(Clone, Debug)]
-pub struct ListSender(Sender<News>);
+pub struct ListSender {
+    sender: Sender<News>,
+    drops: Drops,
+}
 
 /// A way for new lists into one recording.
 #[must_use]
@@ -56,27 +72,33 @@ pub fn lists() -> (ListSender, Lists) {
     // Capacity 1, since lists are few and each has to count before the next. Full: the sender waits
     // until the recorder has taken the one before, a tenth of a second at most, or is over.
     let (sender, inbox) = bounded(1);
-    (ListSender(sender), Lists(inbox))
+    let drops = Drops::default();
+    (ListSender { sender, drops: drops.clone() }, Lists { inbox, drops })
 }
 
 impl ListSender {
     /// Puts a list in force. `false` where the recording is over.
     #[must_use]
     pub fn replace(&self, list: NewList) -> bool {
-        self.0.send(News::Replaced(list)).is_ok()
+        self.sender.send(News::Replaced(list)).is_ok()
     }
 
     /// Says that a list was to be put in force and is none. `false` where the recording is over.
     #[must_use]
     pub fn refuse(&self) -> bool {
-        self.0.send(News::Unusable).is_ok()
+        self.sender.send(News::Unusable).is_ok()
+    }
+
+    /// Wishes that the last `length` be dropped; see [`Drops::ask`].
+    pub(super) fn drop_last(&self, length: Duration) -> Option<Receiver<Dropped>> {
+        self.drops.ask(length)
     }
 }
 
 impl Lists {
     /// What comes within `patience`.
     pub(super) fn next(&self, patience: Duration) -> Option<News> {
-        match self.0.recv_timeout(patience) {
+        match self.inbox.recv_timeout(patience) {
             Ok(news) => Some(news),
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => None,
             Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {

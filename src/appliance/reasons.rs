@@ -79,6 +79,12 @@ impl Reasons {
         self.frames.push_back(FrameReasons { seq, whole, placements });
     }
 
+    /// Forgets all frames that no complete segment holds.
+    pub(super) fn discard(&mut self) {
+        self.frames.clear();
+        self.states.clear();
+    }
+
     /// The record of a complete segment, as JSON, and its counts. Forgets its frames.
     pub(super) fn take(
         &mut self,

@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    chain::{Chain, ChainError, Progress},
+    chain::{Chain, ChainError, Opening, Progress, Source},
+    drops::discard_written,
     ladder::Ladder,
     lists::{Lists, News, Swaps},
     parts::Parts,
@@ -19,7 +20,7 @@ use crate::{
     error::{ErrorKind, Kind},
     frame::{PlaneLayout, SlotPool},
     shutdown::Shutdown,
-    units::{CameraId, RecordingId},
+    units::{CameraId, Pts, RecordingId},
     vault::{
         BoxKey, Course, Digest, Finished, ListChange, NewRecording, Outcome, Overload,
         RecordingWriter, Sealed, VaultError, WriterThread,
@@ -195,7 +196,7 @@ pub fn record(
     new: impl FnOnce(&Started) -> NewRecording,
     mut report: impl FnMut(&Progress) + Send,
 ) -> Result<Report, RecordError> {
-    let Around { store, key, audit, clock, shutdown, .. } = *around;
+    let Around { audit, clock, shutdown, .. } = *around;
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
@@ -217,23 +218,20 @@ pub fn record(
     let (id, began) = (new.id, new.started);
     let capacity = ring_capacity(&format, plan.look_ahead);
     let pool = SlotPool::new(format.size, capacity + encode::FRAMES_HELD + SLOTS_IN_HAND);
-    audit.append(clock.now(), &Event::armed(&new)).map(drop)?;
-    let list = Event::ListVersion { recording: id, version: new.list_version.clone() };
-    audit.append(clock.now(), &list).map(drop)?;
-    let created = RecordingWriter::create(store, new, key).and_then(WriterThread::spawn);
-    let writer = created
-        .inspect_err(|_| note_fault(around, id, "the recording's folder could not be made"))?;
-    let event = Event::Started { recording: id, manifest: writer.manifest() };
-    if let Err(error) = audit.append(clock.now(), &event) {
-        let fault = Some("the log could not be written".to_owned());
-        writer.finish(Outcome { ended: clock.now(), fault, course: Course::default() })?;
-        return Err(error.into());
-    }
+    let writer = begin(new, around)?;
     // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
     let (orders, told) = crossbeam_channel::bounded(2);
     let chain = Chain {
+        around,
+        recording: id,
         camera: plan.camera.clone(),
-        capture,
+        opening: Opening {
+            input: plan.input.clone(),
+            settings: plan.capture,
+            audio: capture.audio(),
+            format,
+        },
+        source: Source::Open(capture),
         pool,
         ring: Ring::new(plan.look_ahead, capacity),
         watcher,
@@ -250,6 +248,8 @@ pub fn record(
     let (progress, ran) = run(chain, around, &mut swaps, &mut report)?;
     let Swaps { made: lists, refused: lists_refused, fault: unlogged, .. } = swaps;
     let mut fault: Option<RecordError> = ran.err().map(Into::into).or(unlogged.map(Into::into));
+    let late = drop_late(around, (id, &plan.camera), &writer, progress.position);
+    fault = fault.or(late.err());
     if fault.is_none() && progress.frames_in == 0 && !shutdown.is_requested() {
         fault = Some(RecordError::Empty);
     }
@@ -290,6 +290,40 @@ pub fn record(
         lists_refused,
         fault,
     })
+}
+
+/// Makes the recording's folder, with a line in the log before and after.
+fn begin(new: NewRecording, around: &Around<'_>) -> Result<WriterThread, RecordError> {
+    let Around { store, key, audit, clock, .. } = *around;
+    let id = new.id;
+    audit.append(clock.now(), &Event::armed(&new)).map(drop)?;
+    let list = Event::ListVersion { recording: id, version: new.list_version.clone() };
+    audit.append(clock.now(), &list).map(drop)?;
+    let created = RecordingWriter::create(store, new, key).and_then(WriterThread::spawn);
+    let writer = created
+        .inspect_err(|_| note_fault(around, id, "the recording's folder could not be made"))?;
+    let event = Event::Started { recording: id, manifest: writer.manifest() };
+    if let Err(error) = audit.append(clock.now(), &event) {
+        let fault = Some("the log could not be written".to_owned());
+        writer.finish(Outcome { ended: clock.now(), fault, course: Course::default() })?;
+        return Err(error.into());
+    }
+    Ok(writer)
+}
+
+/// Drops what was wished after the chain had looked for the last time. Nothing can be wished after.
+fn drop_late(
+    around: &Around<'_>,
+    of: (RecordingId, &CameraId),
+    writer: &WriterThread,
+    position: Pts,
+) -> Result<(), RecordError> {
+    let Some(wish) = around.lists.and_then(|lists| lists.drops.close()) else { return Ok(()) };
+    let span = (position.minus(wish.reach()), position);
+    let (dropped, logged) = discard_written(around, of, &writer.sender(), span);
+    wish.answer(&dropped.as_ref().map(Clone::clone).map_err(ToString::to_string));
+    dropped?;
+    Ok(logged?)
 }
 
 /// What the manifest says of a recording that did not keep up with ease.
@@ -340,19 +374,19 @@ fn finish(
 
 /// Runs the chain on a thread of its own, named after the camera, and hands it new lists.
 fn run(
-    chain: Chain,
+    chain: Chain<'_>,
     around: &Around<'_>,
     swaps: &mut Swaps,
     report: &mut (impl FnMut(&Progress) + Send),
 ) -> Result<(Progress, Result<(), ChainError>), RecordError> {
-    let (camera, shutdown) = (chain.camera.clone(), around.shutdown);
+    let camera = chain.camera.clone();
     let latest = std::sync::Mutex::new(Progress::default());
     let lock = || latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name(camera.to_string())
             .spawn_scoped(scope, || {
-                chain.run(shutdown, &mut |progress| {
+                chain.run(&mut |progress| {
                     *lock() = *progress;
                     report(progress);
                 })
@@ -412,7 +446,9 @@ fn fault_word(error: &RecordError) -> &'static str {
         RecordError::Encode(_) | RecordError::Chain(ChainError::Encode(_)) => "the encoder failed",
         RecordError::Vault(_) | RecordError::Chain(ChainError::Vault(_)) => "writing failed",
         RecordError::Empty => "the source had no pictures",
-        RecordError::Audit(_) => "the log could not be written",
+        RecordError::Audit(_) | RecordError::Chain(ChainError::Audit(_)) => {
+            "the log could not be written"
+        }
         _ => "a fault of the program",
     }
 }

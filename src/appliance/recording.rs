@@ -223,6 +223,13 @@ pub enum Event {
     Stop,
     /// It is to end, and nobody may have it until somebody decides.
     Object,
+    /// What was recorded last is to be dropped.
+    Drop {
+        /// How much.
+        length: Duration,
+        /// Whether the recording ends with it.
+        stop: bool,
+    },
     /// No camera is open any more, and what there is, is sealed.
     Ended {
         /// Whether anything was begun.
@@ -264,6 +271,8 @@ pub enum Effect {
     Open(Lesson),
     /// Close the cameras and seal; answered by [`Event::Ended`].
     Close,
+    /// Drop what was recorded last. Where that fails, [`Event::Object`] follows.
+    Drop(Duration),
     /// Keep what was just sealed from everybody until somebody decides.
     Withhold,
     /// Say that the recording ends soon.
@@ -394,6 +403,7 @@ impl Recording {
                 self.begin(state, event, effects);
             }
             Event::Stop | Event::Object | Event::Shutdown => self.end_for(state, &event, effects),
+            Event::Drop { length, stop } => self.drop_last(state, length, stop, effects),
             Event::Ended { begun, fault } => self.ended(state, begun, fault, effects),
             _ => self.go_on(state, event, effects),
         }
@@ -528,6 +538,26 @@ impl Recording {
             }
             // It stops already.
             (state, _) => self.state = state,
+        }
+    }
+
+    /// Somebody wants the last stretch gone.
+    fn drop_last(&mut self, state: State, length: Duration, stop: bool, effects: &mut Vec<Effect>) {
+        let keeps = matches!(
+            state,
+            State::Arming { step: Step::Opening, .. }
+                | State::Recording { .. }
+                | State::Stopping { .. }
+        );
+        if keeps {
+            effects.push(Effect::Drop(length));
+        }
+        match state {
+            // Nothing is to be kept that is about to begin.
+            State::Arming { .. } => self.end_for(state, &Event::Stop, effects),
+            State::Recording { .. } if stop => self.stop(true, Why::Asked, false, effects),
+            State::Recording { .. } | State::Stopping { .. } => self.state = state,
+            state => self.refuse(state, Code::NothingToStop, effects),
         }
     }
 
@@ -717,6 +747,27 @@ mod tests {
     }
 
     #[test]
+    fn the_last_stretch_goes_with_or_without_the_rest() {
+        let minute = Duration::from_secs(60);
+        let dropping = |stop| Event::Drop { length: minute, stop };
+        let mut machine = recording();
+        assert_eq!(machine.step(s(9), dropping(false)), [Effect::Drop(minute)]);
+        assert_eq!(machine.state().word(), "recording");
+        assert_eq!(machine.step(s(10), dropping(true)), [Effect::Drop(minute), Effect::Close]);
+        // While it stops there is still something to drop; once it is sealed there is not.
+        assert_eq!(machine.step(s(10), dropping(true)), [Effect::Drop(minute)]);
+        let _ = machine.step(s(11), Event::Ended { begun: true, fault: None });
+        let refused = [Effect::Refuse(vec![Code::NothingToStop])];
+        assert_eq!(machine.step(s(12), dropping(true)), refused);
+        // What is about to begin does not.
+        let _ = machine.step(s(13), Event::Prepare(lesson()));
+        assert_eq!(machine.step(s(13), dropping(true)), refused);
+        let _ = machine.step(s(13), Event::Start(By::Button));
+        assert_eq!(machine.step(s(14), dropping(false)), [Effect::Light(Light::Dark)]);
+        assert_eq!(machine.state().word(), "prepared");
+    }
+
+    #[test]
     fn a_reason_that_comes_up_ends_the_recording() {
         let mut machine = recording();
         assert_eq!(machine.step(s(9), Event::Stands(Code::IndicatorDark)), [Effect::Close]);
@@ -762,6 +813,7 @@ mod tests {
             4 => Just(Event::Opened),
             1 => Just(Event::Stop),
             1 => Just(Event::Object),
+            1 => any::<bool>().prop_map(|stop| Event::Drop { length: s(60), stop }),
             2 => (any::<bool>(), prop::option::of(code()))
                 .prop_map(|(begun, fault)| Event::Ended { begun, fault }),
             1 => Just(Event::Tick),
@@ -823,6 +875,7 @@ mod tests {
                     prop_assert!(self.lit, "not proven on");
                     self.open = true;
                 }
+                Effect::Drop(_) => prop_assert!(self.open, "dropped where nothing is kept"),
                 Effect::Close => {
                     let may = (self.open || self.just_ended) && !self.closed;
                     prop_assert!(may, "closed what is not open");

@@ -25,8 +25,9 @@ use serde_json::{Value, json};
 use super::{
     button::{self, Press},
     codes::Code,
-    control::{self, Answer, Call, ControlError, NewLesson, Request, Socket},
+    control::{self, Answer, Call, ControlError, LAST_MINUTE, NewLesson, Request, Socket},
     crew::{self, AtWork, Ground},
+    dropping::Dropping,
     hardening::harden,
     indicator::{self, Indicator, Lamp, Show, indicator},
     lists::ListSender,
@@ -295,6 +296,8 @@ struct Service {
     fault: Option<Code>,
     reasons: Vec<Reason>,
     waiting: Option<Sender<Answer>>,
+    /// What is being dropped, by the wish of whom.
+    dropping: Vec<Dropping>,
     lines: VecDeque<Happened>,
     stuck: bool,
 }
@@ -331,6 +334,7 @@ impl Service {
             fault: None,
             reasons: Vec::new(),
             waiting: None,
+            dropping: Vec::new(),
             lines: VecDeque::new(),
             stuck: false,
             ground,
@@ -354,6 +358,7 @@ impl Service {
                 // Never, as the loop itself holds a sender.
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
+            self.hear_dropped();
             if self.machine.next_wake().is_some_and(|due| self.began.elapsed() >= due) {
                 self.step(Event::Tick);
             }
@@ -470,8 +475,10 @@ impl Service {
             Press::Long => "the button was held",
         });
         let event = match (press, self.machine.state()) {
-            // Held: what is recorded is not to be seen by anybody for now.
-            (Press::Long, _) => Event::Object,
+            // Held: what was just recorded is not to be seen by anybody.
+            (Press::Long, _) => {
+                Event::Drop { length: Duration::from_secs(LAST_MINUTE), stop: true }
+            }
             (Press::Short, State::Arming { step: Step::Confirming, .. }) => {
                 Event::Start(By::Button)
             }
@@ -506,6 +513,7 @@ impl Service {
             },
             Request::Withdraw => self.asked(Event::Withdraw, answer),
             Request::Start => self.asked(Event::Start(By::Afar), answer),
+            Request::Drop { seconds, stop } => self.ask_to_drop(seconds, stop, answer),
             Request::Stop { objection } => {
                 self.asked(if objection { Event::Object } else { Event::Stop }, answer);
             }
@@ -531,6 +539,59 @@ impl Service {
             Some(codes) => Answer::refused(words(&codes), body),
             None => Answer::done(body),
         });
+    }
+
+    fn ask_to_drop(&mut self, seconds: u64, stop: bool, answer: Sender<Answer>) {
+        if seconds == 0 {
+            let _ = answer.send(Answer::refused("nothing is to be dropped", Value::Null));
+            return;
+        }
+        let length = Duration::from_secs(seconds);
+        let refused = self.step_and_hear(Event::Drop { length, stop });
+        let body = json!({ "state": self.machine.state().word() });
+        match (refused, self.dropping.last_mut()) {
+            (Some(codes), _) => drop(answer.send(Answer::refused(words(&codes), body))),
+            (None, Some(dropping)) if !dropping.is_asked() => dropping.answer_to(answer),
+            // It was about to begin, and does not.
+            (None, _) => drop(answer.send(Answer::done(body))),
+        }
+    }
+
+    /// Passes on that the last stretch is to go.
+    fn drop_last(&mut self, length: Duration) {
+        self.say(format!("the last {} s are to be dropped", length.as_secs()));
+        let at_work = self.crew.iter().filter(|one| one.recording.is_some());
+        let asked = at_work.map(|one| (one.camera.clone(), one.lists.drop_last(length)));
+        let dropping = Dropping::new(asked.collect());
+        self.dropping.push(dropping);
+    }
+
+    /// What came of what was to be dropped. Where it may still be there, nobody is to have any of it.
+    fn hear_dropped(&mut self) {
+        let mut open = Vec::new();
+        let mut failed = false;
+        for mut dropping in std::mem::take(&mut self.dropping) {
+            if !dropping.listen() {
+                open.push(dropping);
+                continue;
+            }
+            for line in dropping.lines() {
+                self.say(line);
+            }
+            failed |= dropping.failed();
+            let state = self.machine.state().word();
+            dropping.answer(state);
+        }
+        self.dropping = open;
+        if !failed {
+            return;
+        }
+        self.say("what was to be dropped may still be there: all of it is withheld");
+        if self.machine.state().takes_pictures() {
+            self.step(Event::Object);
+        }
+        // What is sealed already is not reached by that.
+        self.withhold();
     }
 
     fn lesson(&self, new: NewLesson) -> Result<Lesson, String> {
@@ -621,6 +682,7 @@ impl Service {
             }
             Effect::Open(lesson) => return self.open(&lesson),
             Effect::Close => self.stop.request(),
+            Effect::Drop(length) => self.drop_last(length),
             Effect::Withhold => self.withhold(),
             Effect::Warn => {
                 self.say("the recording ends soon: it is nearly as long as one may be");
@@ -666,6 +728,11 @@ impl Service {
                     self.step(Event::Opened);
                 }
             }
+            crew::Told::Away { camera, away } => self.say(if away {
+                format!("camera {camera} is away: the recording goes on without it")
+            } else {
+                format!("camera {camera} is back")
+            }),
             crew::Told::Done { camera, result } => {
                 let is_arming = matches!(self.machine.state(), State::Arming { .. });
                 let mut begun = None;
@@ -800,6 +867,9 @@ impl Service {
                     "frames_veiled_whole": progress.veiled_whole,
                     "segments": progress.segments,
                     "seconds": progress.position.seconds(),
+                    "away": progress.away,
+                    "gaps": progress.gaps,
+                    "gap_seconds": progress.gap.as_secs_f64(),
                 })
             })
             .collect();

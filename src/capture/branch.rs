@@ -55,6 +55,10 @@ pub(super) fn link_video(
 ) -> Result<(), CaptureError> {
     shared.learn(|facts| facts.video_linked = true);
     let (branch, pin, sink) = add_branch(pipeline, VIDEO, "video")?;
+    if let Some(fit) = &shared.fit {
+        // Before the first picture, which would pass as it is otherwise.
+        pin.set_property("caps", pinned(fit));
+    }
     if let Some(pad) = sink.static_pad("sink") {
         // Without this promise a decoder copies every picture out of its padded memory.
         pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, probe| {
@@ -158,7 +162,7 @@ impl Pictures {
 
     fn learn_format(&self, sample: &gst::Sample) -> Result<(), gst::FlowError> {
         let Some((format, _)) = format_of(sample) else { return Err(self.unreadable()) };
-        if let Some(pin) = self.pin.upgrade() {
+        if let Some(pin) = self.pin.upgrade().filter(|_| self.shared.fit.is_none()) {
             pin.set_property("caps", pinned(&format));
         }
         self.shared.learn(|facts| facts.video = Some(format));

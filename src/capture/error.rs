@@ -154,6 +154,14 @@ pub enum CaptureError {
         /// How far.
         by: Duration,
     },
+    /// A camera's clock jumped far ahead.
+    #[error("the time of {input} jumps ahead by {by:?}: check the camera's clock")]
+    TimeWentAhead {
+        /// The input.
+        input: String,
+        /// How far.
+        by: Duration,
+    },
     /// A sound track was announced and sends nothing.
     #[error("{input} announces sound and sends none: record without sound (--audio off)")]
     NoSound {
@@ -278,9 +286,10 @@ impl Kind for CaptureError {
             | Self::Certificate { .. }
             | Self::Transport { .. }
             | Self::Device { .. } => ErrorKind::Config,
-            Self::NotMedia { .. } | Self::Damaged { .. } | Self::TimeWentBack { .. } => {
-                ErrorKind::DataLoss
-            }
+            Self::NotMedia { .. }
+            | Self::Damaged { .. }
+            | Self::TimeWentBack { .. }
+            | Self::TimeWentAhead { .. } => ErrorKind::DataLoss,
             Self::UnknownHost { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }

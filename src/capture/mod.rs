@@ -21,7 +21,10 @@ mod shared;
 mod streams;
 mod timeline;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -33,10 +36,14 @@ pub use media::{AudioChunk, AudioFormat, CapturedFrame, VideoFormat};
 use crate::units::Pts;
 use meeting::Taken;
 use pipeline::{Attempt, Running};
+use shared::Shared;
 
 /// How long a file may take at the first try. decodebin 1.22 loses the error of a demuxer that fails
 /// while it is being plugged (one broken file in twenty), and then says nothing for ever.
 const FIRST_TRY: Duration = Duration::from_secs(3);
+
+/// How long a camera that is dialled again may take to take the call.
+const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
 /// A file that ends this much (and a twentieth of its length) before it says is cut or broken.
 const MISSING_END: Duration = Duration::from_secs(1);
@@ -53,6 +60,9 @@ pub struct Settings {
     pub open_timeout: Duration,
     /// After how long without a frame a live input counts as lost. Default 4 s.
     pub stall_timeout: Duration,
+    /// Whether a live input that breaks off in the middle is opened again, for as long as it takes. Off
+    /// by default: then a recording ends with its camera.
+    pub come_back: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +72,7 @@ impl Default for Settings {
             decode_threads: None,
             open_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(4),
+            come_back: false,
         }
     }
 }
@@ -104,22 +115,39 @@ impl Capture {
     /// RTSP goes over TCP; UDP is tried once when the camera does not send over TCP, but never
     /// instead of an encrypted connection. A hardware decoder that fails is replaced by software.
     pub fn open(input: &Input, settings: &Settings) -> Result<Self, CaptureError> {
+        Self::open_as(input, settings, None, &Arc::default())
+    }
+
+    /// The same for an input whose pictures have to be as before: they are scaled to the size of `fit`,
+    /// with bars where the shape is another. Gives up soon after `cancelled` is set.
+    pub fn open_as(
+        input: &Input,
+        settings: &Settings,
+        fit: Option<&VideoFormat>,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Result<Self, CaptureError> {
         gst::init().map_err(|error| CaptureError::MissingElement { detail: error.to_string() })?;
         if let Input::Rtsp { url, .. } = input {
-            url.probe(settings.open_timeout)?;
+            // A camera that was there before answers at once or not at all.
+            let patience = if fit.is_some() { PROBE_AGAIN } else { settings.open_timeout };
+            url.probe(patience.min(settings.open_timeout))?;
         }
         let mut attempt = Attempt { timeout: settings.open_timeout, udp: false, software: false };
         if matches!(input, Input::File(_)) {
             attempt.timeout = attempt.timeout.min(FIRST_TRY);
         }
         let running = loop {
-            let (error, shared) = match pipeline::open(input, settings, attempt) {
+            let shared = Arc::new(Shared::new(input, fit, cancelled));
+            let (error, shared) = match pipeline::open(shared, settings, attempt) {
                 Ok(running) => break running,
                 Err(failed) => failed,
             };
             let no_picture = matches!(error, CaptureError::NoPicture { .. });
             let udp_may_help = (no_picture || matches!(error, CaptureError::Transport { .. }))
                 && matches!(input, Input::Rtsp { url, .. } if !url.is_tls());
+            if shared.is_cancelled() {
+                return Err(error);
+            }
             if shared.saw_hardware() && !attempt.software {
                 tracing::warn!(input = shared.label, "hardware decoder failed, trying software");
                 attempt.software = true;
@@ -137,9 +165,12 @@ impl Capture {
                 return Err(error);
             }
         };
-        let Some(video) = running.video.clone() else {
+        let Some(mut video) = running.video.clone() else {
             return Err(CaptureError::NoVideo { input: input.label() });
         };
+        if let Some(fit) = fit {
+            video.size = fit.size;
+        }
         Ok(Self {
             running,
             video,

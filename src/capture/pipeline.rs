@@ -37,13 +37,12 @@ pub(super) struct Attempt {
     pub(super) software: bool,
 }
 
-/// Builds and starts the pipeline of `input` and waits until its formats are known.
+/// Builds and starts the pipeline of an input and waits until its formats are known.
 pub(super) fn open(
-    input: &Input,
+    shared: Arc<Shared>,
     settings: &Settings,
     attempt: Attempt,
 ) -> Result<Running, (CaptureError, Arc<Shared>)> {
-    let shared = Arc::new(Shared::new(input));
     let opened = start(&shared, settings, attempt).and_then(|pipeline| {
         // Built first, so that every way out of here stops the pipeline.
         let mut running =

@@ -2,7 +2,10 @@
 //! about the input, and what its messages mean.
 
 use std::{
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,6 +32,9 @@ const LIVE_CAPACITY: usize = 8;
 /// Pieces of sound that may wait, about 1.4 s of AAC: what a file may hold between two pictures that
 /// are taken. Files wait when full, live inputs drop the oldest.
 const AUDIO_CAPACITY: usize = 64;
+
+/// How often it is looked whether anybody still waits for an input.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The stream that was chosen among those of its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,10 +86,17 @@ pub(super) struct Shared {
     learned: Condvar,
     pub(super) damage: Mutex<Damage>,
     pub(super) complaints: Complaints,
+    /// What all pictures are brought to; that of the first one where none is given.
+    pub(super) fit: Option<VideoFormat>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Shared {
-    pub(super) fn new(input: &Input) -> Self {
+    pub(super) fn new(
+        input: &Input,
+        fit: Option<&VideoFormat>,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Self {
         let (when_full, video_capacity) = if input.is_live() {
             (WhenFull::DropOldest, LIVE_CAPACITY)
         } else {
@@ -97,6 +110,8 @@ impl Shared {
             learned: Condvar::new(),
             damage: Mutex::default(),
             complaints: Complaints::new(),
+            fit: fit.cloned(),
+            cancelled: Arc::clone(cancelled),
         }
     }
 
@@ -150,6 +165,11 @@ impl Shared {
         self.facts().hardware
     }
 
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
     /// Waits until picture and sound are known, or until it is clear that they will not be.
     pub(super) fn formats(
         &self,
@@ -167,7 +187,7 @@ impl Shared {
                 return Ok((video.clone(), facts.audio));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || self.is_cancelled() {
                 let input = self.label.clone();
                 return Err(if facts.video.is_some() {
                     CaptureError::NoSound { input }
@@ -176,7 +196,10 @@ impl Shared {
                 });
             }
             (facts, _) =
-                self.learned.wait_timeout(facts, left).unwrap_or_else(PoisonError::into_inner);
+                // Nobody who cancels wakes this.
+                self.learned
+                    .wait_timeout(facts, left.min(LOOK))
+                    .unwrap_or_else(PoisonError::into_inner);
         }
     }
 

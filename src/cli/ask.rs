@@ -1,4 +1,4 @@
-//! `classveil status`, `prepare`, `withdraw`, `start`, `stop`, `logs` and `reload`: what the box that
+//! `classveil status`, `prepare`, `withdraw`, `start`, `stop`, `drop`, `logs` and `reload`: what the box that
 //! runs is asked.
 
 use std::{fmt::Write, path::PathBuf};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Failure, output, places};
 use crate::{
-    appliance::control::{self, NewLesson, Request},
+    appliance::control::{self, LAST_MINUTE, NewLesson, Request},
     error::{ErrorKind, advice},
     units::{ClassId, PersonId, parse_duration},
 };
@@ -104,6 +104,28 @@ pub(super) struct Stop {
     /// Withhold what was recorded from everybody until the privacy officer decides.
     #[arg(long)]
     objection: bool,
+}
+
+/// Drop what was recorded last, as if it had not been.
+///
+/// For the moment a pupil is upset. Whole segments go, so a few seconds more than asked for; what is
+/// in memory goes altogether. The recording says that there is a gap. It goes on, unless --stop ends it
+/// with this. Where something may still be there, it is stopped and withheld.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil drop --config FILE.toml\n  \
+    classveil drop --config FILE.toml --seconds 120 --stop\n\n\
+    Exit codes: 0 it is gone, 75 the box does not run, 77 nothing is recorded, or it may not be gone.")]
+pub(super) struct DropLast {
+    #[command(flatten)]
+    of: Of,
+    /// How much to drop.
+    #[arg(long, value_name = "N", default_value_t = LAST_MINUTE,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+    /// End the recording with it.
+    #[arg(long)]
+    stop: bool,
 }
 
 /// Say what happened lately. No names, no pictures.
@@ -242,6 +264,22 @@ pub(super) fn start(args: &Start) -> Result<(), Failure> {
 
 pub(super) fn stop(args: &Stop) -> Result<(), Failure> {
     ask(&args.of, &Request::Stop { objection: args.objection }, state)
+}
+
+pub(super) fn drop_last(args: &DropLast) -> Result<(), Failure> {
+    let request = Request::Drop { seconds: args.seconds, stop: args.stop };
+    ask(&args.of, &request, |body| {
+        for gap in body["gaps"].as_array().into_iter().flatten() {
+            let seconds = |key: &str| gap[key].as_f64().unwrap_or(0.0) / 1e9;
+            output::line(format_args!(
+                "{}: nothing is kept from {:.1} s to {:.1} s",
+                word(&gap["camera"]),
+                seconds("from_ns"),
+                seconds("to_ns")
+            ));
+        }
+        state(body);
+    })
 }
 
 pub(super) fn logs(args: &Logs) -> Result<(), Failure> {

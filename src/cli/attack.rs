@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Failure, eval, output, places, record};
+use super::{Failure, eval, output, places};
 use crate::{
+    appliance::watch_settings,
     error::ErrorKind,
     eval::attack::{self, Finding, Report, Role, Row, Settings},
     veil::policy::Region,
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let models = places::models(&config)?;
     let settings = Settings {
         samples: args.samples.clone().unwrap_or_else(eval::samples),
-        watch: record::watch_settings(&config, Region::Head),
+        watch: watch_settings(&config, config.recording.segment, Region::Head),
         seed: args.seed,
         known: args.known,
         asked: args.asked,

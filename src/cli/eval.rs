@@ -10,8 +10,9 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 
-use super::{Failure, attack, output, places, record};
+use super::{Failure, attack, output, places};
 use crate::{
+    appliance::watch_settings,
     clock::{Clock, SystemClock},
     error::ErrorKind,
     eval::{self, KINDS, Report, RunOptions, SceneOptions, Setup},
@@ -180,7 +181,7 @@ fn measure(args: &RunArgs) -> Result<(), Failure> {
         clock: &SystemClock,
         shutdown: &shutdown,
         today: SystemClock.now().to_zoned(TimeZone::system()).date(),
-        watch: record::watch_settings(&config, region),
+        watch: watch_settings(&config, config.recording.segment, region),
         look_ahead: config.veil.look_ahead,
         style: config.veil.style,
         threads: config.detect.threads as usize,

@@ -12,11 +12,12 @@ use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
 use super::{Failure, output, paths, people as people_cli, places, reload, report};
 use crate::{
-    appliance::{self, Around, NewList, Plan, Progress, Report, Started},
+    appliance::{
+        self, Around, NewList, Plan, Progress, Report, Started, encode_settings, watch_settings,
+    },
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{AudioMode, Config},
-    encode,
     error::{ErrorKind, advice},
     people::{
         self, Draft, PupilList, Rules, directory::Directory, face::Enroller, list::require_dpia,
@@ -31,13 +32,10 @@ use crate::{
     veil::{
         Style,
         policy::{Policy, Region},
-        watch,
     },
     vision::{Eyes, identify::Gallery},
 };
 
-/// From one look at the finished picture to the next; less where segments are short.
-pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Longest learning question that is kept.
 const QUESTION_BYTES: u64 = 16 << 10;
 
@@ -539,19 +537,9 @@ fn record(
         policy: wanted.policy,
         gallery: list.gallery,
         style: wanted.style,
-        watch: watch::Settings {
-            // Half a segment at most, so that each is looked at.
-            check_every: CHECK_EVERY.min(wanted.segment / 2),
-            ..watch_settings(config, wanted.region)
-        },
+        watch: watch_settings(config, wanted.segment, wanted.region),
         look_ahead: config.veil.look_ahead,
-        encode: encode::Settings {
-            segment: wanted.segment,
-            bitrate: config.encode.bitrate,
-            encoder: config.encode.encoder,
-            preset: config.encode.preset,
-            threads: config.encode.threads,
-        },
+        encode: encode_settings(config, wanted.segment),
         parts: None,
     };
     let started_at = SystemClock.now();
@@ -603,18 +591,6 @@ fn record(
     })?;
     bar.finish_and_clear();
     Ok((report?, delete_by))
-}
-
-/// How a camera's frames are looked at under `config`.
-pub(super) fn watch_settings(config: &Config, region: Region) -> watch::Settings {
-    watch::Settings {
-        size: config.detect.size,
-        full_size: config.detect.full_size,
-        full_every: config.detect.full_every,
-        identify_every: config.identify.every,
-        check_every: CHECK_EVERY,
-        region,
-    }
 }
 
 pub(super) fn progress_bar(json: bool) -> ProgressBar {

@@ -7,16 +7,15 @@ use serde::Serialize;
 
 use super::{
     Failure, output, paths, places,
-    record::{CHECK_EVERY, drafted, progress_bar, rules, show, watch_settings, wrong},
+    record::{drafted, progress_bar, rules, show, wrong},
     retention::refuse_frozen,
     verify::{note_end, note_trust},
 };
 use crate::{
-    appliance::{self, Parts, Plan, Started, Workshop},
+    appliance::{self, Parts, Plan, Started, Workshop, encode_settings, watch_settings},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::Config,
-    encode,
     error::ErrorKind,
     people::{self, Draft},
     shutdown::Shutdown,
@@ -25,7 +24,7 @@ use crate::{
         BoxPublicKey, Identities, Manifest, NewRecording, Opened, access::attest, check, open,
         sign::PersonKey,
     },
-    veil::{Style, policy::Policy, policy::Region, watch},
+    veil::{Style, policy::Policy, policy::Region},
     vision::{Eyes, identify::Gallery},
 };
 
@@ -164,18 +163,9 @@ impl Manner<'_> {
             policy,
             gallery,
             style,
-            watch: watch::Settings {
-                check_every: CHECK_EVERY.min(segment / 2),
-                ..watch_settings(config, region)
-            },
+            watch: watch_settings(config, segment, region),
             look_ahead: std::time::Duration::from_millis(manifest.look_ahead_ms),
-            encode: encode::Settings {
-                segment,
-                bitrate: config.encode.bitrate,
-                encoder: config.encode.encoder,
-                preset: config.encode.preset,
-                threads: config.encode.threads,
-            },
+            encode: encode_settings(config, segment),
             parts,
         }
     }

@@ -37,6 +37,8 @@ pub struct Encoder {
     last: Option<Ticket>,
     /// When the running segment began.
     opened: Pts,
+    /// The next picture begins a segment, however short the one before is.
+    reopen: bool,
     tracks: Option<Arc<Tracks>>,
     /// Segments in the making, oldest first. Only the newest can grow; others wait for sound, which
     /// is given up after ten seconds.
@@ -72,6 +74,7 @@ impl Encoder {
             first: None,
             last: None,
             opened: Pts::ZERO,
+            reopen: true,
             tracks: None,
             drafts: VecDeque::new(),
             packets: VecDeque::new(),
@@ -133,6 +136,38 @@ impl Encoder {
     /// # Errors
     /// An encoder failed.
     pub fn finish(mut self) -> Result<Vec<MediaSegment>, EncodeError> {
+        self.close()
+    }
+
+    /// Gives back all that is left, and goes on with a new segment at the next picture, however much
+    /// later that is.
+    ///
+    /// # Errors
+    /// An encoder failed.
+    pub fn pause(&mut self) -> Result<Vec<MediaSegment>, EncodeError> {
+        let segments = self.close()?;
+        self.discard()?;
+        Ok(segments)
+    }
+
+    /// Forgets every picture and all sound that is in no finished segment: none of it comes out. Goes
+    /// on with a new segment at the next picture.
+    ///
+    /// # Errors
+    /// An encoder does not start again.
+    pub fn discard(&mut self) -> Result<(), EncodeError> {
+        self.video.restart()?;
+        if let Some((sound, format)) = &mut self.sound {
+            *sound = Sound::start(*format)?;
+        }
+        self.drafts.clear();
+        self.packets.clear();
+        self.first = None;
+        self.reopen = true;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<Vec<MediaSegment>, EncodeError> {
         let mut pictures = Vec::new();
         self.video.finish(&mut pictures)?;
         self.sort(pictures);
@@ -167,9 +202,10 @@ impl Encoder {
         }
         let soonest = self.last.map_or(0, |last| last.ticks + 1);
         let ticks = video::ticks_at(pts).max(soonest);
-        let opens = self.last.is_none() || pts >= self.opened.plus(self.segment);
+        let opens = self.reopen || pts >= self.opened.plus(self.segment);
         if opens {
             self.opened = pts;
+            self.reopen = false;
         }
         let ticket = Ticket { seq, pts, ticks, opens };
         self.first = self.first.or(Some(pts));

@@ -86,6 +86,8 @@ pub(super) struct Video {
     /// Which of the two runs, and which is to run from the next segment on.
     is_light: bool,
     wants_light: bool,
+    /// Nothing went into the running encoder yet: its first picture is a key frame by itself.
+    fresh: bool,
 }
 
 impl Video {
@@ -125,6 +127,7 @@ impl Video {
             lighter: None,
             is_light: false,
             wants_light: false,
+            fresh: true,
         })
     }
 
@@ -169,20 +172,29 @@ impl Video {
         self.wants_light = light && self.lighter.is_some();
     }
 
-    /// Changes over to the encoder that is wanted, when a segment begins. Returns whether it did:
-    /// what comes next is then a key frame by itself.
-    fn change_over(&mut self, out: &mut Vec<Picture>) -> Result<bool, EncodeError> {
+    /// Changes over to the encoder that is wanted, when a segment begins.
+    fn change_over(&mut self, out: &mut Vec<Picture>) -> Result<(), EncodeError> {
         if self.wants_light == self.is_light {
-            return Ok(false);
+            return Ok(());
         }
         let wanted = if self.wants_light { self.lighter.as_ref() } else { Some(&self.usual) };
-        let Some(wanted) = wanted.cloned() else { return Ok(false) };
-        if self.parameters.is_some() || !self.pending.is_empty() {
+        let Some(wanted) = wanted.cloned() else { return Ok(()) };
+        if !self.fresh {
             self.finish(out)?;
         }
         self.line = Self::line(&wanted, &self.format, PATIENCE)?;
+        self.fresh = true;
         self.is_light = self.wants_light;
-        Ok(true)
+        Ok(())
+    }
+
+    /// Begins anew, with the same stream: what is inside and has not come out never does.
+    pub(super) fn restart(&mut self) -> Result<(), EncodeError> {
+        let running = if self.is_light { self.lighter.as_ref() } else { None };
+        self.line = Self::line(running.unwrap_or(&self.usual), &self.format, PATIENCE)?;
+        self.pending.clear();
+        self.fresh = true;
+        Ok(())
     }
 
     /// The element that encodes.
@@ -203,11 +215,13 @@ impl Video {
         out: &mut Vec<Picture>,
     ) -> Result<(), EncodeError> {
         let at = clock_time_at(ticket.ticks);
-        let is_first = ticket.opens && self.change_over(out)?;
-        // The first picture is a key frame anyway.
-        if ticket.opens && !is_first && (self.parameters.is_some() || !self.pending.is_empty()) {
-            self.line.force_key(at)?;
+        if ticket.opens {
+            self.change_over(out)?;
+            if !self.fresh {
+                self.line.force_key(at)?;
+            }
         }
+        self.fresh = false;
         let mut buffer = gst::Buffer::from_slice(memory);
         if let Some(buffer) = buffer.get_mut() {
             buffer.set_pts(at);

@@ -86,6 +86,7 @@ pub fn check(
         &manifest.key,
         manifest.journal,
         &manifest.segments,
+        &manifest.gaps,
     )?);
     let expected = expected_files(&manifest);
     check_contents(&dir, &expected, &mut faults, &mut progress)?;

@@ -1,4 +1,4 @@
-//! `segments.jsonl`: one line per segment, each carrying the digest of the line before, so that
+//! `segments.jsonl`: one line per segment and one per gap, each carrying the digest of the line before, so that
 //! nothing can be left out, added or reordered.
 //!
 //! While a recording runs the lines are not signed; the manifest that is signed at its end carries
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Digest, Fault, FileDigest, VaultError,
-    manifest::{JournalHead, Segment},
+    manifest::{Gap, JournalHead, Segment},
     store::{JOURNAL, RecordingDir, at, read_at_most, segment_name},
 };
 use crate::units::RecordingId;
@@ -26,7 +26,40 @@ const JOURNAL_LIMIT: u64 = 256 << 20;
 #[serde(deny_unknown_fields)]
 struct Line {
     previous: Digest,
-    segment: Segment,
+    /// Either this ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    segment: Option<Segment>,
+    /// ... or this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gap: Option<Gap>,
+}
+
+impl Line {
+    fn new(previous: Digest, entry: Entry) -> Self {
+        let (segment, gap) = match entry {
+            Entry::Segment(segment) => (Some(segment), None),
+            Entry::Gap(gap) => (None, Some(gap)),
+        };
+        Self { previous, segment, gap }
+    }
+
+    /// None where it says nothing, or two things.
+    fn entry(self) -> Option<Entry> {
+        match (self.segment, self.gap) {
+            (Some(segment), None) => Some(Entry::Segment(segment)),
+            (None, Some(gap)) => Some(Entry::Gap(gap)),
+            _ => None,
+        }
+    }
+}
+
+/// What a line says.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// A segment was written.
+    Segment(Segment),
+    /// Nothing is kept of a stretch; what the line removes counts as never written.
+    Gap(Gap),
 }
 
 /// The digest that the first line carries: it ties the journal to its recording and key.
@@ -73,7 +106,7 @@ impl Journal {
         dir: &RecordingDir,
         recording: RecordingId,
         key: &FileDigest,
-    ) -> Result<(Self, Vec<Segment>), VaultError> {
+    ) -> Result<(Self, Vec<Segment>, Vec<Gap>), VaultError> {
         let path = dir.file(JOURNAL);
         let text = match read_at_most(&path, JOURNAL_LIMIT) {
             Ok(text) => text,
@@ -96,14 +129,14 @@ impl Journal {
             file.set_len(read.good_bytes).and_then(|()| file.sync_all()).map_err(at(&path))?;
         }
         let journal = Self { file, dir: dir.clone(), bytes: read.good_bytes, head: read.head };
-        Ok((journal, read.segments))
+        Ok((journal, read.segments.into_iter().map(|(_, segment)| segment).collect(), read.gaps))
     }
 
     /// Adds a line, durably. After an error the file is as it was before, as far as the operating
     /// system lets it.
-    pub(super) fn append(&mut self, segment: &Segment) -> Result<(), VaultError> {
+    pub(super) fn append(&mut self, entry: Entry) -> Result<(), VaultError> {
         let path = self.dir.file(JOURNAL);
-        let line = Line { previous: self.head.sha256, segment: segment.clone() };
+        let line = Line::new(self.head.sha256, entry);
         let mut text = serde_json::to_vec(&line).map_err(|error| at(&path)(error.into()))?;
         let sha256 = Digest::of(&text);
         text.push(b'\n');
@@ -123,7 +156,9 @@ impl Journal {
 }
 
 struct Lines {
-    segments: Vec<Segment>,
+    /// Those that no later line removes, each with the number of its line.
+    segments: Vec<(u64, Segment)>,
+    gaps: Vec<Gap>,
     head: JournalHead,
     /// Length of the good lines.
     good_bytes: u64,
@@ -135,6 +170,7 @@ struct Lines {
 fn read_lines(text: &[u8], start: JournalHead) -> Lines {
     let mut lines = Lines {
         segments: Vec::new(),
+        gaps: Vec::new(),
         head: start,
         good_bytes: 0,
         fault: None,
@@ -151,7 +187,11 @@ fn read_lines(text: &[u8], start: JournalHead) -> Lines {
             Err(_) => Some("cannot be read".to_owned()),
             Ok(line) if line.previous != lines.head.sha256 => Some(format!(
                 "({}) does not follow the line before it: lines were altered, left out or reordered",
-                segment_name(&line.segment.camera, line.segment.number)
+                match (&line.segment, &line.gap) {
+                    (Some(segment), _) => segment_name(&segment.camera, segment.number),
+                    (None, Some(gap)) => format!("a gap of {}", gap.camera),
+                    (None, None) => "it says nothing".to_owned(),
+                }
             )),
             // Only the one spelling that `append` writes.
             Ok(parsed) if serde_json::to_vec(parsed).ok().as_deref() != Some(line) => {
@@ -159,15 +199,22 @@ fn read_lines(text: &[u8], start: JournalHead) -> Lines {
             }
             Ok(_) => None,
         };
-        match (problem, parsed) {
-            (None, Ok(parsed)) => {
+        let entry = parsed.ok().and_then(Line::entry);
+        match (problem, entry) {
+            (None, Some(entry)) => {
                 lines.head = JournalHead { lines: next, sha256: Digest::of(line) };
-                lines.segments.push(parsed.segment);
+                match entry {
+                    Entry::Segment(segment) => lines.segments.push((next, segment)),
+                    Entry::Gap(gap) => {
+                        lines.segments.retain(|(_, segment)| !gap.removes(segment));
+                        lines.gaps.push(gap);
+                    }
+                }
                 lines.good_bytes += line.len() as u64 + 1;
                 rest = after;
             }
             (problem, _) => {
-                let problem = problem.unwrap_or_default();
+                let problem = problem.unwrap_or_else(|| "says nothing, or two things".to_owned());
                 lines.fault = Some(Fault::new(JOURNAL, format!("line {next} {problem}")));
                 lines.fault_is_last = after.is_empty();
                 return lines;
@@ -184,6 +231,7 @@ pub(super) fn check(
     key: &FileDigest,
     head: JournalHead,
     segments: &[Segment],
+    gaps: &[Gap],
 ) -> Result<Vec<Fault>, VaultError> {
     let path = dir.file(JOURNAL);
     let text = match read_at_most(&path, JOURNAL_LIMIT) {
@@ -199,12 +247,14 @@ pub(super) fn check(
     let lines = read_lines(&text, start(recording, key));
     let mut faults: Vec<Fault> = lines.fault.into_iter().collect();
     if faults.is_empty() {
-        let differs = lines.segments.iter().zip(segments).position(|(line, listed)| line != listed);
-        if let Some(index) = differs {
-            let segment = &segments[index];
+        let mut both = lines.segments.iter().zip(segments);
+        let differs = both.find(|((_, written), listed)| written != *listed);
+        if let Some(((line, _), segment)) = differs {
             let name = segment_name(&segment.camera, segment.number);
-            let problem = format!("line {} differs from the manifest's {name}", index + 1);
+            let problem = format!("line {line} differs from the manifest's {name}");
             faults.push(Fault::new(JOURNAL, problem));
+        } else if lines.gaps != gaps {
+            faults.push(Fault::new(JOURNAL, "states other gaps than the manifest"));
         } else if lines.segments.len() != segments.len() || lines.head != head {
             let problem =
                 format!("has {} lines where the manifest says {}", lines.head.lines, head.lines);
@@ -218,7 +268,7 @@ pub(super) fn check(
 mod tests {
     use std::fs;
 
-    use super::*;
+    use super::{super::manifest::GapWhy, *};
     use crate::units::{CameraId, Pts};
 
     fn segment(number: u32) -> Segment {
@@ -249,7 +299,7 @@ mod tests {
         let key = FileDigest::of(b"key");
         let mut journal = Journal::create(&dir, id, &key).unwrap();
         for number in 1..=lines {
-            journal.append(&segment(number)).unwrap();
+            journal.append(Entry::Segment(segment(number))).unwrap();
         }
         let text = fs::read(dir.file(JOURNAL)).unwrap();
         Scene { dir, id, key, head: journal.head(), text, _keep: keep }
@@ -259,7 +309,7 @@ mod tests {
         fn check(&self, text: &[u8]) -> Vec<Fault> {
             fs::write(self.dir.file(JOURNAL), text).unwrap();
             let segments: Vec<_> = (1..=3).map(segment).collect();
-            check(&self.dir, self.id, &self.key, self.head, &segments).unwrap()
+            check(&self.dir, self.id, &self.key, self.head, &segments, &[]).unwrap()
         }
     }
 
@@ -281,6 +331,43 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_takes_its_segments_with_it_and_counts_as_they_do() {
+        let scene = scene(3);
+        let (mut journal, ..) = Journal::reopen(&scene.dir, scene.id, &scene.key).unwrap();
+        let gap = Gap {
+            camera: CameraId::first(),
+            from_ns: Pts::from_nanos(12),
+            to_ns: Pts::from_nanos(30),
+            why: GapWhy::Dropped,
+            removed: vec![2, 3],
+        };
+        journal.append(Entry::Gap(gap.clone())).unwrap();
+        journal.append(Entry::Segment(segment(4))).unwrap();
+        let head = journal.head();
+        let check = |segments: &[Segment], gaps: &[Gap]| {
+            check(&scene.dir, scene.id, &scene.key, head, segments, gaps).unwrap()
+        };
+        let left = [segment(1), segment(4)];
+        assert_eq!(check(&left, std::slice::from_ref(&gap)), []);
+        // A gap that is kept quiet, one that is made up, and a segment that was to be gone.
+        assert!(!check(&left, &[]).is_empty());
+        assert!(!check(&left, &[gap.clone(), gap.clone()]).is_empty());
+        assert!(!check(&left, &[Gap { removed: vec![2], ..gap.clone() }]).is_empty());
+        assert!(
+            !check(&[segment(1), segment(3), segment(4)], std::slice::from_ref(&gap)).is_empty()
+        );
+        let (_, segments, gaps) = Journal::reopen(&scene.dir, scene.id, &scene.key).unwrap();
+        assert_eq!((&segments[..], &gaps[..]), (&left[..], &[gap][..]));
+        let text = fs::read(scene.dir.file(JOURNAL)).unwrap();
+        for at in scene.text.len()..text.len() {
+            let mut altered = text.clone();
+            altered[at] ^= 1;
+            fs::write(scene.dir.file(JOURNAL), &altered).unwrap();
+            assert!(!check(&left, &gaps).is_empty(), "byte {at}");
+        }
+    }
+
+    #[test]
     fn a_torn_last_line_is_cut_away_and_nothing_else() {
         let whole = scene(3);
         let last = scene(2).text.len();
@@ -288,10 +375,10 @@ mod tests {
             let scene = scene(3);
             // The id differs between scenes, so only lengths are shared.
             fs::write(scene.dir.file(JOURNAL), &scene.text[..cut]).unwrap();
-            let (mut journal, segments) =
+            let (mut journal, segments, _) =
                 Journal::reopen(&scene.dir, scene.id, &scene.key).unwrap();
             assert_eq!(segments.len(), 2, "cut at {cut}");
-            journal.append(&segment(3)).unwrap();
+            journal.append(Entry::Segment(segment(3))).unwrap();
             assert_eq!(fs::read(scene.dir.file(JOURNAL)).unwrap(), scene.text);
         }
         let mut altered = whole.text.clone();

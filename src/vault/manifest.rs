@@ -62,6 +62,49 @@ pub struct Segment {
     pub tracks: FileDigest,
 }
 
+/// Why a stretch of a camera is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapWhy {
+    /// Somebody in the room had it dropped.
+    Dropped,
+    /// The camera was away.
+    CameraLost,
+}
+
+impl std::fmt::Display for GapWhy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dropped => "dropped at somebody's wish",
+            Self::CameraLost => "the camera was away",
+        })
+    }
+}
+
+/// A stretch of one camera of which nothing is kept, as manifest and journal state it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// The camera.
+    pub camera: CameraId,
+    /// Where the last segment before it ends.
+    pub from_ns: Pts,
+    /// Until where nothing is kept: the next segment begins there or later.
+    pub to_ns: Pts,
+    /// Why.
+    pub why: GapWhy,
+    /// Segments that had been written and were removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<u32>,
+}
+
+impl Gap {
+    /// Whether `segment` was removed by it.
+    pub(super) fn removes(&self, segment: &Segment) -> bool {
+        self.camera == segment.camera && self.removed.contains(&segment.number)
+    }
+}
+
 /// A pupil list that took the place of the one before while recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +228,9 @@ pub struct Manifest {
     pub recovered: Option<Timestamp>,
     /// How much of an interrupted recording's end may be lost.
     pub may_miss_ms: Option<u64>,
+    /// Stretches that are not there and are not meant to be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// End of the journal.
     pub journal: JournalHead,
     /// All segments in the order in which they were written.
@@ -202,6 +248,11 @@ impl Manifest {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.segments.iter().filter_map(|segment| segment.frames).sum()
+    }
+
+    /// The number that the next segment of `camera` has: those of removed ones are not given again.
+    pub(super) fn next_number(&self, camera: &CameraId) -> u32 {
+        next_number(camera, &self.segments, &self.gaps)
     }
 
     /// The segments of `camera`, in order.
@@ -227,6 +278,13 @@ impl Manifest {
         publish_pair(dir, &bytes, signature.as_bytes())?;
         Ok(Digest::of(&bytes))
     }
+}
+
+/// The number after the highest that `camera` ever had.
+pub(super) fn next_number(camera: &CameraId, segments: &[Segment], gaps: &[Gap]) -> u32 {
+    let there = segments.iter().filter(|s| s.camera == *camera).map(|s| s.number);
+    let removed = gaps.iter().filter(|gap| gap.camera == *camera);
+    there.chain(removed.flat_map(|gap| gap.removed.iter().copied())).max().unwrap_or(0) + 1
 }
 
 /// Puts a manifest and its signature in place. Both are durable under their part names before

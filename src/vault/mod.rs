@@ -46,7 +46,7 @@ pub use check::{Checked, Trust, check};
 pub use digest::{Digest, FileDigest};
 pub use error::{Fault, VaultError};
 pub use keys::{BoxKey, BoxPublicKey};
-pub use manifest::{Course, ListChange, Manifest, Overload, Segment, State};
+pub use manifest::{Course, Gap, GapWhy, ListChange, Manifest, Overload, Segment, State};
 pub use open::{Joined, Opened, open};
 pub use output::{Existing, Output};
 pub use recover::{Recovered, Recovery, recover};

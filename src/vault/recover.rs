@@ -14,9 +14,9 @@ use jiff::Timestamp;
 
 use super::{
     Digest, Fault, FileDigest, VaultError,
-    journal::Journal,
+    journal::{Entry, Journal},
     keys::BoxKey,
-    manifest::{JournalHead, Manifest, Segment, State, newest},
+    manifest::{Gap, JournalHead, Manifest, Segment, State, newest, next_number},
     store::{
         CameraFile, DETAILS, KEY, Locked, MANIFEST, PART, RecordingDir, STAGING, Store, at,
         lock_to_write, names_in, open_regular, segment_name, sync_dir, tracks_name,
@@ -142,6 +142,7 @@ fn one(
     manifest.recovered = Some(now);
     manifest.may_miss_ms = Some(u64::try_from(may_miss.as_millis()).unwrap_or(u64::MAX));
     manifest.segments = settled.segments;
+    manifest.gaps = settled.gaps;
     manifest.journal = settled.head;
     let signed = manifest.publish(dir, key)?;
     Ok(Found::Recovered(Recovered {
@@ -157,19 +158,32 @@ fn one(
 /// A recording's segments after [`settle`].
 pub(super) struct Settled {
     pub(super) segments: Vec<Segment>,
+    pub(super) gaps: Vec<Gap>,
     pub(super) head: JournalHead,
     /// How many had no line.
     listed: usize,
 }
 
 /// Brings the files of an unsealed recording and its journal into agreement. `pending` is what is
-/// known of a segment that may have been cut off.
+/// known of a segment that may have been cut off. Gaps of `manifest` that have no line get theirs, and
+/// what gaps removed is removed.
 pub(super) fn settle(
     dir: &RecordingDir,
     manifest: &Manifest,
     pending: Option<&Segment>,
 ) -> Result<Settled, VaultError> {
-    let (mut journal, mut segments) = Journal::reopen(dir, manifest.recording, &manifest.key)?;
+    let (mut journal, mut segments, mut gaps) =
+        Journal::reopen(dir, manifest.recording, &manifest.key)?;
+    for gap in &manifest.gaps {
+        if !gaps.contains(gap) {
+            journal.append(Entry::Gap(gap.clone()))?;
+            segments.retain(|segment| !gap.removes(segment));
+            gaps.push(gap.clone());
+        }
+    }
+    for gap in &gaps {
+        remove_segments(dir, gap)?;
+    }
     for (name, listed) in segments.iter().flat_map(files_of) {
         expect(dir, &name, listed)?;
     }
@@ -177,8 +191,7 @@ pub(super) fn settle(
     for camera in &manifest.cameras {
         let folder = dir.camera(camera);
         remove_parts(&folder)?;
-        let of_camera = segments.iter().filter(|segment| segment.camera == *camera);
-        let mut next = of_camera.map(|segment| segment.number).max().unwrap_or(0) + 1;
+        let mut next = next_number(camera, &segments, &gaps);
         while dir.segment(camera, next).exists() {
             let mut segment = Segment {
                 camera: camera.clone(),
@@ -194,7 +207,7 @@ pub(super) fn settle(
             {
                 segment = pending.clone();
             }
-            journal.append(&segment)?;
+            journal.append(Entry::Segment(segment.clone()))?;
             segments.push(segment);
             listed += 1;
             next += 1;
@@ -217,7 +230,26 @@ pub(super) fn settle(
         }
         sync_dir(&folder)?;
     }
-    Ok(Settled { segments, head: journal.head(), listed })
+    Ok(Settled { segments, gaps, head: journal.head(), listed })
+}
+
+/// Removes the files of segments that a gap takes with it, durably. Those that are gone already are no
+/// error.
+pub(super) fn remove_segments(dir: &RecordingDir, gap: &Gap) -> Result<(), VaultError> {
+    let mut result = Ok(());
+    for number in &gap.removed {
+        for name in [segment_name(&gap.camera, *number), tracks_name(&gap.camera, *number)] {
+            let path = dir.file(&name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    // The others are removed all the same.
+                    result = result.and(Err(at(&path)(error)));
+                }
+                _ => {}
+            }
+        }
+    }
+    result.and(sync_dir(&dir.camera(&gap.camera)))
 }
 
 fn remove_parts(folder: &Path) -> Result<(), VaultError> {

@@ -9,9 +9,13 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{
-    Digest, Outcome, RecordingWriter, RetentionRecord, Sealed, SegmentFile, VaultError, store::at,
+    Digest, Gap, Outcome, RecordingWriter, RetentionRecord, Sealed, SegmentFile, VaultError,
+    store::at,
 };
-use crate::error::{ErrorKind, Kind};
+use crate::{
+    error::{ErrorKind, Kind},
+    units::{CameraId, Pts},
+};
 
 /// Segments that may wait. Two are some 9 MB at 6 s of 6 Mbit/s, and twelve seconds in which a
 /// slow disk may catch up. Full: the sender waits, because what comes out of the veil is promised
@@ -21,6 +25,8 @@ const WAITING: usize = 2;
 /// What the thread is asked to do.
 enum Job {
     Write(SegmentFile),
+    Discard { camera: CameraId, from: Pts, to: Pts, done: Sender<Result<Gap, VaultError>> },
+    State { camera: CameraId, to: Pts },
     Finish(Outcome),
 }
 
@@ -40,6 +46,23 @@ impl SegmentSender {
     pub fn send(&self, file: SegmentFile) -> Result<(), VaultError> {
         self.check()?;
         self.jobs.send(Job::Write(file)).map_err(|_| VaultError::WriterLost)?;
+        self.check()
+    }
+
+    /// Removes what was sent of `camera` and goes on after `from`; see [`RecordingWriter::discard`].
+    /// Waits until it is gone from the disk.
+    pub fn discard(&self, camera: &CameraId, from: Pts, to: Pts) -> Result<Gap, VaultError> {
+        // Capacity 1: one answer, so that the writer never waits to give it.
+        let (done, answer) = bounded(1);
+        let job = Job::Discard { camera: camera.clone(), from, to, done };
+        self.jobs.send(job).map_err(|_| VaultError::WriterLost)?;
+        answer.recv().map_err(|_| VaultError::WriterLost)?
+    }
+
+    /// States a gap; see [`RecordingWriter::state_gap`].
+    pub fn state_gap(&self, camera: &CameraId, to: Pts) -> Result<(), VaultError> {
+        let job = Job::State { camera: camera.clone(), to };
+        self.jobs.send(job).map_err(|_| VaultError::WriterLost)?;
         self.check()
     }
 
@@ -141,16 +164,28 @@ fn run(
     failure: &Failure,
 ) -> Result<Option<Finished>, VaultError> {
     let mut stopped = None;
+    let stop = |error: VaultError, stopped: &mut Option<VaultError>| {
+        tracing::error!(%error, "recording stops");
+        // Only this thread sets it, and only once.
+        let _ = failure.set((error.kind(), error.to_string()));
+        stopped.get_or_insert(error);
+    };
     for job in inbox {
         match job {
+            // What is to be gone goes even where nothing more is written.
+            Job::Discard { camera, from, to, done } => {
+                let _ = done.send(writer.discard(&camera, from, to));
+            }
+            Job::State { camera, to } => {
+                if let Err(error) = writer.state_gap(&camera, to) {
+                    stop(error, &mut stopped);
+                }
+            }
             // Taken and dropped, so that no sender waits for ever.
             Job::Write(_) if stopped.is_some() => {}
             Job::Write(file) => {
                 if let Err(error) = writer.write(file) {
-                    tracing::error!(%error, "recording stops");
-                    // Only this thread sets it, and only once.
-                    let _ = failure.set((error.kind(), error.to_string()));
-                    stopped = Some(error);
+                    stop(error, &mut stopped);
                 }
             }
             Job::Finish(outcome) => {

@@ -23,10 +23,10 @@ use zeroize::Zeroizing;
 use super::{
     Digest, LegalBasis, Purpose, Recipient, RetentionRecord, SegmentCounts, SelfCheck, VaultError,
     digest::FileDigest,
-    journal::Journal,
+    journal::{Entry, Journal},
     keys::BoxKey,
-    manifest::{Course, Format, Manifest, Segment, State},
-    recover::settle,
+    manifest::{Course, Format, Gap, GapWhy, Manifest, Segment, State},
+    recover::{remove_segments, settle},
     seal::SealingKey,
     store::{
         DETAILS, KEY, Lock, Locked, PartFile, RESERVE, RecordingDir, Store, at, lock_to_write,
@@ -194,8 +194,8 @@ struct Failed {
     message: String,
     /// What the manifest may say: no paths.
     fault: String,
-    /// The segment that was being written.
-    segment: Segment,
+    /// The segment that was being written, if it was one.
+    segment: Option<Segment>,
 }
 
 impl RecordingWriter {
@@ -275,8 +275,7 @@ impl RecordingWriter {
         if !self.manifest.cameras.contains(&file.camera) {
             return Err(no_camera(file.camera, &self.manifest.cameras));
         }
-        let last = self.manifest.segments_of(&file.camera).last();
-        let expected = last.map_or(1, |segment| segment.number + 1);
+        let expected = self.manifest.next_number(&file.camera);
         if file.number != expected {
             let SegmentFile { camera, number, .. } = file;
             return Err(VaultError::OutOfTurn { camera, number, expected });
@@ -297,17 +296,83 @@ impl RecordingWriter {
                 Ok(())
             }
             Err(error) => {
-                let fault = match &error {
-                    VaultError::Io { source, .. } => {
-                        format!("writing stopped: {}", source.kind())
-                    }
-                    _ => "writing stopped".to_owned(),
-                };
-                self.failed =
-                    Some(Failed { kind: error.kind(), message: error.to_string(), fault, segment });
+                self.fail(&error, Some(segment));
                 Err(error)
             }
         }
+    }
+
+    fn fail(&mut self, error: &VaultError, segment: Option<Segment>) {
+        let fault = match error {
+            VaultError::Io { source, .. } => format!("writing stopped: {}", source.kind()),
+            _ => "writing stopped".to_owned(),
+        };
+        self.failed =
+            Some(Failed { kind: error.kind(), message: error.to_string(), fault, segment });
+    }
+
+    /// Removes every segment of `camera` that goes on after `from`, and states that nothing is kept
+    /// of it up to `to`. Works after an error too: what is to be gone goes before anything else
+    /// counts. The statement comes first, so that recovery completes what a crash cuts off.
+    pub fn discard(&mut self, camera: &CameraId, from: Pts, to: Pts) -> Result<Gap, VaultError> {
+        if !self.manifest.cameras.contains(camera) {
+            return Err(no_camera(camera.clone(), &self.manifest.cameras));
+        }
+        let goes = |segment: &Segment| {
+            segment.camera == *camera && segment.end_ns.is_none_or(|end| end > from)
+        };
+        let mut removed: Vec<u32> =
+            self.manifest.segments.iter().filter(|s| goes(s)).map(|s| s.number).collect();
+        if let Some(failed) = &mut self.failed {
+            // Its files may have got their names.
+            removed.extend(failed.segment.take_if(|s| goes(s)).map(|segment| segment.number));
+        }
+        self.manifest.segments.retain(|segment| !goes(segment));
+        let last = self.manifest.segments_of(camera).last().and_then(|segment| segment.end_ns);
+        let from_ns = last.unwrap_or(Pts::ZERO);
+        let gap = Gap {
+            camera: camera.clone(),
+            from_ns,
+            to_ns: to.max(from_ns),
+            why: GapWhy::Dropped,
+            removed,
+        };
+        let stated = self.state(gap.clone());
+        let removed = remove_segments(&self.dir, &gap);
+        if let Err(error) = &removed
+            && self.failed.is_none()
+        {
+            // The end tries again.
+            self.fail(error, None);
+        }
+        removed.and(stated).map(|()| gap)
+    }
+
+    /// States that nothing came from `camera` up to `to`.
+    pub fn state_gap(&mut self, camera: &CameraId, to: Pts) -> Result<(), VaultError> {
+        let last = self.manifest.segments_of(camera).last().and_then(|segment| segment.end_ns);
+        let from_ns = last.unwrap_or(Pts::ZERO);
+        let why = GapWhy::CameraLost;
+        let camera = camera.clone();
+        self.state(Gap { camera, from_ns, to_ns: to.max(from_ns), why, removed: Vec::new() })
+    }
+
+    fn state(&mut self, gap: Gap) -> Result<(), VaultError> {
+        self.manifest.gaps.push(gap.clone());
+        if self.failed.is_some() {
+            // The end writes it down.
+            return Ok(());
+        }
+        let line = Entry::Gap(gap);
+        let result = match self.journal.append(line.clone()) {
+            // A full disk has this much room left.
+            Err(_) if self.reserve.take().is_some() => self.journal.append(line),
+            result => result,
+        };
+        if let Err(error) = &result {
+            self.fail(error, None);
+        }
+        result
     }
 
     fn write_files(
@@ -329,7 +394,7 @@ impl RecordingWriter {
         segment.video = video;
         video_part.publish()?;
         sync_dir(&folder)?;
-        self.journal.append(segment)
+        self.journal.append(Entry::Segment(segment.clone()))
     }
 
     /// Ends the recording: the manifest lists all segments and is signed. Where that cannot be
@@ -366,8 +431,9 @@ impl RecordingWriter {
         if let Some(failed) = self.failed.take() {
             self.manifest.fault.get_or_insert(failed.fault);
             // The segment may have got its name before the error: then it counts, as after a crash.
-            let settled = settle(&self.dir, &self.manifest, Some(&failed.segment))?;
+            let settled = settle(&self.dir, &self.manifest, failed.segment.as_ref())?;
             self.manifest.segments = settled.segments;
+            self.manifest.gaps = settled.gaps;
             self.manifest.journal = settled.head;
         } else {
             self.manifest.journal = self.journal.head();
@@ -478,6 +544,7 @@ fn fill(
         fault: None,
         recovered: None,
         may_miss_ms: None,
+        gaps: Vec::new(),
         journal: journal.head(),
         segments: Vec::new(),
     };

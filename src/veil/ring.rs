@@ -52,6 +52,11 @@ impl Ring {
         self.frames.pop_front()
     }
 
+    /// Forgets every frame that waits.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+    }
+
     /// The time of the oldest waiting frame.
     #[must_use]
     pub fn oldest(&self) -> Option<Pts> {

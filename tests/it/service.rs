@@ -1,11 +1,13 @@
 //! Promise: the box records a lesson from a press of its button to the seal, only while nothing stands
 //! against it and its lamp is on, and loses nothing of it whatever ends it.
 
+mod cameras;
+
 use std::{
     fmt::Write as _,
     fs,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -17,7 +19,7 @@ use rustix::{
 use serde_json::Value;
 
 use crate::{
-    media::{Clips, sample},
+    media::{Clips, ffprobe, frame_times, sample},
     record::stop::endless,
     rtsp::Camera,
     scene::{Said, School, text},
@@ -162,6 +164,28 @@ impl Station {
     #[track_caller]
     fn until_state(&mut self, state: &str) -> Value {
         self.until(state, |body| body["state"] == state)
+    }
+
+    /// Opens one camera of a recording.
+    fn open(&self, folder: &Path, camera: &str) -> PathBuf {
+        let video = self.school.path(&format!("{camera}.mp4"));
+        let args = ["open", text(folder), "--identity", "teacher.key", "--camera", camera];
+        self.school.run(&[&args[..], &["--output", text(&video)]].concat()).ended(0);
+        video
+    }
+
+    /// The mean colour of every picture of the newest recording.
+    fn colours(&self) -> Vec<[u8; 3]> {
+        self.colours_of(&self.school.open(self.recordings().last().unwrap()))
+    }
+
+    fn colours_of(&self, video: &Path) -> Vec<[u8; 3]> {
+        let args =
+            ["-v", "error", "-i", text(video), "-fps_mode", "passthrough", "-vf", "scale=1:1"];
+        let more = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"];
+        let bytes =
+            self.school.stock(&self.school.path(""), "ffmpeg", &[&args[..], &more[..]].concat());
+        bytes.chunks_exact(3).map(|rgb| [rgb[0], rgb[1], rgb[2]]).collect()
     }
 
     /// Waits until pictures are kept, so that there is something to lose.
@@ -393,6 +417,67 @@ fn nothing_is_recorded_from_afar_alone_or_while_a_reason_stands() {
     assert_eq!(station.ended(), Some(0));
 }
 
+/// Whether a picture is of this colour rather than grey.
+fn is_of(picture: [u8; 3], colour: [u8; 3]) -> bool {
+    picture
+        .iter()
+        .zip(colour)
+        .all(|(&part, wanted)| if wanted > 0 { part > 110 } else { part < 90 })
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const GREEN: [u8; 3] = [0, 255, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+#[test]
+fn what_is_dropped_is_in_no_file() {
+    let seconds = Duration::from_secs;
+    let (camera, lamp) = Camera::of_one_colour((320, 240));
+    let more = "[button]\ndevice = \"button\"\ndanger-remote-start = true\n";
+    let mut station = Station::new(&[&camera.url()], more);
+    station.start();
+    station.run(&["drop"]).ended(77);
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    // Green is long over when red is dropped, blue comes after.
+    lamp.flash(GREEN, seconds(1));
+    std::thread::sleep(seconds(5));
+    lamp.flash(RED, seconds(2));
+    let said = station.run(&["drop", "--seconds", "4", "--json"]).ended(0).json();
+    let gaps = &said["body"]["gaps"];
+    assert_eq!(gaps.as_array().map(Vec::len), Some(1), "{said}");
+    assert!(gaps[0]["removed"].as_array().is_some_and(|all| !all.is_empty()), "{said}");
+    assert_eq!(station.run(&["status", "--json"]).json()["body"]["state"], "recording");
+    std::thread::sleep(seconds(3));
+    lamp.flash(BLUE, seconds(1));
+    std::thread::sleep(seconds(1));
+    station.short();
+    station.until_state("sealed");
+    let manifest = station.whole().remove(0);
+    assert_eq!(manifest["gaps"], *gaps);
+    let colours = station.colours();
+    let count = |of| colours.iter().filter(|&&picture| is_of(picture, of)).count();
+    assert!(count(GREEN) >= 8 && count(BLUE) >= 8, "{colours:?}");
+    assert_eq!(count(RED), 0, "{colours:?}");
+    let log = fs::read_to_string(station.school.store().join("audit/log.jsonl")).unwrap();
+    assert!(log.contains("\"kind\":\"dropped\""), "{log}");
+
+    // The same by the button, which ends the recording with it.
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    lamp.flash(RED, seconds(1));
+    station.press(Duration::from_millis(1700));
+    station.until_state("sealed");
+    let manifest = station.whole().remove(1);
+    assert_eq!(manifest["gaps"].as_array().map(Vec::len), Some(1), "{manifest}");
+    // All of it was of the last minute.
+    assert_eq!(manifest["segments"].as_array().map(Vec::len), Some(0), "{manifest}");
+    let plan = station.run(&["retention", "plan", "--json"]).ended(0).out;
+    assert!(!plan.contains("withhold"), "{plan}");
+}
+
 #[test]
 fn an_objection_withholds_what_there_is() {
     let clips = Clips::new();
@@ -405,7 +490,7 @@ fn an_objection_withholds_what_there_is() {
     station.prepare();
     station.run(&["start"]).ended(0);
     station.until_kept();
-    station.press(Duration::from_millis(1700));
+    station.run(&["stop", "--objection"]).ended(0);
     station.until_state("sealed");
     let plan = station.run(&["retention", "plan", "--json"]).ended(0).out;
     assert!(plan.contains("withhold") || plan.contains("hold"), "{plan}");

@@ -21,8 +21,8 @@ use classveil::{
     frame::{Frame, FrameSize, I420View, Raw, SlotPool},
     units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Checked, Course, Details, Finished, LegalBasis, NewRecording, Outcome, Purpose,
-        Recipient, RecordingWriter, SegmentCounts, SegmentFile, SelfCheck, State, Trust,
+        BoxKey, Checked, Course, Details, Finished, GapWhy, LegalBasis, NewRecording, Outcome,
+        Purpose, Recipient, RecordingWriter, SegmentCounts, SegmentFile, SelfCheck, State, Trust,
         VaultError, WriterThread, check, recover, write_identity,
     },
     veil::{Cover, Style, Verdict, redact::Redactor},
@@ -611,6 +611,66 @@ fn what_is_cut_off_is_recovered_once() {
 }
 
 #[test]
+fn what_is_discarded_is_gone_and_stated() {
+    let scene = Scene::new();
+    let mut writer = scene.begin(&["cam1", "cam2"]);
+    for number in 1..=4 {
+        for name in ["cam1", "cam2"] {
+            writer.write(segment(&camera(name), number)).unwrap();
+        }
+    }
+    let (from, to) = (Pts::from_nanos(13_000_000_000), Pts::from_nanos(25_000_000_000));
+    let gap = writer.discard(&camera("cam1"), from, to).unwrap();
+    assert_eq!((&gap.removed[..], gap.why), (&[3, 4][..], GapWhy::Dropped));
+    assert_eq!((gap.from_ns, gap.to_ns), (Pts::from_nanos(12_000_000_000), to));
+    let path = writer.path().to_owned();
+    assert!(!files(&path).iter().any(|name| name.starts_with("cam1/000003")));
+    // Numbers are not given again.
+    let again = writer.write(segment(&camera("cam1"), 3)).unwrap_err();
+    assert!(matches!(again, VaultError::OutOfTurn { expected: 5, .. }), "{again}");
+    writer.write(segment(&camera("cam1"), 5)).unwrap();
+    // With a gap of another kind, and with nothing left to remove.
+    writer.state_gap(&camera("cam2"), Pts::from_nanos(99_000_000_000)).unwrap();
+    let gap = writer.discard(&camera("cam2"), to, to).unwrap();
+    assert_eq!(gap.removed, [] as [u32; 0]);
+    let sealed = writer.finish(outcome()).unwrap();
+    let checked = scene.check(&sealed.path).unwrap();
+    let numbers = |name: &str| -> Vec<u32> {
+        checked.manifest().segments_of(&camera(name)).map(|s| s.number).collect()
+    };
+    assert_eq!((numbers("cam1"), numbers("cam2")), (vec![1, 2, 5], vec![1, 2, 3, 4]));
+    assert_eq!(checked.manifest().gaps.len(), 3);
+    drop(checked);
+    // A segment that was to be gone and is there, and one that is gone without a word.
+    fs::write(path.join("cam1/000003.mp4.age"), "x").unwrap();
+    assert!(scene.check(&path).is_err());
+    fs::remove_file(path.join("cam1/000003.mp4.age")).unwrap();
+    scene.check(&path).unwrap();
+    fs::remove_file(path.join("cam1/000005.mp4.age")).unwrap();
+    assert!(scene.check(&path).is_err());
+}
+
+#[test]
+fn what_is_discarded_stays_gone_after_a_cut() {
+    let scene = Scene::new();
+    let mut writer = scene.begin(&["cam1"]);
+    for number in 1..=3 {
+        writer.write(segment(&camera("cam1"), number)).unwrap();
+    }
+    let path = writer.path().to_owned();
+    let kept = fs::read(path.join("cam1/000003.mp4.age")).unwrap();
+    let from = Pts::from_nanos(13_000_000_000);
+    writer.discard(&camera("cam1"), from, from).unwrap();
+    drop(writer);
+    // Cut off between the line and the files.
+    fs::write(path.join("cam1/000003.mp4.age"), kept).unwrap();
+    let recovery = recover(&scene.store, &scene.key, at(99)).unwrap();
+    assert_eq!(recovery.recovered[0].segments, 2, "{recovery:?}");
+    let checked = scene.check(&path).unwrap();
+    assert_eq!(checked.manifest().gaps[0].removed, [3]);
+}
+
+#[test]
 fn damage_is_not_sealed_by_recovery() {
     let scene = Scene::new();
     let damages: [fn(&Path); 5] = [
@@ -947,8 +1007,25 @@ fn child_that_works() {
         writer.finish(outcome())?;
         written
     };
+    let drop_last = |key: &BoxKey| -> Result<(), VaultError> {
+        let teacher = fs::read_to_string(root.join("teacher.pub")).unwrap().parse().unwrap();
+        let new = new_recording(vec![teacher], &["cam1"]);
+        let mut writer = RecordingWriter::create(&store, new, key)?;
+        let mut work = || {
+            (1..=2).try_for_each(|number| writer.write(segment(&camera("cam1"), number)))?;
+            let second = Pts::from_nanos(11_000_000_000);
+            writer.discard(&camera("cam1"), second, second)?;
+            fs::write(root.join("gone"), "").unwrap();
+            writer.write(segment(&camera("cam1"), 3))
+        };
+        let written = work();
+        writer.finish(outcome())?;
+        written
+    };
     let done = BoxKey::load(&root.join("box.key")).and_then(|key| {
-        if std::env::var_os(DOES).is_some_and(|does| does == "recover") {
+        if std::env::var_os(DOES).is_some_and(|does| does == "drop") {
+            drop_last(&key)
+        } else if std::env::var_os(DOES).is_some_and(|does| does == "recover") {
             let recovery = recover(&store, &key, at(99))?;
             recovery.failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
         } else {
@@ -1127,5 +1204,38 @@ fn recovery_can_be_killed_or_fail_at_any_call() {
                 assert_eq!(crash.recover_and_check(place), Some(2), "{place}");
             });
         }
+    }
+}
+
+/// Whatever happens while the last stretch is dropped: what was said to be gone is gone.
+#[test]
+fn dropping_can_be_killed_or_fail_at_any_call() {
+    for what in ["signal=KILL", "error=ENOSPC"] {
+        let mut seen = 0;
+        at_every_call(
+            "drop",
+            what,
+            |_| (),
+            |crash, place| {
+                let said = crash.keep.path().join("gone").exists();
+                crash.recover_and_check(place);
+                let Ok(mut folders) = fs::read_dir(crash.store().join("recordings")) else {
+                    return;
+                };
+                let Some(folder) = folders.next() else { return };
+                let trust = Trust::Pinned(crash.key.public().clone());
+                let checked = check(&folder.unwrap().path(), &trust, |_| ()).unwrap();
+                let manifest = checked.manifest();
+                let there = manifest.segments.iter().any(|segment| segment.number == 2);
+                assert!(!said || !there, "{place}: what was dropped is there");
+                assert_eq!(
+                    said,
+                    said && manifest.gaps.len() == 1,
+                    "{place}: the gap is not stated"
+                );
+                seen += usize::from(said);
+            },
+        );
+        assert!(seen > 3, "{seen} of the cuts came after it");
     }
 }

@@ -16,7 +16,7 @@ use super::{
     },
     AuditPublicKey,
 };
-use crate::units::{ClassId, PersonId, RecordingId};
+use crate::units::{CameraId, ClassId, PersonId, Pts, RecordingId};
 
 /// A word of this program, such as the kind of a fault. It can be made from a literal only, so that
 /// nothing that was typed or read gets into the log.
@@ -194,6 +194,18 @@ pub enum Event {
         recording: RecordingId,
         /// `manifest.json` as it was signed at the start.
         manifest: Digest,
+    },
+    /// Somebody in the room had the last of a recording dropped: nothing that `camera` saw from then
+    /// on is kept.
+    Dropped {
+        /// The recording.
+        recording: RecordingId,
+        /// The camera.
+        camera: CameraId,
+        /// From where on the recording's timeline, in nanoseconds; whole segments go.
+        from_ns: Pts,
+        /// To where.
+        to_ns: Pts,
     },
     /// The recording is complete and signed.
     Sealed {
@@ -487,6 +499,7 @@ impl Event {
             Self::Armed { recording, .. }
             | Self::ListVersion { recording, .. }
             | Self::Started { recording, .. }
+            | Self::Dropped { recording, .. }
             | Self::Sealed { recording, .. }
             | Self::Recovered { recording, .. }
             | Self::Viewed { recording, .. }

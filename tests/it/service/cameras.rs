@@ -1,0 +1,143 @@
+//! Promise: a camera that goes away is noticed and waited for, the others go on, and a lesson is one
+//! recording whatever its cameras do.
+
+use std::{net::TcpListener, path::Path, time::Instant};
+
+use super::*;
+
+const REMOTE: &str = "[button]\ndanger-remote-start = true\n";
+const SIZE: (u32, u32) = (320, 240);
+
+/// Within so long a camera that is gone is said to be away.
+const NOTICED: Duration = Duration::from_secs(6);
+
+/// A port at which nobody listens now.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn camera<'a>(body: &'a Value, id: &str) -> &'a Value {
+    let all = body["cameras"].as_array().unwrap();
+    all.iter().find(|camera| camera["camera"] == id).unwrap_or(&Value::Null)
+}
+
+/// The gaps of a camera.
+fn gaps(manifest: &Value, id: &str) -> Vec<Value> {
+    let all = manifest["gaps"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|gap| gap["camera"] == id).collect()
+}
+
+/// The recording with this camera, and its manifest.
+fn of_camera(station: &Station, id: &str) -> (PathBuf, Value) {
+    let with = |(_, manifest): &(PathBuf, Value)| {
+        manifest["cameras"].as_array().unwrap().iter().any(|camera| camera == id)
+    };
+    station.recordings().into_iter().zip(station.whole()).find(with).unwrap()
+}
+
+/// The size that all pictures of a video have.
+fn size(video: &Path) -> String {
+    ffprobe(video, "-select_streams v -show_entries stream=width,height -of csv=p=0").join("")
+}
+
+#[test]
+fn a_camera_that_is_killed_is_waited_for_while_the_other_goes_on() {
+    let ports = [free_port(), free_port()];
+    let (first, _) = Camera::of_one_colour_at(ports[0], SIZE);
+    let (second, _) = Camera::of_one_colour_at(ports[1], SIZE);
+    let mut station = Station::new(&[&first.url(), &second.url()], REMOTE);
+    station.start();
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    drop(first);
+    let began = Instant::now();
+    let body = station.until("away", |body| camera(body, "cam1")["away"] == true);
+    assert!(began.elapsed() < NOTICED, "{:?}", began.elapsed());
+    assert_eq!(camera(&body, "cam2")["away"], false);
+    let segments = |body: &Value, id| camera(body, id)["segments"].as_u64().unwrap();
+    let before = segments(&body, "cam2");
+    station.until("going on", |body| segments(body, "cam2") >= before + 2);
+    // It comes back with other pictures, which are brought to the size of the first.
+    let (_first, lamp) = Camera::of_one_colour_at(ports[0], (400, 200));
+    let body = station.until("back", |body| camera(body, "cam1")["away"] == false);
+    let before = segments(&body, "cam1");
+    station.until("new", |body| segments(body, "cam1") >= before + 2);
+    lamp.flash(GREEN, Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(1));
+    station.run(&["stop"]).ended(0);
+    station.until_state("sealed");
+    let (folder, manifest) = of_camera(&station, "cam1");
+    assert_eq!(manifest["fault"], Value::Null);
+    let found = gaps(&manifest, "cam1");
+    assert_eq!(found.len(), 1, "{manifest}");
+    assert_eq!(found[0]["why"], "camera-lost");
+    let seconds = |key: &str| found[0][key].as_f64().unwrap() / 1e9;
+    let (from, to) = (seconds("from_ns"), seconds("to_ns"));
+    assert!(to - from > 1.0, "{found:?}");
+    let (_, other) = of_camera(&station, "cam2");
+    assert_eq!(gaps(&other, "cam2").len(), 0, "{other}");
+    let video = station.open(&folder, "cam1");
+    assert_eq!(size(&video), "320,240");
+    let times = frame_times(&video);
+    let (before, after): (Vec<f64>, Vec<f64>) = times.iter().partition(|&&at| at < to - 0.5);
+    assert!(before.iter().all(|&at| at < from), "{from} to {to}: {times:?}");
+    assert!(after.len() > 20, "{from} to {to}: {times:?}");
+    let green = station.colours_of(&video).iter().filter(|&&p| is_of(p, GREEN)).count();
+    assert!(green >= 8, "{green} pictures of what it saw after it was back");
+}
+
+#[test]
+fn a_camera_that_falls_silent_is_dialled_again() {
+    let (source, lamp) = Camera::of_one_colour(SIZE);
+    let mut station = Station::new(&[&source.url()], REMOTE);
+    station.start();
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    lamp.freeze();
+    let began = Instant::now();
+    station.until("away", |body| camera(body, "cam1")["away"] == true);
+    assert!(began.elapsed() < NOTICED, "{:?}", began.elapsed());
+    let body = station.until("back", |body| camera(body, "cam1")["away"] == false);
+    let before = camera(&body, "cam1")["segments"].as_u64().unwrap();
+    station.until("new", |body| camera(body, "cam1")["segments"].as_u64() > Some(before + 1));
+    // What is gone before a gap is gone too.
+    station.run(&["drop", "--seconds", "60"]).ended(0);
+    drop(source);
+    station.until("away", |body| camera(body, "cam1")["away"] == true);
+    let began = Instant::now();
+    station.run(&["stop"]).ended(0);
+    station.until_state("sealed");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let (_, manifest) = of_camera(&station, "cam1");
+    let whys: Vec<_> = gaps(&manifest, "cam1").iter().map(|gap| gap["why"].clone()).collect();
+    assert_eq!(whys, ["camera-lost", "dropped", "camera-lost"], "{manifest}");
+    assert_eq!(manifest["segments"].as_array().map(Vec::len), Some(0), "{manifest}");
+}
+
+#[test]
+fn a_camera_that_is_not_there_or_does_not_let_in_begins_nothing() {
+    let port = free_port();
+    let address = format!("rtsp://127.0.0.1:{port}/stream");
+    let mut station = Station::new(&[&address], REMOTE);
+    // At boot it is away, and that is no reason not to run.
+    station.start();
+    station.prepare();
+    assert_eq!(station.reasons(), ["camera-unreachable"]);
+    station.run(&["start"]).ended(77);
+    let (source, _) = Camera::of_one_colour_at(port, SIZE);
+    assert_eq!(station.reasons(), [""; 0]);
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    station.run(&["stop"]).ended(0);
+    station.until_state("sealed");
+    drop(source);
+    let clips = Clips::new();
+    let _closed = Camera::serve_at(port, &endless(&clips), Some(("coach", "secret")));
+    station.prepare();
+    let said = station.run(&["start"]).ended(77);
+    assert!(said.err.contains("camera-unreachable"), "{}", said.err);
+    assert_eq!(station.lamp(), 0);
+    assert_eq!(station.recordings().len(), 1);
+}
