@@ -59,7 +59,7 @@ deb: build $(DEB_TOOL) ## pack a Debian package, into target/debian/
 	    "$(TARGET_DIR)/release/classveil" completions "$${shell%%:*}" \
 	        > "$(TARGET_DIR)/completions/$${shell#*:}"; \
 	done
-	@PATH="$(abspath $(TARGET_DIR))/tools/bin:$$PATH" cargo deb --no-build
+	@PATH="$(abspath $(TARGET_DIR))/tools/bin:$$PATH" cargo deb --no-build --strip
 
 clean: ## remove what was built and the demo's results; fetched files stay
 	@cargo clean

@@ -35,6 +35,8 @@ use super::{
     preflight::{self, Hardware, Lit, Places, Reason},
     recorder::Report,
     recording::{By, Effect, Event, Lesson, Light, Limits, Recording, State, Step},
+    retain,
+    settings::retention_policy,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -81,6 +83,9 @@ pub enum ServiceError {
     /// The log cannot be used.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// What is to be kept for how long makes no sense.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
     /// The socket cannot be used.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -100,6 +105,7 @@ impl Kind for ServiceError {
         match self {
             Self::Vault(error) => error.kind(),
             Self::Audit(error) => error.kind(),
+            Self::Retention(error) => error.kind(),
             Self::Control(error) => error.kind(),
             Self::System(_) => ErrorKind::Exhausted,
             Self::Stuck => ErrorKind::Transient,
@@ -114,9 +120,20 @@ enum Message {
     Lamp(indicator::Told),
     Button(button::Told),
     Camera(crew::Told),
-    Checked { check: u64, reasons: Vec<Reason> },
-    Looked { reasons: Vec<Reason>, answer: Option<Sender<Answer>> },
-    Reread { result: Result<String, String>, answer: Option<Sender<Answer>> },
+    Checked {
+        check: u64,
+        reasons: Vec<Reason>,
+    },
+    Looked {
+        reasons: Vec<Reason>,
+        answer: Option<Sender<Answer>>,
+    },
+    Reread {
+        result: Result<String, String>,
+        answer: Option<Sender<Answer>>,
+    },
+    /// What was destroyed, or could not be.
+    Retained(Vec<String>),
 }
 
 /// What the thread that looks is asked.
@@ -203,6 +220,17 @@ pub fn run(
                             return;
                         }
                     }
+                })
+                .map_err(failed)?;
+        }
+        {
+            let (tell, ended, ground) = (tell.clone(), &ended, Arc::clone(&ground));
+            let policy = retention_policy(config, None)?;
+            thread("retention")
+                .spawn_scoped(scope, move || {
+                    retain::keep(&ground, policy, ended, |lines| {
+                        drop(tell.send(Message::Retained(lines)));
+                    });
                 })
                 .map_err(failed)?;
         }
@@ -442,6 +470,7 @@ impl Service {
                     self.say(format!("{} reasons stand against a recording", reasons.len()));
                 }
             }
+            Message::Retained(lines) => lines.into_iter().for_each(|line| self.say(line)),
             Message::Reread { result, answer } => {
                 let said = match result {
                     Ok(version) => {

@@ -15,7 +15,7 @@ use super::{
     store::{Keys, Opened, Which},
 };
 use crate::{
-    appliance::time::synchronised,
+    appliance::{retention_policy, time::synchronised},
     clock::{Clock as _, SystemClock},
     config::Config,
     error::{ErrorKind, Kind},
@@ -29,9 +29,6 @@ use crate::{
         },
     },
 };
-
-/// From the end of the follow-up talk to the deletion, where nobody says otherwise.
-const AFTER_TALK: Duration = Duration::from_secs(7 * 86_400);
 /// How long a hold lasts where nobody says otherwise, and at most.
 const HOLD: Duration = Duration::from_secs(90 * 86_400);
 
@@ -72,7 +69,7 @@ struct Plan {
 /// Destroy what is due, end grants that are over, and finish what a crash interrupted.
 ///
 /// For each recording: a line in the audit log, then the keys overwritten and removed, then a
-/// signed certificate, then the segments. Run it every few minutes and at start. Nothing is
+/// signed certificate, then the segments. `classveil run` does so by itself. Nothing is
 /// destroyed while the clock is not known to be right.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -242,7 +239,7 @@ fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
     let after = after.map(parse_duration).transpose();
     let after =
         after.map_err(|error| Failure::new(ErrorKind::Usage, format!("--after: {error}")))?;
-    Ok(Policy::new(Some(config.recording.retain), Some(after.unwrap_or(AFTER_TALK)))?)
+    Ok(retention_policy(config, after)?)
 }
 
 #[derive(Serialize)]

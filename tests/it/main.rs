@@ -29,6 +29,7 @@ mod people;
 mod privacy;
 mod record;
 mod requests;
+mod retain;
 mod retention;
 mod reveil;
 mod rtsp;
