@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 
 use super::{
     chain::Progress,
-    recorder::{Around, Plan, RecordError, Report, Started, record},
+    recorder::{Around, Plan, RecordError, Report, Started, record_all},
+    take::Take,
 };
 use crate::{
     capture::Input,
@@ -30,7 +31,7 @@ use crate::{
         BoxKey, NewRecording, Opened, VaultError,
         audit::{AuditError, AuditKey, AuditLog},
     },
-    vision::Eyes,
+    vision::{Eyes, infer::VisionError},
 };
 
 /// Why a recording was not made again.
@@ -73,6 +74,21 @@ impl Kind for AgainError {
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> AgainError {
     |source| AgainError::Io { path: path.to_owned(), source }
+}
+
+/// The opened pictures of a camera, in memory that no file system shows.
+fn open_in_memory(
+    opened: &Opened,
+    camera: &CameraId,
+    shutdown: &Shutdown,
+) -> Result<File, AgainError> {
+    let name = Path::new("memory for the opened recording");
+    let memory = memfd_create("classveil", MemfdFlags::CLOEXEC);
+    let mut memory = memory.map(File::from).map_err(|error| at(name)(error.into()))?;
+    opened.join(camera, &mut memory, |_| {
+        if shutdown.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(memory)
 }
 
 /// Where one recording is made. What is left of it goes when it is dropped.
@@ -134,24 +150,39 @@ impl<'a> Workshop<'a> {
         self.key.derive(info)
     }
 
-    /// Opens `camera`'s pictures and records them as `plan` says. A recording that is not whole is an
-    /// error.
+    /// Opens the pictures of all cameras and records each as `plan` says, with `eyes` and, for further
+    /// cameras, with `more` of them. A recording that is not whole is an error.
     pub fn record(
         &self,
-        (opened, camera): (&Opened, &CameraId),
-        plan: impl FnOnce(Input) -> Plan,
-        eyes: Eyes,
+        opened: &Opened,
+        plan: impl Fn(&CameraId, Input) -> Plan,
+        (eyes, more): (Eyes, impl Fn() -> Result<Eyes, VisionError>),
         new: impl FnOnce(&Started) -> NewRecording,
-        report: impl FnMut(&Progress) + Send,
+        report: impl Fn(&Progress) + Sync,
         shutdown: &Shutdown,
     ) -> Result<Report, AgainError> {
-        let name = Path::new("memory for the opened recording");
-        let memory = memfd_create("classveil", MemfdFlags::CLOEXEC);
-        let mut memory = memory.map(File::from).map_err(|error| at(name)(error.into()))?;
-        opened.join(camera, &mut memory, |_| {
-            if shutdown.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        let input = Input::File(format!("/proc/self/fd/{}", memory.as_raw_fd()).into());
+        let manifest = opened.checked().manifest();
+        let has_pictures = |camera: &&CameraId| manifest.segments_of(camera).next().is_some();
+        let mut cameras: Vec<&CameraId> = manifest.cameras.iter().filter(has_pictures).collect();
+        if cameras.is_empty() {
+            // Says that there is nothing.
+            cameras.extend(manifest.cameras.first());
+        }
+        // Held until the end: an input is a name of it.
+        let mut held = Vec::new();
+        let mut plans = Vec::new();
+        for camera in cameras {
+            let memory = open_in_memory(opened, camera, shutdown)?;
+            let input = Input::File(format!("/proc/self/fd/{}", memory.as_raw_fd()).into());
+            plans.push(plan(camera, input));
+            held.push(memory);
+        }
+        let mut eyes = Some(eyes);
+        let mut takes = Vec::new();
+        for plan in &plans {
+            let eyes = eyes.take().map_or_else(&more, Ok).map_err(RecordError::from)?;
+            takes.push(Take::new(plan, eyes));
+        }
         let around = Around {
             store: &self.folder.join("store"),
             key: &self.key,
@@ -160,7 +191,8 @@ impl<'a> Workshop<'a> {
             shutdown,
             lists: None,
         };
-        let mut made = record(&plan(input), &around, eyes, new, report)?;
+        let mut made = record_all(takes, &around, new, &|_, progress| report(progress))?;
+        drop(held);
         if let Some(fault) = made.fault.take() {
             return Err(fault.into());
         }

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -14,7 +15,7 @@ use crossbeam_channel::Receiver;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    drops::discard_written,
+    drops::{Drops, discard_written},
     ladder::{Ladder, Load, Rung},
     parts::Parts,
     reasons::Reasons,
@@ -79,6 +80,8 @@ pub struct Progress {
     pub away: bool,
     /// How often it was.
     pub gaps: u32,
+    /// It ended before the recording did, and does not come back.
+    pub failed: bool,
     /// For how long altogether, without the time that it is away now.
     pub gap: Duration,
 }
@@ -178,6 +181,10 @@ pub(super) struct Chain<'a> {
     pub(super) camera: CameraId,
     pub(super) source: Source,
     pub(super) opening: Opening,
+    /// When the time of a live recording began: with the first picture of any of its cameras.
+    pub(super) zero: Arc<OnceLock<Instant>>,
+    /// What is to be dropped.
+    pub(super) drops: Drops,
     pub(super) pool: SlotPool,
     pub(super) ring: Ring,
     pub(super) watcher: Watcher,
@@ -199,8 +206,6 @@ struct Tally {
     progress: Progress,
     /// Number of the next frame; some numbers are left out where frames are.
     seq: u64,
-    /// When a live recording's time began.
-    zero: Option<Instant>,
     /// Nothing before this is taken.
     dropped_until: Option<Pts>,
     /// Where on the recording's timeline the source that is open now began.
@@ -237,12 +242,6 @@ impl CheckTally {
 }
 
 impl Tally {
-    /// Where on the recording's timeline it is now.
-    fn now(&self) -> Pts {
-        let clock = self.zero.map(|zero| Pts::ZERO.plus(zero.elapsed()));
-        self.progress.position.max(clock.unwrap_or(Pts::ZERO))
-    }
-
     fn drops(&self, pts: Pts) -> bool {
         self.dropped_until.is_some_and(|until| pts <= until)
     }
@@ -265,6 +264,7 @@ impl Chain<'_> {
             }
             Err(error) => Err(error),
         };
+        tally.progress.failed = result.is_err();
         report(&tally.progress);
         (tally.progress, result)
     }
@@ -288,6 +288,9 @@ impl Chain<'_> {
                 Err(error) => return Err(error),
             };
             if let Some(problem) = lost {
+                tally.progress.away = true;
+                // Closing it may take a while.
+                report(&tally.progress);
                 self.lose(&problem, tally)?;
             }
             tally.progress.displaced = self.displaced(tally);
@@ -320,7 +323,7 @@ impl Chain<'_> {
                     tally.is_new = true;
                     self.note_gap(since, tally)?;
                     tally.progress.away = false;
-                    tracing::warn!(camera = %self.camera, away = ?tally.now().since(since),
+                    tracing::warn!(camera = %self.camera, away = ?self.now(tally).since(since),
                         "the camera is back");
                 }
             }
@@ -337,7 +340,6 @@ impl Chain<'_> {
         let redial = Redial::new(self.camera.clone(), input, settings, format);
         // Closed before anything else: what it may still send belongs to no segment.
         self.source = Source::Away { redial, since };
-        tally.progress.away = true;
         tally.progress.gaps += 1;
         tally.seq += AWAY_FRAMES;
         self.empty(tally)?;
@@ -345,9 +347,15 @@ impl Chain<'_> {
         self.hand_over(segments, tally)
     }
 
+    /// Where on the recording's timeline it is now.
+    fn now(&self, tally: &Tally) -> Pts {
+        let clock = self.zero.get().map(|zero| Pts::ZERO.plus(zero.elapsed()));
+        tally.progress.position.max(clock.unwrap_or(Pts::ZERO))
+    }
+
     /// Has it stated that nothing came from `since` to now.
     fn note_gap(&mut self, since: Pts, tally: &mut Tally) -> Result<(), ChainError> {
-        let now = tally.now();
+        let now = self.now(tally);
         tally.progress.gap += now.since(since);
         Ok(self.sender.state_gap(&self.camera, now)?)
     }
@@ -380,12 +388,10 @@ impl Chain<'_> {
     /// Drops the last stretch where that is wished: what waits, what is being encoded, and what was
     /// written of it. It goes in whole segments, and what is not finished goes altogether.
     fn heed(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
-        let Some(wish) = self.around.lists.and_then(|lists| lists.drops.take()) else {
-            return Ok(());
-        };
-        let now = tally.now();
+        let Some(wish) = self.drops.take() else { return Ok(()) };
+        let now = self.now(tally);
         let from = now.minus(wish.reach());
-        let to = if tally.zero.is_some() { now.plus(ON_ITS_WAY) } else { now };
+        let to = if self.opening.input.is_live() { now.plus(ON_ITS_WAY) } else { now };
         tally.dropped_until = Some(to);
         self.ring.clear();
         tally.reasons.discard();
@@ -471,12 +477,12 @@ impl Chain<'_> {
             return Ok(pts);
         }
         if std::mem::take(&mut tally.is_new) {
-            let zero = *tally.zero.get_or_insert_with(Instant::now);
+            let zero = self.zero.get_or_init(Instant::now);
             let begins = Pts::ZERO.plus(zero.elapsed()).max(tally.progress.position);
             tally.offset = begins.since(pts);
         }
         let placed = pts.plus(tally.offset);
-        let now = tally.zero.map_or(placed, |zero| Pts::ZERO.plus(zero.elapsed()));
+        let now = self.zero.get().map_or(placed, |zero| Pts::ZERO.plus(zero.elapsed()));
         let by = placed.since(now);
         if by > AHEAD {
             return Err(

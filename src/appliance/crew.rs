@@ -1,7 +1,6 @@
-//! The recorders at work: a thread for each camera, from the list and the models to the seal.
+//! The recorder at work: a thread that goes from the list and the models to the seal, with all cameras.
 //!
-//! Belongs here: how a configuration and a lesson become a [`Plan`], and the recorders that run at
-//! once. Does not belong: when they run (`recording`), what is asked of the box (`service`).
+//! Belongs here: how a configuration and a lesson become a [`Plan`] for each camera. Does not belong: when they run (`recording`), what is asked of the box (`service`).
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +12,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     chain::Progress,
     codes::Code,
-    lists::{ListSender, NewList, lists},
+    drops::Drops,
+    lists::{ListSender, Lists, NewList, lists},
     preflight::{self, Places},
-    recorder::{Around, Plan, RecordError, Report, record},
+    recorder::{Around, Plan, RecordError, Report, record_all},
     recording::Lesson,
     settings::{encode_settings, watch_settings},
+    take::Take,
 };
 use crate::{
     capture::{self, Input},
@@ -29,7 +30,11 @@ use crate::{
     units::{CameraId, RecordingId},
     vault::{BoxKey, Details, NewRecording, Recipient, audit::AuditLog},
     veil::policy::Policy,
-    vision::{Eyes, identify::Gallery, infer::Models},
+    vision::{
+        Eyes,
+        identify::Gallery,
+        infer::{Models, VisionError},
+    },
 };
 
 /// What all recordings of the box run on.
@@ -41,18 +46,20 @@ pub(super) struct Ground {
     pub(super) audit: AuditLog,
 }
 
-/// What a camera's thread tells.
+/// What the recorder's thread tells.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// It records.
-    Began { camera: CameraId, recording: RecordingId },
-    /// It is away, or it is back.
+    /// All cameras record.
+    Began(RecordingId),
+    /// A camera is away, or it is back.
     Away { camera: CameraId, away: bool },
+    /// A camera ended before the recording does.
+    Failed(CameraId),
     /// It is over.
-    Done { camera: CameraId, result: Result<Box<Report>, Ended> },
+    Done(Result<Box<Report>, Ended>),
 }
 
-/// Why a camera recorded nothing.
+/// Why nothing was recorded.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) code: Code,
@@ -75,18 +82,35 @@ pub(super) fn code_of(error: &RecordError) -> Code {
 #[derive(Debug)]
 pub(super) struct AtWork {
     pub(super) camera: CameraId,
-    pub(super) progress: Arc<Mutex<Progress>>,
-    /// Its way for new lists.
-    pub(super) lists: ListSender,
-    /// Its recording, once it has begun.
-    pub(super) recording: Option<RecordingId>,
-    pub(super) done: bool,
+    progress: Arc<Mutex<Progress>>,
+    /// Its way for wishes that the last stretch be dropped.
+    pub(super) drops: Drops,
 }
 
 impl AtWork {
+    fn new(camera: &Camera) -> Self {
+        let (progress, drops) = (Arc::default(), Drops::default());
+        Self { camera: camera.id.clone(), progress, drops }
+    }
+
     pub(super) fn progress(&self) -> Progress {
         *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Takes in how far it is; says what it was before.
+    fn note(&self, now: &Progress) -> Progress {
+        std::mem::replace(&mut *self.progress.lock().unwrap_or_else(PoisonError::into_inner), *now)
+    }
+}
+
+/// All that is at work on one recording.
+#[derive(Debug)]
+pub(super) struct Crew {
+    pub(super) cameras: Arc<Vec<AtWork>>,
+    /// Its way for new lists.
+    pub(super) lists: ListSender,
+    /// The recording, once it has begun.
+    pub(super) recording: Option<RecordingId>,
 }
 
 /// The list in force, as a recording goes by it.
@@ -144,71 +168,53 @@ pub(super) fn waivers(config: &Config) -> Vec<String> {
     waivers
 }
 
-/// Starts a camera's thread. It ends with its source or with `stop`, and tells so in any case.
+/// Starts the recorder's thread. It ends with its sources or with `stop`, and tells so in any case.
 pub(super) fn start(
     ground: &Arc<Ground>,
-    camera: &Camera,
     lesson: &Lesson,
     stop: &Shutdown,
     tell: impl Fn(Told) + Send + Sync + 'static,
-) -> std::io::Result<AtWork> {
+) -> std::io::Result<Crew> {
     let (sender, inbox) = lists();
-    let progress = Arc::new(Mutex::new(Progress::default()));
-    let at_work = AtWork {
-        camera: camera.id.clone(),
-        progress: Arc::clone(&progress),
-        lists: sender,
-        recording: None,
-        done: false,
-    };
-    let (ground, camera, lesson) = (Arc::clone(ground), camera.clone(), lesson.clone());
-    let stop = stop.clone();
-    std::thread::Builder::new().name(format!("record-{}", camera.id)).spawn(move || {
-        let id = camera.id.clone();
-        let mut told = TellsEnd { camera: id, tell: &tell, result: None };
-        let result = run(&ground, &camera, &lesson, &stop, &inbox, &progress, &tell);
-        told.result = Some(result);
+    let cameras: Arc<Vec<AtWork>> =
+        Arc::new(ground.config.cameras.iter().map(AtWork::new).collect());
+    let crew = Crew { cameras: Arc::clone(&cameras), lists: sender, recording: None };
+    let (ground, lesson, stop) = (Arc::clone(ground), lesson.clone(), stop.clone());
+    std::thread::Builder::new().name("record".to_owned()).spawn(move || {
+        let mut told = TellsEnd { cameras: &cameras, tell: &tell, result: None };
+        told.result = Some(run(&ground, &cameras, &lesson, &stop, &inbox, &tell));
     })?;
-    Ok(at_work)
+    Ok(crew)
 }
 
-/// Tells that a thread is over, even where it panicked: nobody may wait for it for ever.
+/// Tells that the thread is over, even where it panicked: nobody may wait for it for ever.
 struct TellsEnd<'a> {
-    camera: CameraId,
+    cameras: &'a [AtWork],
     tell: &'a (dyn Fn(Told) + Sync),
     result: Option<Result<Report, Ended>>,
 }
 
 impl Drop for TellsEnd<'_> {
     fn drop(&mut self) {
+        for camera in self.cameras {
+            // Whoever waits for an answer hears that none comes.
+            drop(camera.drops.close());
+        }
         let panicked =
             || Err(Ended { code: Code::Recorder, text: "a fault of the program".to_owned() });
         let result = self.result.take().unwrap_or_else(panicked).map(Box::new);
-        (self.tell)(Told::Done { camera: self.camera.clone(), result });
+        (self.tell)(Told::Done(result));
     }
 }
 
-fn run(
-    ground: &Ground,
-    camera: &Camera,
-    lesson: &Lesson,
-    stop: &Shutdown,
-    inbox: &super::lists::Lists,
-    progress: &Mutex<Progress>,
-    tell: &(impl Fn(Told) + Sync),
-) -> Result<Report, Ended> {
-    let Ground { config, places, key, audit } = ground;
-    let list = list_in_force(ground)?;
-    let models = Models::load(&places.models, &places.runtime);
-    let eyes = models.and_then(|models| Eyes::open(&models, config.detect.threads as usize));
-    let eyes = eyes.map_err(|e| Ended { code: Code::ModelDigest, text: e.to_string() })?;
+/// What is to be recorded of a camera, and how.
+fn plan(config: &Config, camera: &Camera, list: &NewList) -> Result<Plan, Ended> {
     let away =
         |e: capture::CaptureError| Ended { code: Code::CameraUnreachable, text: e.to_string() };
-    let input = Input::parse(&camera.input, camera.credentials.as_deref()).map_err(away)?;
     let segment = config.recording.segment;
-    let plan = Plan {
+    Ok(Plan {
         camera: camera.id.clone(),
-        input,
+        input: Input::parse(&camera.input, camera.credentials.as_deref()).map_err(away)?,
         // A recording with sound needs a reason of its own, which nobody can give the box yet.
         capture: capture::Settings {
             audio: false,
@@ -216,13 +222,34 @@ fn run(
             ..capture::Settings::default()
         },
         policy: config.recording.policy,
-        gallery: list.gallery,
+        gallery: list.gallery.clone(),
         style: config.veil.style,
         watch: watch_settings(config, segment, config.veil.region),
         look_ahead: config.veil.look_ahead,
         encode: encode_settings(config, segment),
         parts: None,
-    };
+    })
+}
+
+fn run(
+    ground: &Ground,
+    cameras: &[AtWork],
+    lesson: &Lesson,
+    stop: &Shutdown,
+    inbox: &Lists,
+    tell: &(impl Fn(Told) + Sync),
+) -> Result<Report, Ended> {
+    let Ground { config, places, key, audit } = ground;
+    let list = list_in_force(ground)?;
+    let plans = config.cameras.iter().map(|camera| plan(config, camera, &list));
+    let plans = plans.collect::<Result<Vec<_>, _>>()?;
+    let untrue = |e: VisionError| Ended { code: Code::ModelDigest, text: e.to_string() };
+    let models = Models::load(&places.models, &places.runtime).map_err(untrue)?;
+    let mut takes = Vec::new();
+    for (plan, at_work) in plans.iter().zip(cameras) {
+        let eyes = Eyes::open(&models, config.detect.threads as usize).map_err(untrue)?;
+        takes.push(Take::new(plan, eyes).with_drops(at_work.drops.clone()));
+    }
     let started_at = SystemClock.now();
     let retain = SignedDuration::try_from(config.recording.retain);
     let delete_by = retain.and_then(|retain| started_at.checked_add(retain));
@@ -234,7 +261,7 @@ fn run(
         return Err(Ended { code: Code::Recorder, text: "it was stopped".to_owned() });
     }
     let new = |started: &super::recorder::Started| {
-        tell(Told::Began { camera: camera.id.clone(), recording: id });
+        tell(Told::Began(id));
         NewRecording {
             id,
             started: started_at,
@@ -245,7 +272,7 @@ fn run(
             class: lesson.class.clone(),
             teacher: lesson.teacher.clone(),
             coach: lesson.coach.clone(),
-            cameras: vec![camera.id.clone()],
+            cameras: plans.iter().map(|plan| plan.camera.clone()).collect(),
             policy: started.policy.to_string(),
             veil: config.veil.style.to_string(),
             region: config.veil.region.to_string(),
@@ -254,7 +281,7 @@ fn run(
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),
             audio: started.audio,
-            segment,
+            segment: config.recording.segment,
             look_ahead: config.veil.look_ahead,
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: Details {
@@ -272,13 +299,17 @@ fn run(
         shutdown: stop,
         lists: Some(inbox),
     };
-    let note = |now: &Progress| {
-        let before =
-            std::mem::replace(&mut *progress.lock().unwrap_or_else(PoisonError::into_inner), *now);
+    let note = |at: usize, now: &Progress| {
+        let Some(at_work) = cameras.get(at) else { return };
+        let before = at_work.note(now);
+        let camera = || at_work.camera.clone();
         if before.away != now.away {
-            tell(Told::Away { camera: camera.id.clone(), away: now.away });
+            tell(Told::Away { camera: camera(), away: now.away });
+        }
+        if now.failed && !before.failed {
+            tell(Told::Failed(camera()));
         }
     };
-    record(&plan, &around, eyes, new, note)
+    record_all(takes, &around, new, &note)
         .map_err(|error| Ended { code: code_of(&error), text: error.to_string() })
 }

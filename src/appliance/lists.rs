@@ -1,5 +1,4 @@
-//! A pupil list that takes the place of the one in force while a recording runs, and the way for it
-//! and for other wishes (`drops`).
+//! A pupil list that takes the place of the one in force while a recording runs.
 //!
 //! Belongs here: the way from whoever reads lists (the command line, later the box's own service) to
 //! the recorder. Does not belong: reading and judging lists (`people`), what a list changes in the
@@ -11,7 +10,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{
     chain::Order,
-    drops::{Dropped, Drops},
     recorder::{Around, note_fault},
 };
 use crate::{
@@ -46,25 +44,11 @@ pub(super) enum News {
 
 /// The recorder's end.
 #[derive(Debug)]
-pub struct Lists {
-    inbox: Receiver<News>,
-    /// What is to be dropped.
-    pub(super) drops: Drops,
-}
-
-impl Drop for Lists {
-    fn drop(&mut self) {
-        // Whoever waits for an answer hears that none comes.
-        drop(self.drops.close());
-    }
-}
+pub struct Lists(Receiver<News>);
 
 /// The other end. It can be cloned: whoever reads lists holds one.
 #[derive(Clone, Debug)]
-pub struct ListSender {
-    sender: Sender<News>,
-    drops: Drops,
-}
+pub struct ListSender(Sender<News>);
 
 /// A way for new lists into one recording.
 #[must_use]
@@ -72,33 +56,27 @@ pub fn lists() -> (ListSender, Lists) {
     // Capacity 1, since lists are few and each has to count before the next. Full: the sender waits
     // until the recorder has taken the one before, a tenth of a second at most, or is over.
     let (sender, inbox) = bounded(1);
-    let drops = Drops::default();
-    (ListSender { sender, drops: drops.clone() }, Lists { inbox, drops })
+    (ListSender(sender), Lists(inbox))
 }
 
 impl ListSender {
     /// Puts a list in force. `false` where the recording is over.
     #[must_use]
     pub fn replace(&self, list: NewList) -> bool {
-        self.sender.send(News::Replaced(list)).is_ok()
+        self.0.send(News::Replaced(list)).is_ok()
     }
 
     /// Says that a list was to be put in force and is none. `false` where the recording is over.
     #[must_use]
     pub fn refuse(&self) -> bool {
-        self.sender.send(News::Unusable).is_ok()
-    }
-
-    /// Wishes that the last `length` be dropped; see [`Drops::ask`].
-    pub(super) fn drop_last(&self, length: Duration) -> Option<Receiver<Dropped>> {
-        self.drops.ask(length)
+        self.0.send(News::Unusable).is_ok()
     }
 }
 
 impl Lists {
     /// What comes within `patience`.
     pub(super) fn next(&self, patience: Duration) -> Option<News> {
-        match self.inbox.recv_timeout(patience) {
+        match self.0.recv_timeout(patience) {
             Ok(news) => Some(news),
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => None,
             Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
@@ -110,14 +88,14 @@ impl Lists {
     }
 }
 
-/// Lists that take the place of the first, on their way to the chain.
+/// Lists that take the place of the first, on their way to the chains.
 #[derive(Debug)]
 pub(super) struct Swaps {
     id: RecordingId,
     /// The policy that is applied. No list makes it a weaker one than the manifest names.
     policy: Policy,
     thresholds: Thresholds,
-    orders: Sender<Order>,
+    orders: Vec<Sender<Order>>,
     pub(super) made: Vec<ListChange>,
     pub(super) refused: u32,
     /// A list that could not be written into the log.
@@ -130,7 +108,7 @@ impl Swaps {
         id: RecordingId,
         policy: Policy,
         thresholds: Thresholds,
-        orders: Sender<Order>,
+        orders: Vec<Sender<Order>>,
     ) -> Self {
         Self { id, policy, thresholds, orders, made: Vec::new(), refused: 0, fault: None }
     }
@@ -138,23 +116,27 @@ impl Swaps {
     /// Puts a list in force: into the log first. Where that fails it counts all the same, because it
     /// may name somebody who must not be seen; but the recording ends.
     pub(super) fn replace(&mut self, around: &Around<'_>, list: NewList, position: Pts) {
-        let judge = Judge::new(self.policy, &list.gallery, self.thresholds);
-        self.policy = judge.policy();
-        let NewList { version, dpia, .. } = list;
+        let before = self.policy;
+        let judge = || Judge::new(before, &list.gallery, self.thresholds);
+        self.policy = judge().policy();
+        let NewList { version, dpia, .. } = &list;
+        let (version, dpia) = (version.clone(), dpia.clone());
         let event = Event::ListVersion { recording: self.id, version: version.clone() };
         let logged = around.audit.append(around.clock.now(), &event);
         let policy = self.policy.to_string();
         self.made.push(ListChange { at_ns: position, version: version.clone(), policy, dpia });
-        self.tell(Order::Judge { judge: Box::new(judge), version });
+        self.tell(|| Order::Judge { judge: Box::new(judge()), version: version.clone() });
         if let Err(error) = logged {
             self.fault.get_or_insert(error);
-            self.tell(Order::End);
+            self.tell(|| Order::End);
         }
     }
 
-    fn tell(&self, order: Order) {
-        // A chain that is gone shows nobody any more.
-        let _ = self.orders.send(order);
+    fn tell(&self, order: impl Fn() -> Order) {
+        for chain in &self.orders {
+            // A chain that is gone shows nobody any more.
+            let _ = chain.send(order());
+        }
     }
 
     /// Notes that a list was to count and cannot.

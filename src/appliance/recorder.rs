@@ -1,48 +1,39 @@
-//! One recording from start to seal.
+//! One recording from start to seal, with one camera or several.
+//!
+//! Belongs here: what is needed for it, the threads of its cameras, and what comes of it. Does not
+//! belong: how one camera is made ready (`take`), what is said of an end (`ending`).
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use super::{
-    chain::{Chain, ChainError, Opening, Progress, Source},
-    drops::discard_written,
-    ladder::Ladder,
+    chain::{Chain, ChainError, Progress},
+    drops::{Drops, discard_written},
+    ending::{self, Kept},
     lists::{Lists, News, Swaps},
     parts::Parts,
+    take::{Ready, Take, open_all},
 };
 use crate::{
-    capture::{self, Capture, CaptureError, Input},
+    capture::{self, CaptureError, Input},
     clock::Clock,
-    encode::{self, EncodeError, Encoder},
+    encode::{self, EncodeError},
     error::{ErrorKind, Kind},
-    frame::{PlaneLayout, SlotPool},
     shutdown::Shutdown,
     units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Course, Digest, Finished, ListChange, NewRecording, Outcome, Overload,
-        RecordingWriter, Sealed, VaultError, WriterThread,
+        BoxKey, Course, ListChange, NewRecording, Outcome, RecordingWriter, VaultError,
+        WriterThread,
         audit::{AuditError, AuditLog, Event, Word},
     },
-    veil::{
-        Style,
-        evidence::Judge,
-        policy::Policy,
-        redact::Redactor,
-        ring::Ring,
-        watch::{self, Watcher},
-    },
+    veil::{Style, policy::Policy, watch},
     vision::{Eyes, identify::Gallery, infer::VisionError},
 };
 
-/// Frame rate that memory is planned for where the source does not say.
-const ASSUMED_RATE: f64 = 30.0;
-/// Most memory for the ring's pictures; a larger picture or rate shortens the look-ahead.
-const RING_BYTES: usize = 256 << 20;
-/// Slots beside the ring and the encoder: the frame being filled and the one being veiled.
-const SLOTS_IN_HAND: usize = 2;
 /// How long to wait for a new list before the chain is asked whether it still runs.
 const LISTEN: Duration = Duration::from_millis(100);
 
@@ -84,8 +75,10 @@ pub struct Report {
     pub segments: usize,
     /// Encrypted bytes.
     pub bytes: u64,
-    /// How far it went.
+    /// How far it went, with all cameras.
     pub progress: Progress,
+    /// How far each camera went.
+    pub cameras: Vec<CameraReport>,
     /// Seconds from the start to the newest frame.
     pub seconds: f64,
     /// The policy that was applied at the start.
@@ -98,6 +91,17 @@ pub struct Report {
     pub lists_refused: u32,
     /// Why it ended early.
     pub fault: Option<RecordError>,
+}
+
+/// What came of one camera of a recording.
+#[derive(Debug)]
+pub struct CameraReport {
+    /// The camera.
+    pub camera: CameraId,
+    /// How far it went.
+    pub progress: Progress,
+    /// Why it ended early.
+    pub fault: Option<String>,
 }
 
 /// Why nothing was recorded, or a recording ended early.
@@ -145,7 +149,7 @@ impl Kind for RecordError {
     }
 }
 
-/// What the recorder knows when the camera is open and the encoder runs, for whoever fills in the
+/// What the recorder knows when the cameras are open and the encoders run, for whoever fills in the
 /// recording's manifest.
 #[derive(Debug)]
 pub struct Started {
@@ -194,78 +198,65 @@ pub fn record(
     around: &Around<'_>,
     eyes: Eyes,
     new: impl FnOnce(&Started) -> NewRecording,
-    mut report: impl FnMut(&Progress) + Send,
+    report: impl FnMut(&Progress) + Send,
+) -> Result<Report, RecordError> {
+    let report = Mutex::new(report);
+    let takes = vec![Take::new(plan, eyes)];
+    record_all(takes, around, new, &|_, progress| lock(&report)(progress))
+}
+
+/// The same with one camera or several, in one recording on one clock. All of them begin or none
+/// does; one that ends early leaves the recording to the others. `report` hears of each by its place
+/// among `takes`.
+pub fn record_all(
+    takes: Vec<Take<'_>>,
+    around: &Around<'_>,
+    new: impl FnOnce(&Started) -> NewRecording,
+    report: &(dyn Fn(usize, &Progress) + Sync),
 ) -> Result<Report, RecordError> {
     let Around { audit, clock, shutdown, .. } = *around;
-    let Eyes { detector, embedder, digests, thresholds } = eyes;
-    let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
-    let policy = judge.policy();
-    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch);
-    let capture = Capture::open(&plan.input, &plan.capture)?;
-    let format = capture.video().clone();
-    let mut encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;
-    let is_live = plan.input.is_live();
-    let ladder = is_live.then(|| Ladder::new(encoder.can_lighten(&plan.encode)));
-    let encoder_name = encoder.name().to_owned();
-    let started = Started {
-        policy,
-        encoder: encoder_name.clone(),
-        audio: capture.audio().is_some(),
-        models: digests,
-        duration: capture.duration(),
-    };
+    let ready = open_all(takes)?;
+    let Some(first) = ready.first() else { return Err(RecordError::Empty) };
+    let (policy, thresholds) = (first.policy, first.thresholds);
+    let started = started(&ready, policy);
     let new = new(&started);
     let (id, began) = (new.id, new.started);
-    let capacity = ring_capacity(&format, plan.look_ahead);
-    let pool = SlotPool::new(format.size, capacity + encode::FRAMES_HELD + SLOTS_IN_HAND);
     let writer = begin(new, around)?;
-    // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
-    let (orders, told) = crossbeam_channel::bounded(2);
-    let chain = Chain {
-        around,
-        recording: id,
-        camera: plan.camera.clone(),
-        opening: Opening {
-            input: plan.input.clone(),
-            settings: plan.capture,
-            audio: capture.audio(),
-            format,
-        },
-        source: Source::Open(capture),
-        pool,
-        ring: Ring::new(plan.look_ahead, capacity),
-        watcher,
-        redactor: Redactor::new(plan.style),
-        encoder,
-        sender: writer.sender(),
-        retention: writer.retention().clone(),
-        started: began,
-        parts: plan.parts.clone(),
-        ladder,
-        orders: told,
-    };
+    let zero = Arc::new(OnceLock::new());
+    let drops: Vec<(CameraId, Drops)> = ready.iter().map(Ready::drops).collect();
+    let chains = ready.into_iter().map(|one| one.chain(around, (id, began), &writer, &zero));
+    let (chains, orders): (Vec<_>, Vec<_>) = chains.unzip();
     let mut swaps = Swaps::new(id, policy, thresholds, orders);
-    let (progress, ran) = run(chain, around, &mut swaps, &mut report)?;
+    let ran = run(chains, around, &mut swaps, report);
     let Swaps { made: lists, refused: lists_refused, fault: unlogged, .. } = swaps;
-    let mut fault: Option<RecordError> = ran.err().map(Into::into).or(unlogged.map(Into::into));
-    let late = drop_late(around, (id, &plan.camera), &writer, progress.position);
-    fault = fault.or(late.err());
+    let mut fault = None;
+    let mut cameras = Vec::new();
+    for ((camera, drops), (progress, result)) in drops.into_iter().zip(ran) {
+        let late = drop_late(around, (id, &camera), &drops, &writer, progress.position);
+        let result = result.and(late);
+        let report = result.as_ref().err().map(ToString::to_string);
+        fault = fault.or(result.err());
+        cameras.push(CameraReport { camera, progress, fault: report });
+    }
+    let mut fault: Option<RecordError> = fault.or(unlogged.map(Into::into));
+    let progress = ending::together(cameras.iter().map(|one| &one.progress));
     if fault.is_none() && progress.frames_in == 0 && !shutdown.is_requested() {
         fault = Some(RecordError::Empty);
     }
-    let word = fault.as_ref().map(fault_word);
+    let word = fault.as_ref().map(ending::fault_word);
     if let Some(word) = word {
         note_fault(around, id, word);
     }
-    let course = Course { lists: lists.clone(), overload: overload(&progress) };
+    let course = Course { lists: lists.clone(), overload: ending::overload(&progress) };
     let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned), course };
-    let kept = finish(writer, outcome, &mut fault)?;
-    let progress = Progress { frames_out: kept.frames, ..progress };
-    if let Some(manifest) = kept.manifest {
+    let Kept { path, segments, bytes, frames, manifest } =
+        ending::finish(writer, outcome, &mut fault)?;
+    let progress = Progress { frames_out: frames, ..progress };
+    if let Some(manifest) = manifest {
         let sealed = Event::Sealed {
             recording: id,
             manifest,
-            segments: kept.segments as u64,
+            segments: segments as u64,
             frames: progress.frames_out,
             frames_veiled_whole: progress.veiled_whole,
             tracks_veiled: progress.tracks_veiled,
@@ -278,18 +269,36 @@ pub fn record(
     }
     Ok(Report {
         id,
-        is_sealed: kept.manifest.is_some(),
-        path: kept.path,
-        segments: kept.segments,
-        bytes: kept.bytes,
+        is_sealed: manifest.is_some(),
+        path,
+        segments,
+        bytes,
         progress,
+        cameras,
         seconds: progress.position.seconds(),
         policy,
-        encoder: encoder_name,
+        encoder: started.encoder,
         lists,
         lists_refused,
         fault,
     })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of cameras that are open.
+fn started(ready: &[Ready<'_>], policy: Policy) -> Started {
+    let mut encoders: Vec<&str> = ready.iter().map(Ready::encoder).collect();
+    encoders.dedup();
+    Started {
+        policy,
+        encoder: encoders.join(", "),
+        audio: ready.iter().any(Ready::has_sound),
+        models: ready.first().map(|one| one.models.clone()).unwrap_or_default(),
+        duration: ready.iter().filter_map(Ready::duration).max(),
+    }
 }
 
 /// Makes the recording's folder, with a line in the log before and after.
@@ -315,10 +324,11 @@ fn begin(new: NewRecording, around: &Around<'_>) -> Result<WriterThread, RecordE
 fn drop_late(
     around: &Around<'_>,
     of: (RecordingId, &CameraId),
+    drops: &Drops,
     writer: &WriterThread,
     position: Pts,
 ) -> Result<(), RecordError> {
-    let Some(wish) = around.lists.and_then(|lists| lists.drops.close()) else { return Ok(()) };
+    let Some(wish) = drops.close() else { return Ok(()) };
     let span = (position.minus(wish.reach()), position);
     let (dropped, logged) = discard_written(around, of, &writer.sender(), span);
     wish.answer(&dropped.as_ref().map(Clone::clone).map_err(ToString::to_string));
@@ -326,106 +336,59 @@ fn drop_late(
     Ok(logged?)
 }
 
-/// What the manifest says of a recording that did not keep up with ease.
-fn overload(progress: &Progress) -> Option<Overload> {
-    let load = progress.load;
-    let strained = load.changes > 0 || load.frames_late + load.frames_overload > 0;
-    strained.then(|| Overload {
-        furthest: load.furthest.word().to_owned(),
-        changes: load.changes,
-        frames_late: load.frames_late,
-        frames_overload: load.frames_overload,
-    })
-}
+/// How far a camera's chain came, and why no further.
+type Ran = (Progress, Result<(), RecordError>);
 
-/// What is in the recording's folder at its end.
-struct Kept {
-    path: PathBuf,
-    segments: usize,
-    bytes: u64,
-    frames: u64,
-    /// Digest of the signed manifest; none where it could not be signed.
-    manifest: Option<Digest>,
-}
-
-/// Seals the recording. What kept it from being longer, or from being sealed, is the fault then.
-fn finish(
-    writer: WriterThread,
-    outcome: Outcome,
-    fault: &mut Option<RecordError>,
-) -> Result<Kept, RecordError> {
-    match writer.finish(outcome) {
-        Ok(Finished { sealed, stopped }) => {
-            if let Some(stopped) = stopped {
-                // The chain only hears that writing has stopped; this says why.
-                *fault = Some(stopped.into());
-            }
-            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
-            Ok(Kept { path, segments, bytes, frames, manifest: Some(manifest) })
-        }
-        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
-            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
-            *fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
-            Ok(kept)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Runs the chain on a thread of its own, named after the camera, and hands it new lists.
+/// Runs each chain on a thread of its own, named after the camera, and hands them new lists.
 fn run(
-    chain: Chain<'_>,
+    chains: Vec<Chain<'_>>,
     around: &Around<'_>,
     swaps: &mut Swaps,
-    report: &mut (impl FnMut(&Progress) + Send),
-) -> Result<(Progress, Result<(), ChainError>), RecordError> {
-    let camera = chain.camera.clone();
-    let latest = std::sync::Mutex::new(Progress::default());
-    let lock = || latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    report: &(dyn Fn(usize, &Progress) + Sync),
+) -> Vec<Ran> {
+    let latest: Vec<Mutex<Progress>> = chains.iter().map(|_| Mutex::default()).collect();
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name(camera.to_string())
-            .spawn_scoped(scope, || {
+        let mut threads = Vec::new();
+        for (at, chain) in chains.into_iter().enumerate() {
+            let (camera, latest) = (chain.camera.clone(), &latest[at]);
+            let thread = std::thread::Builder::new().name(camera.to_string());
+            let thread = thread.spawn_scoped(scope, move || {
                 chain.run(&mut |progress| {
-                    *lock() = *progress;
-                    report(progress);
+                    *lock(latest) = *progress;
+                    report(at, progress);
                 })
-            })
-            .map_err(RecordError::Thread)?;
+            });
+            threads.push((camera, latest, thread));
+        }
+        let runs = |threads: &[(_, _, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)]| {
+            threads.iter().any(|(_, _, thread)| thread.as_ref().is_ok_and(|t| !t.is_finished()))
+        };
         if let Some(lists) = around.lists {
-            while !thread.is_finished() {
+            while runs(&threads) {
                 match lists.next(LISTEN) {
                     Some(News::Replaced(list)) => {
-                        let position = lock().position;
-                        swaps.replace(around, list, position);
+                        let position = latest.iter().map(|one| lock(one).position).max();
+                        swaps.replace(around, list, position.unwrap_or_default());
                     }
                     Some(News::Unusable) => swaps.refuse(around),
                     None => {}
                 }
             }
         }
-        Ok(thread.join().unwrap_or_else(|_| {
-            // The slots of a chain that panicked are gone with it: nothing of them was encoded.
-            (*lock(), Err(ChainError::Panicked { camera: camera.clone() }))
-        }))
+        let ended = |(camera, latest, thread): (CameraId, &Mutex<Progress>, std::io::Result<_>)| {
+            let thread: std::thread::ScopedJoinHandle<'_, (Progress, Result<(), ChainError>)> =
+                match thread {
+                    Ok(thread) => thread,
+                    Err(error) => return (Progress::default(), Err(RecordError::Thread(error))),
+                };
+            let (progress, result) = thread.join().unwrap_or_else(|_| {
+                // The slots of a chain that panicked are gone with it: nothing of them was encoded.
+                (*lock(latest), Err(ChainError::Panicked { camera }))
+            });
+            (progress, result.map_err(Into::into))
+        };
+        threads.into_iter().map(ended).collect()
     })
-}
-
-/// Frames the ring holds: the look-ahead at the source's rate, within the memory set for it.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a small positive number of frames"
-)]
-fn ring_capacity(format: &capture::VideoFormat, look_ahead: Duration) -> usize {
-    let rate = format.framerate.map_or(ASSUMED_RATE, |(n, d)| f64::from(n) / f64::from(d.max(1)));
-    let wanted = (look_ahead.as_secs_f64() * rate.clamp(1.0, 240.0)).ceil() as usize + 1;
-    let fits = RING_BYTES / PlaneLayout::new(format.size).bytes().max(1);
-    if wanted > fits {
-        let frames = fits.max(2);
-        tracing::warn!(frames, wanted, "large pictures: the look-ahead is shortened to fit memory");
-    }
-    wanted.min(fits).max(2)
 }
 
 /// Notes a fault. Nothing depends on the line: what it is about ends anyway.
@@ -433,22 +396,5 @@ pub(super) fn note_fault(around: &Around<'_>, recording: RecordingId, what: &'st
     let event = Event::Fault { recording: Some(recording), what: Word::new(what) };
     if let Err(error) = around.audit.append(around.clock.now(), &event) {
         tracing::error!(%recording, %error, "a fault could not be written into the log");
-    }
-}
-
-/// What manifest and log may say of a fault: no paths, no names.
-fn fault_word(error: &RecordError) -> &'static str {
-    match error {
-        RecordError::Capture(_) | RecordError::Chain(ChainError::Capture(_)) => {
-            "the source broke off"
-        }
-        RecordError::Chain(ChainError::FrameSize { .. }) => "the source changed its size",
-        RecordError::Encode(_) | RecordError::Chain(ChainError::Encode(_)) => "the encoder failed",
-        RecordError::Vault(_) | RecordError::Chain(ChainError::Vault(_)) => "writing failed",
-        RecordError::Empty => "the source had no pictures",
-        RecordError::Audit(_) | RecordError::Chain(ChainError::Audit(_)) => {
-            "the log could not be written"
-        }
-        _ => "a fault of the program",
     }
 }

@@ -5,7 +5,7 @@
 //! recording (`recording`), what stands against one (`preflight`).
 //!
 //! Threads: this loop; four that answer the socket; one for the lamp, one for the button, one that
-//! looks and reads lists; and while it records one for each camera, beside those of its recorder.
+//! looks and reads lists; and while it records one for the recorder, beside those of its cameras.
 
 use std::{
     collections::VecDeque,
@@ -26,7 +26,7 @@ use super::{
     button::{self, Press},
     codes::Code,
     control::{self, Answer, Call, ControlError, LAST_MINUTE, NewLesson, Request, Socket},
-    crew::{self, AtWork, Ground},
+    crew::{self, Crew, Ground},
     dropping::Dropping,
     hardening::harden,
     indicator::{self, Indicator, Lamp, Show, indicator},
@@ -119,7 +119,7 @@ enum Message {
     Call(Call),
     Lamp(indicator::Told),
     Button(button::Told),
-    Camera(crew::Told),
+    Crew(crew::Told),
     Checked {
         check: u64,
         reasons: Vec<Reason>,
@@ -143,7 +143,7 @@ enum Job {
     /// What stands against a recording.
     Look { lesson: Option<Lesson>, hardware: Hardware, answer: Option<Sender<Answer>> },
     /// The list again, for whoever records.
-    Reread { lists: Vec<ListSender>, answer: Option<Sender<Answer>> },
+    Reread { lists: Option<ListSender>, answer: Option<Sender<Answer>> },
 }
 
 /// Something that happened.
@@ -153,13 +153,13 @@ struct Happened {
     what: String,
 }
 
-/// A recording that is over.
+/// One camera of a recording that is over.
 #[derive(Clone, Debug, Serialize)]
 struct Over {
     camera: String,
     recording: Option<RecordingId>,
     sealed: bool,
-    segments: usize,
+    segments: u32,
     seconds: f64,
     fault: Option<String>,
 }
@@ -295,7 +295,7 @@ fn do_job(ground: &Ground, job: Job) -> Message {
         }
         Job::Reread { lists, answer } => {
             let result = crew::list_in_force(ground).map_err(|ended| ended.text);
-            for sender in &lists {
+            if let Some(sender) = &lists {
                 // A recording that is over needs no list.
                 let _ = match &result {
                     Ok(list) => sender.replace(list.clone()),
@@ -317,11 +317,10 @@ struct Service {
     /// What the lamp does, as far as it was told.
     lit: Lit,
     button: Option<Result<(), String>>,
-    crew: Vec<AtWork>,
+    crew: Option<Crew>,
     /// Tells the crew to stop.
     stop: Shutdown,
     over: Vec<Over>,
-    fault: Option<Code>,
     reasons: Vec<Reason>,
     waiting: Option<Sender<Answer>>,
     /// What is being dropped, by the wish of whom.
@@ -356,10 +355,9 @@ impl Service {
             machine: Recording::new(limits),
             lit,
             button,
-            crew: Vec::new(),
+            crew: None,
             stop: Shutdown::new(),
             over: Vec::new(),
-            fault: None,
             reasons: Vec::new(),
             waiting: None,
             dropping: Vec::new(),
@@ -455,7 +453,7 @@ impl Service {
                 self.step(Event::Settled(Code::IndicatorDark));
             }
             Message::Lamp(indicator::Told::Broken(error)) => self.dark(error.to_string()),
-            Message::Camera(told) => self.camera(told),
+            Message::Crew(told) => self.crew(told),
             Message::Checked { check, reasons } => {
                 let codes = reasons.iter().map(|reason| reason.code).collect();
                 self.reasons = reasons;
@@ -589,8 +587,10 @@ impl Service {
     /// Passes on that the last stretch is to go.
     fn drop_last(&mut self, length: Duration) {
         self.say(format!("the last {} s are to be dropped", length.as_secs()));
-        let at_work = self.crew.iter().filter(|one| one.recording.is_some());
-        let asked = at_work.map(|one| (one.camera.clone(), one.lists.drop_last(length)));
+        // Before it has begun nothing is kept.
+        let begun = self.crew.iter().filter(|crew| crew.recording.is_some());
+        let at_work = begun.flat_map(|crew| crew.cameras.iter());
+        let asked = at_work.map(|one| (one.camera.clone(), one.drops.ask(length)));
         let dropping = Dropping::new(asked.collect());
         self.dropping.push(dropping);
     }
@@ -640,8 +640,7 @@ impl Service {
     }
 
     fn reread(&mut self, answer: Option<Sender<Answer>>) {
-        let at_work = self.crew.iter().filter(|one| !one.done);
-        let lists = at_work.map(|one| one.lists.clone()).collect();
+        let lists = self.crew.as_ref().map(|crew| crew.lists.clone());
         self.job(Job::Reread { lists, answer });
     }
 
@@ -724,107 +723,100 @@ impl Service {
 
     fn open(&mut self, lesson: &Lesson) -> Vec<Event> {
         self.stop = Shutdown::new();
-        self.crew.clear();
         self.over.clear();
-        self.fault = None;
-        for camera in &self.ground.config.cameras {
-            let tell = self.tell.clone();
-            let tell = move |told| drop(tell.send(Message::Camera(told)));
-            match crew::start(&self.ground, camera, lesson, &self.stop, tell) {
-                Ok(at_work) => self.crew.push(at_work),
-                Err(error) => {
-                    tracing::error!(camera = %camera.id, %error, "no thread for a camera");
-                    self.fault = Some(Code::Recorder);
-                    self.stop.request();
-                    break;
-                }
+        let tell = self.tell.clone();
+        let tell = move |told| drop(tell.send(Message::Crew(told)));
+        match crew::start(&self.ground, lesson, &self.stop, tell) {
+            Ok(crew) => {
+                self.crew = Some(crew);
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::error!(%error, "no thread for a recording");
+                vec![Event::Ended { begun: false, fault: Some(Code::Recorder) }]
             }
         }
-        if self.crew.is_empty() {
-            return vec![Event::Ended { begun: false, fault: Some(Code::CameraMissing) }];
-        }
-        Vec::new()
     }
 
-    fn camera(&mut self, told: crew::Told) {
+    fn crew(&mut self, told: crew::Told) {
         match told {
-            crew::Told::Began { camera, recording } => {
-                self.say(format!("camera {camera} records {recording}"));
-                for one in self.crew.iter_mut().filter(|one| one.camera == camera) {
-                    one.recording = Some(recording);
+            crew::Told::Began(recording) => {
+                self.say(format!("{recording} is recorded"));
+                if let Some(crew) = &mut self.crew {
+                    crew.recording = Some(recording);
                 }
-                if self.crew.iter().all(|one| one.recording.is_some() && !one.done) {
-                    self.step(Event::Opened);
-                }
+                self.step(Event::Opened);
             }
-            crew::Told::Away { camera, away } => self.say(if away {
-                format!("camera {camera} is away: the recording goes on without it")
-            } else {
-                format!("camera {camera} is back")
-            }),
-            crew::Told::Done { camera, result } => {
-                let is_arming = matches!(self.machine.state(), State::Arming { .. });
-                let mut begun = None;
-                for one in self.crew.iter_mut().filter(|one| one.camera == camera) {
-                    one.done = true;
-                    begun = one.recording;
-                }
-                let over = self.over(camera.to_string(), begun, result);
-                self.say(match &over.fault {
-                    None => format!("camera {camera} is sealed, {:.0} s", over.seconds),
-                    Some(fault) => format!("camera {camera} ended: {fault}"),
-                });
-                self.over.push(over);
-                if is_arming {
-                    // All cameras begin, or none goes on.
-                    self.stop.request();
-                }
-                if self.crew.iter().all(|one| one.done) {
-                    // A folder was made where something could be sealed.
-                    let begun = self.over.iter().any(|over| over.recording.is_some());
-                    self.step(Event::Ended { begun, fault: self.fault });
-                }
+            crew::Told::Away { camera, away: true } => {
+                self.say(format!("camera {camera} is away: the recording goes on without it"));
+            }
+            crew::Told::Away { camera, away: false } => {
+                self.say(format!("camera {camera} is back"));
+            }
+            crew::Told::Failed(camera) => self.say(format!("camera {camera} ended early")),
+            crew::Told::Done(result) => {
+                let begun = self.crew.take().and_then(|crew| crew.recording);
+                let fault = self.done(begun, result);
+                // A folder was made where something could be sealed.
+                let begun = self.over.iter().any(|over| over.recording.is_some());
+                self.step(Event::Ended { begun, fault });
             }
         }
     }
 
-    fn over(
+    /// Takes in what came of a recording; gives why it ended early, if it did.
+    fn done(
         &mut self,
-        camera: String,
         begun: Option<RecordingId>,
         result: Result<Box<Report>, crew::Ended>,
-    ) -> Over {
-        match result {
+    ) -> Option<Code> {
+        let (overs, fault) = match result {
             Ok(report) => {
-                if let Some(error) = &report.fault {
-                    self.fault.get_or_insert(crew::code_of(error));
-                }
-                Over {
-                    camera,
-                    recording: Some(report.id),
-                    sealed: report.is_sealed,
-                    segments: report.segments,
-                    seconds: report.seconds,
-                    fault: report.fault.as_ref().map(ToString::to_string),
-                }
+                let code = report.fault.as_ref().map(crew::code_of);
+                let text = report.fault.as_ref().map(ToString::to_string);
+                let Report { id, is_sealed, cameras, segments, .. } = *report;
+                let overs: Vec<Over> = cameras
+                    .into_iter()
+                    .map(|one| Over {
+                        camera: one.camera.to_string(),
+                        recording: Some(id),
+                        sealed: is_sealed,
+                        segments: one.progress.segments,
+                        seconds: one.progress.position.seconds(),
+                        fault: one.fault.or_else(|| text.clone()),
+                    })
+                    .collect();
+                let seconds = report.seconds;
+                self.say(match text {
+                    None => format!("{id} is sealed, {segments} segments, {seconds:.0} s"),
+                    Some(fault) => format!("{id} ended: {fault}"),
+                });
+                (overs, code)
             }
-            Err(ended) => {
-                self.fault.get_or_insert(ended.code);
-                Over {
-                    camera,
+            Err(crew::Ended { code, text }) => {
+                self.say(format!("nothing more is recorded: {text}"));
+                let cameras = self.ground.config.cameras.iter();
+                let overs = cameras.map(|camera| Over {
+                    camera: camera.id.to_string(),
                     recording: begun,
                     sealed: false,
                     segments: 0,
                     seconds: 0.0,
-                    fault: Some(ended.text),
-                }
+                    fault: Some(text.clone()),
+                });
+                (overs.collect(), Some(code))
             }
-        }
+        };
+        self.over = overs;
+        fault
     }
 
     /// Keeps what was just sealed from everybody until the privacy officer decides.
     fn withhold(&mut self) {
-        let ids: Vec<RecordingId> = self.over.iter().filter_map(|over| over.recording).collect();
+        // The cameras of one recording stand beside each other.
+        let mut ids: Vec<RecordingId> =
+            self.over.iter().filter_map(|over| over.recording).collect();
+        ids.dedup();
         for recording in ids {
             if let Err(error) = self.hold(recording) {
                 tracing::error!(%recording, %error, "could not be withheld");
@@ -885,12 +877,14 @@ impl Service {
         let cameras: Vec<Value> = self
             .crew
             .iter()
-            .filter(|one| state.takes_pictures() && !one.done)
-            .map(|one| {
+            .filter(|_| state.takes_pictures())
+            .flat_map(|crew| crew.cameras.iter().map(|one| (one, crew.recording)))
+            .map(|(one, recording)| {
                 let progress = one.progress();
                 json!({
                     "camera": one.camera,
-                    "recording": one.recording,
+                    "recording": recording,
+                    "failed": progress.failed,
                     "frames_in": progress.frames_in,
                     "frames_displaced": progress.displaced,
                     "frames_veiled_whole": progress.veiled_whole,

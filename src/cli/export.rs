@@ -200,7 +200,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let delete_by = deadline(args, manifest.delete_by, now)?;
     let parts = args.fragments.as_deref().map(fragments).transpose()?;
     appliance::harden();
-    let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
+    let models = places::models(&config)?;
+    let more = || Eyes::open(&models, config.detect.threads as usize);
+    let mut eyes = more()?;
     let workshop = Workshop::beside(&args.output, &SystemClock)?;
     let veiled = veiled(args, &config, &source, &mut eyes, &workshop)?;
     let shutdown = Shutdown::new();
@@ -215,9 +217,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let question = if silent { None } else { source.opened.details()?.question };
     let bar = progress_bar(args.json);
     let made = workshop.record(
-        (&source.opened, &source.camera),
-        |input| manner.plan(&source, input),
-        eyes,
+        &source.opened,
+        |camera, input| manner.plan(&manifest, camera, input),
+        (eyes, &more),
         |started| {
             let same = again(&manifest, started, style);
             // Who looks at an anonymous lesson learns neither whose nor which it is.

@@ -77,7 +77,6 @@ pub(super) struct Args {
 /// A recording that its key holder opened to make it again.
 pub(super) struct Source {
     pub(super) opened: Opened,
-    pub(super) camera: CameraId,
     identities: Identities,
 }
 
@@ -96,11 +95,6 @@ impl Source {
             refuse_frozen(&store, checked.manifest().recording)?;
         }
         let manifest = checked.manifest();
-        let [camera] = &manifest.cameras[..] else {
-            let several = "a recording of several cameras cannot be made again as one";
-            return Err(Failure::new(ErrorKind::Usage, several));
-        };
-        let camera = camera.clone();
         if manifest.delete_by <= SystemClock.now() {
             let message = format!("{} is due to be destroyed", manifest.recording);
             return Err(Failure::new(ErrorKind::Denied, message));
@@ -108,7 +102,7 @@ impl Source {
         let identities = Identities::load(identity)?;
         let opened = open(checked, identity)?;
         note_end(opened.checked());
-        Ok(Self { opened, camera, identities })
+        Ok(Self { opened, identities })
     }
 
     pub(super) fn manifest(&self) -> &Manifest {
@@ -152,12 +146,13 @@ pub(super) struct Manner<'a> {
 }
 
 impl Manner<'_> {
-    pub(super) fn plan(self, source: &Source, input: Input) -> Plan {
-        let manifest = source.manifest();
+    pub(super) fn plan(&self, manifest: &Manifest, camera: &CameraId, input: Input) -> Plan {
         let Self { config, policy, style, region, gallery, audio, parts } = self;
+        let (policy, style, region, audio) = (*policy, *style, *region, *audio);
+        let (gallery, parts) = (gallery.clone(), parts.clone());
         let segment = segment(manifest);
         Plan {
-            camera: source.camera.clone(),
+            camera: camera.clone(),
             input,
             capture: capture::Settings { audio, ..capture::Settings::default() },
             policy,
@@ -228,7 +223,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let signer = source.signer()?;
     let (policy, style, region) = kept(&manifest)?;
     appliance::harden();
-    let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
+    let models = places::models(&config)?;
+    let more = || Eyes::open(&models, config.detect.threads as usize);
+    let mut eyes = more()?;
     let workshop = Workshop::beside(&args.output, &SystemClock)?;
     let list_key = workshop.derive(people::VERSION_KEY);
     let today = SystemClock.now().to_zoned(TimeZone::system()).date();
@@ -247,9 +244,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let manner = Manner { config: &config, policy, style, region, gallery, audio, parts: None };
     let bar = progress_bar(args.json);
     let made = workshop.record(
-        (&source.opened, &source.camera),
-        |input| manner.plan(&source, input),
-        eyes,
+        &source.opened,
+        |camera, input| manner.plan(&manifest, camera, input),
+        (eyes, &more),
         |started| NewRecording {
             list_version: version,
             dpia: list.dpia,
