@@ -44,6 +44,8 @@ pub(super) struct Ground {
     pub(super) places: Places,
     pub(super) key: BoxKey,
     pub(super) audit: AuditLog,
+    /// How the front end on the network is, as it says itself.
+    pub(super) network: Mutex<serde_json::Value>,
 }
 
 /// What the recorder's thread tells.
@@ -239,7 +241,7 @@ fn run(
     inbox: &Lists,
     tell: &(impl Fn(Told) + Sync),
 ) -> Result<Report, Ended> {
-    let Ground { config, places, key, audit } = ground;
+    let Ground { config, places, key, audit, .. } = ground;
     let list = list_in_force(ground)?;
     let plans = config.cameras.iter().map(|camera| plan(config, camera, &list));
     let plans = plans.collect::<Result<Vec<_>, _>>()?;

@@ -95,7 +95,7 @@ impl Retainer {
 
 /// Destroys what is due, now and every few minutes until `ended`.
 pub(super) fn keep(ground: &Ground, policy: Policy, ended: &Shutdown, tell: impl Fn(Vec<String>)) {
-    let Ground { config, places, key, audit } = ground;
+    let Ground { config, places, key, audit, .. } = ground;
     let mut retainer = Retainer::new(policy);
     let mut due = Duration::ZERO;
     while !ended.is_requested() {
