@@ -47,6 +47,7 @@ fn the_viewer_plays_what_is_whole_and_refuses_the_rest() {
     let school = School::with_refused_man();
     let clip = sample("obama_speech.mp4");
     let words = ["--policy", "refused", "--dpia", "D", "--segment", "2 s", "--teacher", "t-07"];
+    let words = [&words[..], &["--box-key", "box.key"]].concat();
     let recorded = school.record(&clip, &words);
     let folder = school.path("viewer");
     copy_folder(&recorded.folder, &folder.join("recording"));
@@ -59,5 +60,14 @@ fn the_viewer_plays_what_is_whole_and_refuses_the_rest() {
         .output()
         .unwrap_or_else(|e| panic!("minisign: {e}; `make setup` installs it"));
     assert!(made.status.success(), "{made:?}");
+    // The very file that the program hands out, signed as stock minisign checks it.
+    let viewer = folder.join("viewer.html");
+    let args = ["viewer", "--output", text(&viewer), "--box-key", "box.key"];
+    school.run(&args).ended(0);
+    school.run(&args).ended(78);
+    let public = folder.join("box.pub");
+    let checked =
+        Command::new("minisign").args(["-Vqm", text(&viewer), "-p", text(&public)]).status();
+    assert!(checked.unwrap().success());
     node("ui/test/browser/viewer.mjs", &[text(&folder)]);
 }

@@ -75,12 +75,14 @@ export function Teacher({ api }: { api: Api }) {
 }
 
 function Terms({ terms }: { terms: Record<string, unknown> }) {
+  const t = usePagesText();
   const { digest: _, longest_s, retain_s, confirm_by_button: __, ...rest } = terms;
   const span = (seconds: unknown, unit: number, word: string): string =>
     `${Math.round(Number(seconds) / unit)} ${word}`;
   return (
     <Facts
       of={{ ...rest, retain: span(retain_s, 86_400, "d"), longest: span(longest_s, 60, "min") }}
+      names={t.termNames}
     />
   );
 }

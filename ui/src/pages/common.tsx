@@ -140,6 +140,7 @@ export function Facts({ of, names = {} }: { of: object; names?: Record<string, s
   const t = usePagesText();
   const show = (value: unknown): string => {
     if (value === null || value === undefined || value === "") return t.none;
+    if (typeof value === "boolean") return t.truth[String(value)] ?? String(value);
     if (Array.isArray(value)) return value.length === 0 ? t.none : value.map(show).join(", ");
     if (typeof value === "object") {
       return Object.entries(value)

@@ -196,7 +196,7 @@ function About({ checked, opened }: { checked: Checked; opened: Opened | null })
   ];
   return (
     <section class="card about" aria-labelledby="about">
-      <h2 id="about">{t.purpose}</h2>
+      <h2 id="about">{t.about}</h2>
       {overdue && (
         <p class="problem" role="alert">
           {t.overdue}

@@ -21,6 +21,7 @@ export const viewerEn = {
   hide: "Hide",
   unlock: "Check and open",
   working: "Checking …",
+  about: "About this recording",
   purpose: "Purpose",
   purposes: { coaching: "Coaching of the teacher", "team-session": "Session of a team of teachers" } as Record<
     string,
@@ -44,7 +45,6 @@ export const viewerEn = {
   mayLookKeys: (keys: number) =>
     keys === 1 ? "The holder of one key:" : `The holders of ${keys} keys:`,
   mayLookGrants: "and to whom the teacher gave access later.",
-  you: "opened with this key",
   policy: "Who is veiled",
   policies: {
     refused: "pupils who refused, and whoever cannot be told from them",

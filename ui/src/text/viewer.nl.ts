@@ -23,6 +23,7 @@ export const viewerNl: ViewerText = {
   hide: "Verbergen",
   unlock: "Controleren en openen",
   working: "Bezig met controleren …",
+  about: "Over deze opname",
   purpose: "Doel",
   purposes: { coaching: "Beeldcoaching van de leraar", "team-session": "Sessie van een team leraren" },
   never: "Nooit voor",
@@ -43,7 +44,6 @@ export const viewerNl: ViewerText = {
   mayLookKeys: (keys) =>
     keys === 1 ? "De houder van één sleutel:" : `De houders van ${keys} sleutels:`,
   mayLookGrants: "en wie de leraar later toegang gaf.",
-  you: "met deze sleutel geopend",
   policy: "Wie is afgeschermd",
   policies: {
     refused: "leerlingen die weigerden, en wie daar niet van te onderscheiden is",

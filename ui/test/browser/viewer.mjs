@@ -3,14 +3,14 @@
  *
  *   node viewer.mjs FOLDER
  *
- * FOLDER holds recording/ (a sealed recording), box.pub, teacher.key (a recipient), other.key (not
- * one), and other-box.pub. Copies of the recording are damaged in it.
+ * FOLDER holds viewer.html, recording/ (a sealed recording), box.pub, teacher.key (a recipient),
+ * other.key (not one), and other-box.pub. Copies of the recording are damaged in it.
  */
 
 import { strict as assert } from "node:assert";
 import { cp, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 
 import { Decrypter, Encrypter } from "age-encryption";
 
@@ -19,8 +19,7 @@ import { accessible, holds, openPage, run, withBrowser } from "./support.mjs";
 const school = process.argv[2] ?? assert.fail("give the folder of the test");
 const at = (name) => join(school, name);
 const recording = at("recording");
-const dist = fileURLToPath(new URL("../../dist/viewer.html", import.meta.url));
-const viewer = pathToFileURL(dist).href;
+const viewer = pathToFileURL(at("viewer.html")).href;
 const PASSPHRASE = "correct horse battery staple";
 
 async function pick(page, folder, boxKey) {
