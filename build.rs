@@ -1,8 +1,6 @@
 //! Looks whether the pages that the program carries were built. Builds nothing itself: a build of the
 //! program must not fetch packages.
 
-#![expect(clippy::print_stdout, reason = "cargo reads what a build script prints")]
-
 use std::{path::Path, process::ExitCode};
 
 fn main() -> ExitCode {

@@ -15,7 +15,7 @@ import type { BoxKey } from "../viewer/minisign";
 import { check, Opened, type Checked } from "../viewer/recording";
 import { Refused, type Reason } from "../viewer/refused";
 import type { Source } from "../viewer/source";
-import { clock, gaps, pieces } from "../viewer/timeline";
+import { clock, pieces, withoutPictures } from "../viewer/timeline";
 import { Screen } from "./Screen";
 
 export const useViewerText = (): { t: ViewerText; because: (reason: Reason) => string } =>
@@ -191,7 +191,7 @@ function About({ checked, opened }: { checked: Checked; opened: Opened | null })
     [t.coach, name(manifest.coach)],
     [t.question, opened?.details.question ?? null],
     [t.policy, t.policies[manifest.policy] ?? manifest.policy],
-    [t.gaps, gapText(manifest) ?? t.noGaps],
+    [t.gaps, gapText(manifest, t.whys) ?? t.noGaps],
     [t.fault, manifest.fault],
   ];
   return (
@@ -265,12 +265,15 @@ const lengthOf = (manifest: Manifest): number =>
     }),
   );
 
-function gapText(manifest: Manifest): string | null {
-  const all = manifest.cameras.flatMap((camera) =>
-    gaps(pieces(manifest.segments, camera, manifest.segment_ms)).map(
-      ({ start, end }) =>
-        `${manifest.cameras.length > 1 ? `${camera} ` : ""}${clock(start)} – ${clock(end)}`,
-    ),
-  );
+function gapText(manifest: Manifest, whys: ViewerText["whys"]): string | null {
+  const all = manifest.cameras.flatMap((camera) => {
+    const own = pieces(manifest.segments, camera, manifest.segment_ms);
+    const first = own[0]?.start ?? 0;
+    return withoutPictures(own, camera, manifest.gaps ?? []).map(({ start, end, why }) => {
+      const where = manifest.cameras.length > 1 ? `${camera} ` : "";
+      const because = why ? ` (${whys[why] ?? why})` : "";
+      return `${where}${clock(start - first)} – ${clock(end - first)}${because}`;
+    });
+  });
   return all.length > 0 ? all.join(", ") : null;
 }

@@ -54,6 +54,10 @@ export const viewerEn = {
   fault: "Fault while recording",
   mayMiss: (seconds: number) => `Up to ${seconds} s of the end may be missing.`,
   gaps: "Without pictures",
+  whys: {
+    dropped: "deleted because somebody asked for it",
+    "camera-lost": "the camera was away",
+  } as Record<string, string>,
   noGaps: "nothing is missing",
   notes: "Notes of people who were recorded",
   waivers: "What was waived",

@@ -53,6 +53,10 @@ export const viewerNl: ViewerText = {
   fault: "Storing tijdens de opname",
   mayMiss: (seconds) => `Van het einde ontbreekt mogelijk tot ${seconds} s.`,
   gaps: "Zonder beeld",
+  whys: {
+    dropped: "gewist omdat iemand daarom vroeg",
+    "camera-lost": "de camera was weg",
+  },
   noGaps: "er ontbreekt niets",
   notes: "Opmerkingen van mensen die zijn opgenomen",
   waivers: "Waarvan is afgezien",

@@ -1,10 +1,11 @@
 /**
  * `segments.jsonl`: each line carries the digest of the line before, the first one a digest that
- * ties it to the recording and its key. The signed manifest holds the digest of the last.
+ * ties it to the recording and its key. The signed manifest holds the digest of the last. A line
+ * states a segment, or a gap, which may take segments of earlier lines with it.
  */
 
 import { sha256, text, utf8 } from "./bytes";
-import { isSegment, type Manifest, type Segment } from "./manifest";
+import { isGap, isSegment, type Gap, type Manifest, type Segment } from "./manifest";
 import { refuse } from "./refused";
 
 /** Checks the journal against the manifest; throws where a line does not belong where it stands. */
@@ -20,13 +21,21 @@ export async function checkJournal(bytes: Uint8Array, manifest: Manifest): Promi
   let head = await sha256(
     utf8(`classveil-journal/1\n${manifest.recording}\n${manifest.key.sha256}\n`),
   );
-  const segments: Segment[] = [];
+  let segments: [number, Segment][] = [];
+  const gaps: Gap[] = [];
   for (const [at, line] of lines.entries()) {
     const found = parse(line);
     if (found?.previous !== head) return refuse({ code: "chain", line: at + 1 });
-    if (found.segment !== undefined) {
-      if (!isSegment(found.segment)) return refuse({ code: "chain", line: at + 1 });
-      segments.push(found.segment);
+    const { segment, gap } = found;
+    if (gap === undefined && isSegment(segment)) {
+      segments.push([at + 1, segment]);
+    } else if (segment === undefined && isGap(gap)) {
+      segments = segments.filter(
+        ([, one]) => one.camera !== gap.camera || !gap.removed?.includes(one.number),
+      );
+      gaps.push(gap);
+    } else {
+      return refuse({ code: "chain", line: at + 1 });
     }
     head = await sha256(utf8(line));
   }
@@ -34,12 +43,16 @@ export async function checkJournal(bytes: Uint8Array, manifest: Manifest): Promi
     return refuse({ code: "journal" });
   }
   const listed = manifest.segments;
-  if (segments.length !== listed.length) return refuse({ code: "journal" });
-  const differs = segments.findIndex((segment, at) => !equal(segment, listed[at]));
-  if (differs >= 0) return refuse({ code: "chain", line: differs + 1 });
+  const stated = manifest.gaps ?? [];
+  if (segments.length !== listed.length || gaps.length !== stated.length) {
+    return refuse({ code: "journal" });
+  }
+  const differs = segments.find(([, segment], at) => !equal(segment, listed[at]));
+  if (differs) return refuse({ code: "chain", line: differs[0] });
+  if (!gaps.every((gap, at) => sameGap(gap, stated[at]))) return refuse({ code: "journal" });
 }
 
-function parse(line: string): { previous?: unknown; segment?: unknown } | null {
+function parse(line: string): { previous?: unknown; segment?: unknown; gap?: unknown } | null {
   try {
     const found: unknown = JSON.parse(line);
     return typeof found === "object" && found !== null ? found : null;
@@ -58,5 +71,16 @@ function equal(a: Segment, b: Segment | undefined): boolean {
     a.video.sha256 === b.video.sha256 &&
     a.video.bytes === b.video.bytes &&
     a.tracks.sha256 === b.tracks.sha256
+  );
+}
+
+function sameGap(a: Gap, b: Gap | undefined): boolean {
+  return (
+    b !== undefined &&
+    a.camera === b.camera &&
+    a.from_ns === b.from_ns &&
+    a.to_ns === b.to_ns &&
+    a.why === b.why &&
+    (a.removed ?? []).join() === (b.removed ?? []).join()
   );
 }

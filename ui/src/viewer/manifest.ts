@@ -20,6 +20,16 @@ export interface Segment {
   readonly tracks: FileDigest;
 }
 
+/** A stretch of one camera of which nothing is kept, on purpose or because the camera was away. */
+export interface Gap {
+  readonly camera: string;
+  readonly from_ns: number;
+  readonly to_ns: number;
+  readonly why: string;
+  /** Numbers of segments that had been written and were removed. */
+  readonly removed?: readonly number[];
+}
+
 /** The parts of the manifest that the viewer uses. What it does not know is left alone. */
 export interface Manifest {
   readonly format: "classveil-recording/1";
@@ -48,6 +58,7 @@ export interface Manifest {
   readonly may_miss_ms: number | null;
   readonly journal: { readonly lines: number; readonly sha256: string };
   readonly segments: readonly Segment[];
+  readonly gaps?: readonly Gap[];
 }
 
 export const MANIFEST = "manifest.json";
@@ -128,6 +139,15 @@ export const isSegment = (value: unknown): value is Segment =>
   isDigest(value.video) &&
   isDigest(value.tracks);
 
+export const isGap = (value: unknown): value is Gap =>
+  isObject(value) &&
+  isCamera(value.camera) &&
+  Number.isSafeInteger(value.from_ns) &&
+  Number.isSafeInteger(value.to_ns) &&
+  typeof value.why === "string" &&
+  (value.removed === undefined ||
+    (Array.isArray(value.removed) && value.removed.every((one) => Number.isSafeInteger(one))));
+
 const isTexts = (value: unknown): boolean =>
   Array.isArray(value) && value.every((one) => typeof one === "string");
 
@@ -152,6 +172,7 @@ function isManifest(value: unknown): value is Manifest {
     typeof value.journal.sha256 === "string" &&
     typeof value.segment_ms === "number" &&
     Array.isArray(value.segments) &&
-    value.segments.every(isSegment)
+    value.segments.every(isSegment) &&
+    (value.gaps === undefined || (Array.isArray(value.gaps) && value.gaps.every(isGap)))
   );
 }

@@ -3,7 +3,7 @@
  * what is fetched, kept and dropped can be told without a browser.
  */
 
-import type { Segment } from "./manifest";
+import type { Gap as Stated, Segment } from "./manifest";
 
 /** A segment in seconds on the recording's timeline. */
 export interface Piece {
@@ -16,6 +16,8 @@ export interface Piece {
 export interface Gap {
   readonly start: number;
   readonly end: number;
+  /** As the recording states it; absent where it does not. */
+  readonly why?: string;
 }
 
 /** So much is kept ready before the place that plays, in seconds: three segments at least. */
@@ -48,6 +50,21 @@ export function gaps(all: readonly Piece[]): Gap[] {
     const next = all[at + 1];
     return next && next.start - piece.end > GAP ? [{ start: piece.end, end: next.start }] : [];
   });
+}
+
+/** All times of `camera` without pictures: those that are stated, with their reason, and others. */
+export function withoutPictures(
+  all: readonly Piece[],
+  camera: string,
+  stated: readonly Stated[],
+): Gap[] {
+  const known: Gap[] = stated
+    .filter((gap) => gap.camera === camera && gap.to_ns > gap.from_ns)
+    .map(({ from_ns, to_ns, why }) => ({ start: from_ns / NANOS, end: to_ns / NANOS, why }));
+  const others = gaps(all).filter(
+    (gap) => !known.some((one) => one.start < gap.end && gap.start < one.end),
+  );
+  return [...known, ...others].sort((a, b) => a.start - b.start);
 }
 
 /** What the player does next. */
