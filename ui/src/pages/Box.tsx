@@ -4,6 +4,18 @@ import type { Api, CameraAtWork, Preflight } from "./api";
 import { Card, Failed, Reasons, useLoaded, usePagesText } from "./common";
 import { useStatus } from "./status";
 
+/** What is looked at before a recording, by the codes that say that it is not in order. */
+const PARTS = {
+  cameras: ["camera-missing", "camera-unreachable"],
+  disk: ["disk-small", "disk-unwritable"],
+  clock: ["time-untrusted"],
+  models: ["model-digest"],
+  log: ["log-damaged"],
+} as const;
+
+/** What is no fault of the box. */
+const USUAL = ["not-prepared", "busy"];
+
 interface Camera {
   readonly id: string;
   readonly at_work: CameraAtWork | null;
@@ -16,6 +28,12 @@ export function Box({ api }: { api: Api }) {
   const checks = useLoaded(() => api.get<Preflight>("preflight"), [api, state]);
   const cameras = useLoaded(() => api.get<{ cameras: readonly Camera[] }>("cameras"), [api, state]);
   const works = (word: string): string => t.works[word] ?? word;
+  const reasons = checks.value?.reasons.filter(({ code }) => !USUAL.includes(code)) ?? [];
+  const part = (codes: readonly string[]): string => {
+    const found = reasons.filter(({ code }) => codes.includes(code));
+    if (!checks.value) return t.loading;
+    return found.map(({ code }) => t.reasons[code] ?? code).join(" ") || t.inOrder;
+  };
   const at = (id: string): CameraAtWork | undefined =>
     status?.cameras.find((one) => one.camera === id);
   return (
@@ -31,6 +49,9 @@ export function Box({ api }: { api: Api }) {
                 [t.indicator, works(status.indicator)],
                 [t.button, works(status.button)],
                 [t.fault, status.fault ? (t.reasons[status.fault] ?? status.fault) : t.noFault],
+                ...Object.entries(PARTS).map(
+                  ([name, codes]) => [t.parts[name] ?? name, part(codes)] as const,
+                ),
                 [t.waivers, status.waivers.length > 0 ? status.waivers.join(", ") : t.none],
               ] as const
             ).map(([term, value]) => (
@@ -46,11 +67,11 @@ export function Box({ api }: { api: Api }) {
         <h2 id="checks" aria-live="polite">
           {!checks.value
             ? t.loading
-            : checks.value.reasons.length === 0
+            : reasons.length === 0
               ? t.ready
-              : t.notReady(checks.value.reasons.length)}
+              : t.notReady(reasons.length)}
         </h2>
-        {checks.value && <Reasons reasons={checks.value.reasons} />}
+        <Reasons reasons={reasons} />
         <Failed error={checks.error} />
         <button type="button" onClick={checks.again}>
           {t.look}

@@ -184,7 +184,7 @@ export const setUp = (code: string, name: string, password: string): Promise<unk
 
 /** A recording's encrypted files, handed out by the box to who may open them. */
 export class BoxSource implements Source {
-  #sizes: Map<string, number | null> | null = null;
+  #sizes: Map<string, number> | null = null;
 
   constructor(
     private readonly recording: string,
@@ -194,10 +194,8 @@ export class BoxSource implements Source {
   async list(): Promise<readonly string[]> {
     if (!this.#sizes) {
       const text = new TextDecoder().decode(await this.#fetch("files", Infinity, "files"));
-      const { files } = JSON.parse(text) as { files: (string | { path: string; bytes?: number })[] };
-      this.#sizes = new Map(
-        files.map((file) => (typeof file === "string" ? [file, null] : [file.path, file.bytes ?? null])),
-      );
+      const { files } = JSON.parse(text) as { files: { name: string; bytes: number }[] };
+      this.#sizes = new Map(files.map(({ name, bytes }) => [name, bytes]));
     }
     return [...this.#sizes.keys()];
   }

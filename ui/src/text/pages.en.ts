@@ -291,6 +291,14 @@ export const pagesEn = {
     string,
     string
   >,
+  parts: {
+    cameras: "Cameras",
+    disk: "Disk",
+    clock: "Clock",
+    models: "Models",
+    log: "Audit log",
+  } as Record<string, string>,
+  inOrder: "in order",
   cameras: "Cameras",
   framesIn: "frames in",
   displaced: "gave way",
