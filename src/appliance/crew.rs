@@ -43,6 +43,8 @@ pub(super) struct Ground {
     pub(super) places: Places,
     pub(super) key: BoxKey,
     pub(super) audit: AuditLog,
+    /// How the front end on the network is, as it says itself.
+    pub(super) network: Mutex<serde_json::Value>,
 }
 
 /// What a camera's thread tells.
@@ -199,7 +201,7 @@ fn run(
     progress: &Mutex<Progress>,
     tell: &impl Fn(Told),
 ) -> Result<Report, Ended> {
-    let Ground { config, places, key, audit } = ground;
+    let Ground { config, places, key, audit, .. } = ground;
     let list = list_in_force(ground)?;
     let models = Models::load(&places.models, &places.runtime);
     let eyes = models.and_then(|models| Eyes::open(&models, config.detect.threads as usize));

@@ -10,6 +10,7 @@ mod chain;
 pub mod codes;
 pub mod control;
 mod crew;
+pub mod desk;
 mod hardening;
 pub mod indicator;
 mod ladder;
@@ -19,6 +20,7 @@ pub mod preflight;
 mod reasons;
 mod recorder;
 pub mod recording;
+pub mod roster;
 pub mod service;
 pub mod time;
 

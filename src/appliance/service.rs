@@ -11,7 +11,7 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -27,6 +27,7 @@ use super::{
     codes::Code,
     control::{self, Answer, Call, ControlError, NewLesson, Request, Socket},
     crew::{self, AtWork, Ground},
+    desk::Desk,
     hardening::harden,
     indicator::{self, Indicator, Lamp, Show, indicator},
     lists::ListSender,
@@ -85,6 +86,14 @@ pub enum ServiceError {
     /// No thread could be started, or no signal taken over.
     #[error("cannot start: {0}")]
     System(#[source] std::io::Error),
+    /// The front end beside the socket cannot be opened.
+    #[error("{problem}")]
+    Beside {
+        /// What kind of failure it is.
+        kind: ErrorKind,
+        /// Why.
+        problem: String,
+    },
     /// A recording could not be sealed in time.
     #[error(
         "a recording could not be sealed in time, so the program ends to be sure that no camera stays \
@@ -100,6 +109,7 @@ impl Kind for ServiceError {
             Self::Audit(error) => error.kind(),
             Self::Control(error) => error.kind(),
             Self::System(_) => ErrorKind::Exhausted,
+            Self::Beside { kind, .. } => *kind,
             Self::Stuck => ErrorKind::Transient,
         }
     }
@@ -146,11 +156,13 @@ struct Over {
 }
 
 /// Runs the box until `shutdown` and everything is sealed. `reread` says that the list is to be read
-/// again.
-pub fn run(
+/// again. `beside` opens another front end before the box is ready; what it returns is dropped when
+/// the box ends. Where it fails the box does not start.
+pub fn run<B, E: Kind>(
     setup: &Setup,
     shutdown: &Shutdown,
     reread: &Arc<AtomicBool>,
+    beside: impl FnOnce(Desk) -> Result<B, E>,
 ) -> Result<(), ServiceError> {
     let Setup { config, places, box_key, audit_key, socket } = setup;
     harden();
@@ -168,7 +180,9 @@ pub fn run(
     let (tell, inbox) = bounded::<Message>(64);
     // Capacity 4: a check, a look and a list each. Full: what is asked for is refused as busy.
     let (jobs, work) = bounded::<Job>(4);
-    let ground = Arc::new(Ground { config: config.clone(), places: places.clone(), key, audit });
+    let network = Mutex::new(json!("off"));
+    let ground =
+        Arc::new(Ground { config: config.clone(), places: places.clone(), key, audit, network });
     let ended = Shutdown::new();
     let (lamp, showing) = indicator();
     std::thread::scope(|scope| {
@@ -212,6 +226,12 @@ pub fn run(
                 })
                 .map_err(failed)?;
         }
+        let calls = tell.clone();
+        let desk = Desk::new(Arc::clone(&ground), move |call| {
+            calls.send_timeout(Message::Call(call), LOOK).is_ok()
+        });
+        let _beside = beside(desk)
+            .map_err(|e| ServiceError::Beside { kind: e.kind(), problem: e.to_string() })?;
         let mut service = Service::new(ground, lamp, tell, jobs);
         service.say("ready");
         service.job(Job::Look { lesson: None, hardware: service.hardware(), answer: None });
@@ -819,6 +839,7 @@ impl Service {
             "standing": self.machine.standing(),
             "reasons": self.reasons,
             "waivers": crew::waivers(&self.ground.config),
+            "network": *self.ground.network.lock().unwrap_or_else(PoisonError::into_inner),
             "software": concat!("classveil ", env!("CARGO_PKG_VERSION")),
         })
     }

@@ -30,6 +30,7 @@ mod reveil;
 mod run;
 mod store;
 mod telemetry;
+mod users;
 mod verify;
 mod verify_certificate;
 mod viewer;
@@ -86,6 +87,7 @@ enum Command {
     Logs(ask::Logs),
     Reload(ask::Reload),
     Register(register::Args),
+    Users(users::Args),
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
@@ -188,6 +190,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Logs(args) => ask::logs(&args),
         Command::Reload(args) => ask::reload(&args),
         Command::Register(args) => register::run(&args),
+        Command::Users(args) => users::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),

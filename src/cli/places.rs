@@ -4,7 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, output, paths};
 use crate::{
-    appliance::preflight::Places, config::Config, error::ErrorKind, people, units::RecordingId,
+    appliance::preflight::Places,
+    clock::{Clock, SystemClock},
+    config::Config,
+    error::ErrorKind,
+    people,
+    units::RecordingId,
+    vault::{
+        BoxKey,
+        audit::{AuditKey, AuditLog},
+    },
     vision::infer::Models,
 };
 
@@ -103,6 +112,24 @@ pub(super) fn of_box(file: &Path, config: &Config) -> Result<Places, Failure> {
     let gallery_key = gallery_key(None, config, &store)?;
     let (models, runtime) = models_at(config);
     Ok(Places { config: file.to_owned(), store, gallery_key, models, runtime })
+}
+
+/// The file of accounts: the configured one, else `accounts.json` beside the box key.
+pub(super) fn accounts(config: &Config) -> Result<PathBuf, Failure> {
+    if let Some(path) = &config.api.accounts {
+        return Ok(path.clone());
+    }
+    Ok(paths::box_key(config.store.box_key.as_deref())?.with_file_name("accounts.json"))
+}
+
+/// The configured store and its log, for an entry. Both are made where there are none yet.
+pub(super) fn log(config: &Config) -> Result<(PathBuf, AuditLog), Failure> {
+    let store = store(None, config)?;
+    let path = paths::box_key(config.store.box_key.as_deref())?;
+    let key = BoxKey::load_or_create(&path, &store)?;
+    let audit = AuditKey::load_or_create(&paths::audit_key(None, &path), &store)?;
+    let log = AuditLog::open(&store, audit, key.public(), SystemClock.now())?;
+    Ok((store, log))
 }
 
 /// The socket of `classveil run`.

@@ -5,6 +5,7 @@
 // clippy knows test functions, not the functions they call.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+mod api;
 mod architecture;
 mod attack;
 mod audit;
