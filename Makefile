@@ -9,13 +9,16 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test crash lint bench eval attack deb clean
+.PHONY: help setup ui build demo test crash lint bench eval attack deb clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing: system packages, ONNX Runtime, models, sample media
 	@scripts/setup.sh
+
+ui: setup ## the pages of ui/, where they changed, and their unit tests
+	@npm --prefix ui test --silent
 
 build: setup ## build the program
 	@cargo build $(CARGO_FLAGS)
@@ -33,6 +36,7 @@ crash: setup ## kill the vault at every system call that changes the disk
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check
+	@npm --prefix ui run --silent check
 	@cargo clippy $(CARGO_FLAGS) --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc $(CARGO_FLAGS) --no-deps
 

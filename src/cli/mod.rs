@@ -33,6 +33,7 @@ mod telemetry;
 mod users;
 mod verify;
 mod verify_certificate;
+mod viewer;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -91,6 +92,7 @@ enum Command {
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
+    Viewer(viewer::Args),
     Store(store::Args),
     Backup(backup::Args),
     Config(config::Args),
@@ -194,6 +196,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),
+        Command::Viewer(args) => viewer::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Config(args) => config::run(&args),

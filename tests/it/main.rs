@@ -37,5 +37,6 @@ mod rtsp;
 mod scene;
 mod service;
 mod support;
+mod ui;
 mod vault;
 mod vision;
