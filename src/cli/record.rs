@@ -331,7 +331,7 @@ fn stored(
     }
     let gallery_key = places::gallery_key(args.gallery_key.as_deref(), config, &wanted.store)?;
     let Current { list, gallery, version, .. } =
-        people::store::current(&wanted.store, &gallery_key, today)?;
+        people::store::current(&wanted.store, &gallery_key, rules(config, today)?)?;
     let dpia = allowed(&list)?;
     Ok(List { gallery, version, dpia })
 }

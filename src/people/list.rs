@@ -124,8 +124,14 @@ pub struct PupilList {
 pub struct Rules {
     /// The day for which standings hold.
     pub today: Date,
-    /// An older photo is warned of.
+    /// An older photo is warned of, and tells its pupil apart less well.
     pub photo_age: SignedDuration,
+}
+
+impl From<Date> for Rules {
+    fn from(today: Date) -> Self {
+        Self::on(today)
+    }
 }
 
 impl Rules {
@@ -236,7 +242,8 @@ impl PupilList {
             }
         }
         if problems.is_empty() {
-            return Ok(gallery::assemble(self, references));
+            let Rules { photo_age, .. } = Rules::on(self.today);
+            return Ok(gallery::assemble(self, references, photo_age));
         }
         problems.sort_by_key(|p| p.at);
         Err(ListProblems::Wrong { path: self.path.clone().unwrap_or_default(), problems })
@@ -463,7 +470,7 @@ impl Draft {
             self.notice(at, remark);
         }
         self.notices.sort_by_key(|n| n.at);
-        let gallery = gallery::assemble(&list, references);
+        let gallery = gallery::assemble(&list, references, self.rules.photo_age);
         Ok(Finished { list, gallery, notices: self.notices })
     }
 

@@ -1,7 +1,8 @@
 //! What is known of each track: views are compared with the gallery and add up to a state.
 //!
 //! Pure: no clock, no file. One strong match to a refused person is never outvoted, whatever came
-//! before or comes after; clearing needs several views, all of them far from every refused person.
+//! before or comes after; clearing needs several good views, all of them far from every refused
+//! person. How far depends on the person: whose own photos differ much asks for more distance.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::{
     units::PupilId,
     vision::{
         Landmarks,
-        identify::{Embedding, Gallery, Standing},
+        identify::{Embedding, Gallery, Person, Standing},
         infer::Thresholds,
     },
 };
@@ -31,6 +32,9 @@ const DRIFT: f32 = 0.30;
 const DRIFT_OBLIQUE: f32 = 0.20;
 /// By how much the match to a consenting person must exceed that to any refused one.
 const MATCH_MARGIN: f32 = 0.10;
+/// A refusing pupil with fewer recent photos than this is hard to tell: everybody needs twice the
+/// views to be told apart from them.
+const RECENT_PHOTOS: usize = 2;
 
 /// What may be done with a track.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,7 +59,7 @@ pub enum State {
 pub enum Reason {
     /// Told apart from every refused person.
     ToldApart {
-        /// Comparable views, oblique ones counted a third.
+        /// Comparable views, each counted by its quality.
         views: f32,
         /// The closest any view came to a refused person.
         closest: f32,
@@ -80,11 +84,26 @@ pub struct View {
     pub width_px: f32,
     /// Whether the head is turned, or the picture of it not quite sharp.
     pub oblique: bool,
+    /// How much the recogniser found in the face: [`Described::strength`].
+    ///
+    /// [`Described::strength`]: crate::vision::identify::Described::strength
+    pub strength: f32,
     /// Whether the face was found surely, sharp enough to be compared, and wholly in the picture;
     /// other views can refuse, never clear.
     pub reliable: bool,
     /// The face.
     pub embedding: Embedding,
+}
+
+impl View {
+    /// What the view counts, above 0 to 1: less for a small, a soft and a turned face. Where a
+    /// number is none it counts nothing.
+    fn quality(&self, t: &Thresholds) -> f32 {
+        let part = |value: f32, full: f32| (value / full).powi(2).clamp(0.0, 1.0);
+        let pose = if self.oblique { OBLIQUE_WEIGHT } else { 1.0 };
+        let quality = part(self.width_px, t.full_px) * part(self.strength, t.full_strength) * pose;
+        if quality.is_finite() { quality } else { 0.0 }
+    }
 }
 
 /// Whether landmarks show a head that is turned too far for a full comparison.
@@ -101,12 +120,51 @@ pub fn is_oblique(landmarks: &Landmarks, face_width: f32) -> bool {
     !frontal
 }
 
+/// A refusing pupil who can be found.
+#[derive(Debug)]
+struct Wanted {
+    pupil: PupilId,
+    references: Vec<Embedding>,
+    /// How much farther than usual a view has to be from this person's references to speak for
+    /// somebody else.
+    margin: f32,
+    /// Whether too few recent photos are known.
+    thin: bool,
+}
+
+impl Wanted {
+    fn new(pupil: &PupilId, person: &Person, t: &Thresholds) -> Self {
+        let references = person.references.clone();
+        let margin = margin(&references, t);
+        let thin = person.recent.min(references.len()) < RECENT_PHOTOS;
+        Self { pupil: pupil.clone(), references, margin, thin }
+    }
+
+    fn cosine(&self, face: &Embedding) -> f32 {
+        self.references.iter().map(|r| r.cosine(face)).max_by(f32::total_cmp).unwrap_or(-1.0)
+    }
+}
+
+/// What the spread of a person's own references adds to the distance asked for: how closely the
+/// least typical photo is met by the best of the others says how closely a new view will be.
+fn margin(references: &[Embedding], t: &Thresholds) -> f32 {
+    let met = |i: usize| {
+        let others = references.iter().enumerate().filter(|(j, _)| *j != i);
+        others.map(|(_, other)| references[i].cosine(other)).max_by(f32::total_cmp)
+    };
+    let least = (0..references.len()).filter_map(met).min_by(f32::total_cmp);
+    // One photo has no spread: it asks for more views instead.
+    let Some(least) = least else { return 0.0 };
+    let apart = (t.spread_alike - least) / (t.spread_alike - t.spread_unlike);
+    t.spread_margin * apart.clamp(0.0, 1.0)
+}
+
 /// Rules and references that all tracks of a recording share.
 #[derive(Debug)]
 pub struct Judge {
     policy: Policy,
     thresholds: Thresholds,
-    refused: Vec<(PupilId, Vec<Embedding>)>,
+    refused: Vec<Wanted>,
     cleared: Vec<(PupilId, Vec<Embedding>)>,
 }
 
@@ -115,19 +173,18 @@ impl Judge {
     #[must_use]
     pub fn new(policy: Policy, gallery: &Gallery, thresholds: Thresholds) -> Self {
         let policy = policy.kept_with(gallery);
-        let with = |wanted: &[Standing]| {
-            gallery
-                .people
-                .iter()
-                .filter(|(_, p)| wanted.contains(&p.standing) && !p.references.is_empty())
-                .map(|(id, p)| (id.clone(), p.references.clone()))
-                .collect()
-        };
+        let with_photo = || gallery.people.iter().filter(|(_, p)| !p.references.is_empty());
         Self {
             policy,
             thresholds,
-            refused: with(&[Standing::Refused]),
-            cleared: with(&[Standing::Consented, Standing::Staff]),
+            refused: with_photo()
+                .filter(|(_, p)| p.standing == Standing::Refused)
+                .map(|(id, p)| Wanted::new(id, p, &thresholds))
+                .collect(),
+            cleared: with_photo()
+                .filter(|(_, p)| matches!(p.standing, Standing::Consented | Standing::Staff))
+                .map(|(id, p)| (id.clone(), p.references.clone()))
+                .collect(),
         }
     }
 
@@ -156,41 +213,57 @@ impl Judge {
     /// The closest refused person to a face.
     #[must_use]
     pub fn closest_refused(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
-        closest(&self.refused, face)
+        let all = self.refused.iter().map(|w| (&w.pupil, w.cosine(face)));
+        all.max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Whom a face matches by a single look, of those who may not be seen, and how closely.
+    #[must_use]
+    pub fn recognised(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
+        self.closest_refused(face).filter(|(_, cosine)| *cosine >= self.thresholds.refuse)
     }
 
     /// Whether a face is that of a refused person by a single look.
     #[must_use]
     pub fn is_refused(&self, face: &Embedding) -> bool {
-        self.closest_refused(face).is_some_and(|(_, cosine)| cosine >= self.thresholds.refuse)
+        self.recognised(face).is_some()
+    }
+
+    /// The consenting person or member of staff whom a face resembles most.
+    fn closest_cleared(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
+        let cosine = |references: &[Embedding]| {
+            references.iter().map(|r| r.cosine(face)).max_by(f32::total_cmp).unwrap_or(-1.0)
+        };
+        let all = self.cleared.iter().map(|(id, references)| (id, cosine(references)));
+        all.max_by(|a, b| a.1.total_cmp(&b.1))
     }
 }
 
-fn closest<'a>(
-    people: &'a [(PupilId, Vec<Embedding>)],
-    face: &Embedding,
-) -> Option<(&'a PupilId, f32)> {
-    people
-        .iter()
-        .filter_map(|(id, references)| {
-            references.iter().map(|r| r.cosine(face)).max_by(f32::total_cmp).map(|c| (id, c))
-        })
-        .max_by(|a, b| a.1.total_cmp(&b.1))
+/// What speaks for one consenting person.
+#[derive(Clone, Copy, Debug, Default)]
+struct Match {
+    views: u32,
+    /// The views by their quality.
+    weight: f32,
+    sum: f32,
 }
 
 /// What the views of one track add up to.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     state: State,
-    /// Per refused person: sum of cosines over comparable views.
+    /// Per refused person: sum of cosines over comparable views, by quality.
     sums: BTreeMap<PupilId, f32>,
     views: u32,
-    /// Views that speak for clearance, oblique ones a third.
+    /// The qualities of those views.
+    weight: f32,
+    /// Views that speak for clearance, by quality.
     clear: f32,
     /// Views that could be anybody's.
     doubtful: f32,
     closest: f32,
-    matches: BTreeMap<PupilId, (u32, f32)>,
+    matches: BTreeMap<PupilId, Match>,
+    /// The track's own face: the sum of its views, by quality.
     mean: [f32; Embedding::LEN],
     /// Whether the track goes on where that of a refused person was broken off.
     wary: bool,
@@ -202,6 +275,7 @@ impl Default for Evidence {
             state: State::Undecided,
             sums: BTreeMap::new(),
             views: 0,
+            weight: 0.0,
             clear: 0.0,
             doubtful: 0.0,
             closest: -1.0,
@@ -245,12 +319,21 @@ impl Evidence {
         self.views
     }
 
+    /// The track's own face, as its views add up.
+    fn face(&self) -> Option<Embedding> {
+        Embedding::new(self.mean)
+    }
+
     /// Whether a view may show somebody else than the views before it.
     #[must_use]
     pub fn drifts(&self, view: &View) -> bool {
         let least = if view.oblique || !view.reliable { DRIFT_OBLIQUE } else { DRIFT };
-        self.views > 0
-            && Embedding::new(self.mean).is_some_and(|mean| mean.cosine(&view.embedding) < least)
+        self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
+    }
+
+    /// Notes that the track turned out to be a refused person's by what was seen elsewhere.
+    pub fn recognise(&mut self, pupil: &PupilId, cosine: f32) {
+        self.refuse(pupil, cosine);
     }
 
     /// Adds a view.
@@ -259,44 +342,48 @@ impl Evidence {
         if view.width_px < t.compare_min_px {
             return;
         }
+        let quality = view.quality(&t);
         self.views += 1;
+        self.weight += quality;
         for (sum, value) in self.mean.iter_mut().zip(view.embedding.as_slice()) {
-            *sum += value;
+            *sum += quality * value;
         }
+        // One view is judged by a threshold of its own.
+        let whole = if self.views >= 2 { self.face() } else { None };
         let mut nearest = -1.0f32;
-        for (person, references) in &judge.refused {
-            let cosine = references
-                .iter()
-                .map(|r| r.cosine(&view.embedding))
-                .max_by(f32::total_cmp)
-                .unwrap_or(-1.0);
+        let mut far = true;
+        for wanted in &judge.refused {
+            let cosine = wanted.cosine(&view.embedding);
             nearest = nearest.max(cosine);
-            let sum = self.sums.entry(person.clone()).or_default();
-            *sum += cosine;
-            let mean = *sum / self.views as f32;
-            // The mean of two or more views; a single one has its own threshold.
-            if cosine >= t.refuse || (self.views >= 2 && mean >= t.refuse_mean) {
-                self.refuse(person, cosine.max(mean));
+            let clear = if view.oblique { t.clear_oblique } else { t.clear };
+            far &= cosine < clear - wanted.margin;
+            let sum = self.sums.entry(wanted.pupil.clone()).or_default();
+            *sum += quality * cosine;
+            // The views together, and their face: noise that differs from view to view evens out.
+            let together = whole.as_ref().filter(|_| self.weight > 0.0);
+            let together =
+                together.map_or(-1.0, |face| wanted.cosine(face).max(*sum / self.weight));
+            if cosine >= t.refuse || together >= t.refuse_mean {
+                self.refuse(&wanted.pupil, cosine.max(together));
             }
         }
         self.closest = self.closest.max(nearest);
         if view.width_px < t.clear_min_px || !view.reliable {
             return;
         }
-        let weight = if view.oblique { OBLIQUE_WEIGHT } else { 1.0 };
-        let far = if view.oblique { t.clear_oblique } else { t.clear };
-        if nearest < far {
-            self.clear += weight;
+        if far {
+            self.clear += quality;
         } else {
             self.doubtful += 1.0;
         }
-        if let Some((person, cosine)) = closest(&judge.cleared, &view.embedding)
+        if let Some((person, cosine)) = judge.closest_cleared(&view.embedding)
             && cosine >= t.match_cleared
             && cosine >= nearest + MATCH_MARGIN
         {
-            let (count, sum) = self.matches.entry(person.clone()).or_default();
-            *count += 1;
-            *sum += cosine;
+            let found = self.matches.entry(person.clone()).or_default();
+            found.views += 1;
+            found.weight += quality;
+            found.sum += cosine;
         }
         if matches!(self.state, State::Refused { .. }) {
             return;
@@ -320,22 +407,22 @@ impl Evidence {
         match judge.policy {
             Policy::Everyone => None,
             Policy::Refused => {
-                // A pupil with one photo needs twice the views.
-                let lone = judge.refused.iter().any(|(_, references)| references.len() < 2);
-                let needed = if lone { 2.0 * views } else { views };
+                // Whoever can hardly be told makes everybody wait twice as long.
+                let thin = judge.refused.iter().any(|wanted| wanted.thin);
+                let needed = if thin { 2.0 * views } else { views };
                 let told_apart = self.clear >= needed + self.doubtful;
                 told_apart.then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
             }
             Policy::UnlessCleared => {
-                let (person, (count, sum)) =
-                    self.matches.iter().max_by_key(|(_, (count, _))| *count)?;
+                let (person, found) =
+                    self.matches.iter().max_by(|a, b| a.1.weight.total_cmp(&b.1.weight))?;
                 let others: u32 =
-                    self.matches.iter().filter(|(id, _)| *id != person).map(|(_, m)| m.0).sum();
-                let enough = *count as f32 >= views && 2 * *count > self.views + others;
+                    self.matches.iter().filter(|(id, _)| *id != person).map(|(_, m)| m.views).sum();
+                let enough = found.weight >= views && 2 * found.views > self.views + others;
                 enough.then(|| Reason::Matched {
                     person: person.clone(),
-                    cosine: sum / *count as f32,
-                    views: *count,
+                    cosine: found.sum / found.views as f32,
+                    views: found.views,
                 })
             }
         }
@@ -347,7 +434,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vision::identify::Person;
 
     /// A face at the given cosine to the refused person (axis 0) and to the consenting one (1).
     fn face(refused: f32, consented: f32, other: usize) -> Embedding {
@@ -363,7 +449,7 @@ mod tests {
             let mut raw = [0.0; Embedding::LEN];
             raw[axis] = 1.0;
             let reference = Embedding::new(raw).expect("a direction");
-            Person { standing, references: vec![reference; photos] }
+            Person { standing, references: vec![reference; photos], recent: photos }
         };
         let id = |s: &str| s.parse::<PupilId>().expect("a pseudonym");
         Gallery {
@@ -380,7 +466,7 @@ mod tests {
     }
 
     fn view(width_px: f32, embedding: Embedding) -> View {
-        View { width_px, oblique: false, reliable: true, embedding }
+        View { width_px, oblique: false, strength: 12.0, reliable: true, embedding }
     }
 
     #[test]
@@ -405,6 +491,52 @@ mod tests {
             assert!(evidence.was_refused());
             assert_eq!(matches!(evidence.state(&judge), State::Cleared(_)), seen == 6, "{seen}");
         }
+    }
+
+    /// A refused person with two photos of which each is `alike` to the other, and how far from the
+    /// nearer one a view is.
+    fn spread(alike: f32, recent: usize) -> Judge {
+        let mut gallery = gallery(2);
+        let id: PupilId = "p-1".parse().expect("a pseudonym");
+        let mut raw = [0.0; Embedding::LEN];
+        (raw[0], raw[100]) = (alike, (1.0 - alike * alike).sqrt());
+        let person = gallery.people.get_mut(&id).expect("listed");
+        person.references[1] = Embedding::new(raw).expect("a direction");
+        person.recent = recent;
+        Judge::new(Policy::Refused, &gallery, Thresholds::built_in().expect("manifest"))
+    }
+
+    /// After how many views at this cosine a track is cleared.
+    fn views_to_clear(judge: &Judge, cosine: f32, width: f32, strength: f32) -> Option<usize> {
+        let mut evidence = Evidence::default();
+        (1..=40).find(|&i| {
+            let view = View { strength, ..view(width, face(cosine, 0.0, 0)) };
+            evidence.add(&view, judge);
+            matches!(evidence.state(judge), State::Cleared(_))
+        })
+    }
+
+    #[test]
+    fn unlike_references_ask_for_more_distance() {
+        for (alike, clears) in [(0.9, true), (0.6, true), (0.3, false)] {
+            let judge = spread(alike, 2);
+            assert_eq!(views_to_clear(&judge, 0.27, 80.0, 12.0).is_some(), clears, "{alike}");
+            assert_eq!(views_to_clear(&judge, 0.20, 80.0, 12.0), Some(3), "{alike}");
+        }
+    }
+
+    #[test]
+    fn one_recent_photo_takes_twice_the_views() {
+        assert_eq!(views_to_clear(&spread(0.9, 1), 0.1, 80.0, 12.0), Some(6));
+        assert_eq!(views_to_clear(&spread(0.9, 0), 0.1, 80.0, 12.0), Some(6));
+    }
+
+    #[test]
+    fn small_and_soft_views_count_less() {
+        let judge = spread(0.9, 2);
+        assert_eq!(views_to_clear(&judge, 0.1, 33.0, 12.0), Some(5));
+        assert_eq!(views_to_clear(&judge, 0.1, 80.0, 8.9), Some(5));
+        assert_eq!(views_to_clear(&judge, 0.1, 80.0, f32::NAN), None);
     }
 
     #[test]
@@ -436,7 +568,84 @@ mod tests {
         assert_eq!(evidence.state(&judge), State::Undecided);
     }
 
+    fn any_view() -> impl Strategy<Value = View> {
+        let number = (0usize..100, 10.0..200.0f32, 4.0..14.0f32);
+        (-0.3..0.95f32, 0.0..0.3f32, number, any::<bool>(), any::<bool>()).prop_map(
+            |(refused, friendly, (other, width_px, strength), oblique, reliable)| View {
+                width_px,
+                oblique,
+                strength,
+                reliable,
+                embedding: face(refused, friendly, other),
+            },
+        )
+    }
+
+    fn after<'a>(views: impl IntoIterator<Item = &'a View>, judge: &Judge) -> State {
+        let mut evidence = Evidence::default();
+        views.into_iter().for_each(|view| evidence.add(view, judge));
+        evidence.state(judge)
+    }
+
     proptest! {
+        #[test]
+        fn a_strong_match_wins_in_any_order(
+            views in proptest::collection::vec(any_view(), 1..30).prop_shuffle(),
+            unless in any::<bool>(), alike in 0.0..1.0f32,
+        ) {
+            let judge = Judge {
+                policy: if unless { Policy::UnlessCleared } else { Policy::Refused },
+                ..spread(alike, 2)
+            };
+            let strong = |v: &View| judge.comparable(v.width_px) && judge.is_refused(&v.embedding);
+            if views.iter().any(strong) {
+                let refused = |state| matches!(state, State::Refused { .. });
+                prop_assert!(refused(after(&views, &judge)));
+                prop_assert!(refused(after(views.iter().rev(), &judge)));
+            }
+        }
+
+        #[test]
+        fn more_views_of_a_refused_person_never_show_anybody(
+            views in proptest::collection::vec(any_view(), 0..20),
+            more in proptest::collection::vec((0.3..0.95f32, any::<prop::sample::Index>()), 1..10),
+            alike in 0.0..1.0f32,
+        ) {
+            let judge = spread(alike, 2);
+            let shown = |state| matches!(state, State::Cleared(_));
+            let before = after(&views, &judge);
+            let mut longer = views.clone();
+            for (i, (cosine, place)) in more.iter().enumerate() {
+                let at = place.index(longer.len() + 1);
+                longer.insert(at, view(90.0, face(*cosine, 0.0, i)));
+            }
+            if !shown(before.clone()) {
+                prop_assert!(!shown(after(&longer, &judge)), "{before:?}");
+            }
+            if matches!(before, State::Refused { .. }) {
+                let then = views.iter().chain(&longer[..1]);
+                let kept = matches!(after(then, &judge), State::Refused { .. });
+                prop_assert!(kept);
+            }
+        }
+
+        #[test]
+        fn a_margin_only_ever_asks_for_more(
+            views in proptest::collection::vec(any_view(), 0..30), alike in 0.0..0.6f32,
+        ) {
+            let strict = spread(alike, 2);
+            let mut plain = spread(alike, 2);
+            plain.refused[0].margin = 0.0;
+            prop_assert!(strict.refused[0].margin >= 0.0);
+            let (with, without) = (after(&views, &strict), after(&views, &plain));
+            if matches!(with, State::Cleared(_)) {
+                prop_assert!(matches!(without, State::Cleared(_)));
+            }
+            prop_assert_eq!(
+                matches!(with, State::Refused { .. }), matches!(without, State::Refused { .. })
+            );
+        }
+
         #[test]
         fn no_order_of_views_shows_a_refused_track(
             mut cosines in proptest::collection::vec(-0.2..0.38f32, 0..40),

@@ -92,9 +92,26 @@ struct Known {
     /// When it did so without being compared at once: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
+    /// The track it was cut from.
+    before: Option<Before>,
+}
+
+/// What a track was cut from.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    track: TrackId,
+    /// Whether the face was seen all the time and never looked like another one: then it was the
+    /// same, whatever comparisons said.
+    unbroken: bool,
 }
 
 impl Known {
+    /// Whether the face looked like another one since the last view that agreed.
+    fn is_broken(&self) -> bool {
+        let agreed = self.agreed.back().map(|&(_, pts)| pts);
+        self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
+    }
+
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
         let near = |view: Pts| {
@@ -229,6 +246,8 @@ impl Watcher {
                 && matches!(self.state(*id), State::Cleared(_))
                 && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
             {
+                let before = Some(Before { track: *id, unbroken: false });
+                self.known.insert(new, Known { before, ..Known::default() });
                 *id = new;
             }
         }
@@ -284,12 +303,12 @@ impl Watcher {
             let view = View {
                 width_px: rect.w,
                 oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
+                strength,
                 reliable: whole
                     && detection.score >= RELIABLE_SCORE
                     && strength >= t.clear_strength_least,
                 embedding,
             };
-            known.changed = false;
             seen[i].0 = self.add_view(id, seq, pts, &view);
         }
         for (id, _) in seen {
@@ -343,22 +362,39 @@ impl Watcher {
     fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
+        let unbroken = !known.is_broken();
+        known.changed = false;
         let refused = known.evidence.was_refused();
         let mut owner = id;
         if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
-            if refused {
-                let evidence = Evidence::after_refused();
-                self.known.insert(owner, Known { evidence, ..Known::default() });
-            }
+            let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
+            let before = Some(Before { track: id, unbroken });
+            self.known.insert(owner, Known { evidence, before, ..Known::default() });
         }
         let known = self.known.entry(owner).or_default();
         known.evidence.add(view, &self.judge);
         known.agreed.push_back((seq, pts));
         known.tried = Some((seq, pts));
+        self.reach_back(owner, view);
         owner
+    }
+
+    /// Where a view shows a refused person, the tracks that its own was cut from are refused too if
+    /// they may be the same person's.
+    fn reach_back(&mut self, id: TrackId, view: &View) {
+        let Some((pupil, cosine)) = self.judge.recognised(&view.embedding) else { return };
+        let mut before = self.known.get(&id).and_then(|known| known.before);
+        while let Some(Before { track, unbroken }) = before {
+            let Some(known) = self.known.get_mut(&track) else { return };
+            if !unbroken && known.evidence.drifts(view) {
+                return;
+            }
+            known.evidence.recognise(pupil, cosine);
+            before = known.before;
+        }
     }
 
     /// Says what of a frame is hidden, from all that was seen until now.
