@@ -236,8 +236,9 @@ impl Chain {
         tally.progress.tracks = tally.veiled.union(&tally.shown).count() as u64;
         tally.progress.tracks_veiled = tally.veiled.len() as u64;
         tally.progress.tracks_shown = tally.shown.len() as u64;
-        let watcher = &self.watcher;
-        tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id));
+        let (watcher, pts) = (&self.watcher, frame.pts());
+        let reason = |id| watcher.reason_at(id, pts);
+        tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id), reason);
         let segments = self.encoder.push_video(frame)?;
         self.hand_over(segments, tally)
     }

@@ -11,4 +11,4 @@ mod recorder;
 
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;
-pub use recorder::{Around, Plan, RecordError, Report, Started, record};
+pub use recorder::{Around, Plan, RecordError, Report, Started, places, record};

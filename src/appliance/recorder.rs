@@ -13,18 +13,24 @@ use crate::{
     encode::{self, EncodeError, Encoder},
     error::{ErrorKind, Kind},
     frame::{PlaneLayout, SlotPool},
+    people::PupilList,
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{BoxKey, NewRecording, Outcome, RecordingWriter, Sealed, VaultError, WriterThread},
     veil::{
         Style,
         evidence::Judge,
+        place::{self, Places},
         policy::Policy,
         redact::Redactor,
         ring::Ring,
         watch::{self, Watcher},
     },
-    vision::{Eyes, identify::Gallery, infer::VisionError},
+    vision::{
+        Eyes,
+        identify::{Gallery, Standing},
+        infer::VisionError,
+    },
 };
 
 /// Frame rate that memory is planned for where the source does not say.
@@ -47,6 +53,8 @@ pub struct Plan {
     pub policy: Policy,
     /// Whom the list names.
     pub gallery: Gallery,
+    /// What the list says of places in the camera's picture.
+    pub places: Places,
     /// How a veil looks.
     pub style: Style,
     /// How frames are looked at.
@@ -55,6 +63,22 @@ pub struct Plan {
     pub look_ahead: Duration,
     /// How pictures are encoded.
     pub encode: encode::Settings,
+}
+
+/// What a list says of places in the picture of `camera`: seats of those who may be seen today, zones
+/// of those who may not.
+#[must_use]
+pub fn places(list: &PupilList, camera: &CameraId) -> Places {
+    let mut places = Places::default();
+    for (pupil, standing, seat) in list.seats().filter(|(_, _, seat)| seat.camera == *camera) {
+        let seat = place::Seat { pupil: pupil.clone(), corners: seat.points.clone() };
+        match standing {
+            Standing::Consented | Standing::Staff => places.seats.push(seat),
+            Standing::Refused => places.zones.push(seat),
+            Standing::NotYet => {}
+        }
+    }
+    places
 }
 
 /// What came of a recording that was sealed.
@@ -168,7 +192,8 @@ pub fn record(
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
-    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch);
+    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch)
+        .with_places(plan.places.clone());
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let format = capture.video().clone();
     let encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;

@@ -278,6 +278,7 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
 
 /// The list in force for this recording.
 struct List {
+    people: PupilList,
     gallery: Gallery,
     version: String,
     dpia: Option<String>,
@@ -314,7 +315,7 @@ fn list(
         output::note(notice);
     }
     let version = finished.list.version(&key.derive(people::VERSION_KEY));
-    Ok(List { gallery: finished.gallery, version, dpia })
+    Ok(List { people: finished.list, gallery: finished.gallery, version, dpia })
 }
 
 fn stored(
@@ -327,13 +328,14 @@ fn stored(
 ) -> Result<List, Failure> {
     if !compares {
         let listed = people::store::list(&wanted.store, today)?;
-        return Ok(List { gallery: Gallery::default(), version: listed.version, dpia: None });
+        let (people, version) = (listed.list, listed.version);
+        return Ok(List { people, gallery: Gallery::default(), version, dpia: None });
     }
     let gallery_key = places::gallery_key(args.gallery_key.as_deref(), config, &wanted.store)?;
     let Current { list, gallery, version, .. } =
         people::store::current(&wanted.store, &gallery_key, rules(config, today)?)?;
     let dpia = allowed(&list)?;
-    Ok(List { gallery, version, dpia })
+    Ok(List { people: list, gallery, version, dpia })
 }
 
 fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
@@ -374,6 +376,7 @@ fn record(
         input: wanted.input,
         capture: capture::Settings { audio: wanted.audio, ..capture::Settings::default() },
         policy: wanted.policy,
+        places: appliance::places(&list.people, &wanted.camera),
         gallery: list.gallery,
         style: wanted.style,
         watch: watch_settings(config, wanted.region),

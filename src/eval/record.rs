@@ -23,7 +23,7 @@ use crate::{
     vault::{
         self, BoxKey, Details, LegalBasis, NewRecording, Output, Purpose, Trust, write_identity,
     },
-    veil::{Style, policy::Policy, watch},
+    veil::{Style, place::Places, policy::Policy, watch},
     vision::{Eyes, identify::Gallery, infer::Models},
 };
 
@@ -91,6 +91,7 @@ pub(super) fn record(
         capture: capture::Settings::default(),
         policy,
         gallery,
+        places: Places::default(),
         style: setup.style,
         watch: setup.watch,
         look_ahead: setup.look_ahead,

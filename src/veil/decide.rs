@@ -9,9 +9,12 @@ use serde::Serialize;
 
 use super::{Cover, Hidden, Verdict, evidence::State, policy::Region};
 use crate::{
-    frame::{FrameSize, Rect},
+    frame::{FrameSize, Point, Rect},
     units::{Pts, TrackId},
-    vision::track::{Sighting, Track},
+    vision::{
+        motion::CameraMotion,
+        track::{Sighting, Track},
+    },
 };
 
 /// The head with hair and ears, in parts of the detected box.
@@ -77,6 +80,15 @@ pub struct Placement {
     pub shown: bool,
 }
 
+/// The frame that is decided on.
+#[derive(Clone, Copy, Debug)]
+struct Now<'a> {
+    seq: u64,
+    pts: Pts,
+    size: FrameSize,
+    camera: &'a CameraMotion,
+}
+
 /// Says what of frame `seq` is hidden. `looked` tells whether detection was completed for it;
 /// without that the whole picture is hidden. The placements give the reason for each region.
 #[must_use]
@@ -86,10 +98,12 @@ pub fn decide(
     size: FrameSize,
     looked: bool,
     subjects: &[Subject<'_>],
+    camera: &CameraMotion,
     region: Region,
 ) -> (Verdict, Vec<Placement>) {
+    let now = Now { seq, pts, size, camera };
     let placements: Vec<Placement> =
-        subjects.iter().filter_map(|subject| place(seq, pts, size, subject)).collect();
+        subjects.iter().filter_map(|subject| place(&now, subject)).collect();
     if !looked {
         let placements = placements.into_iter().map(|p| Placement { shown: false, ..p }).collect();
         return (Verdict { seq, cover: Cover::Whole }, placements);
@@ -158,7 +172,8 @@ fn body(head: Rect, region: Region, size: FrameSize) -> Rect {
     }
 }
 
-fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<Placement> {
+fn place(now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
+    let &Now { seq, pts, .. } = now;
     let track = subject.track;
     let cleared = matches!(subject.state, State::Cleared(_));
     let refused = matches!(subject.state, State::Refused { .. });
@@ -187,6 +202,7 @@ fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<P
             let middle = last.rect.lerp(next.rect, to_last.as_secs_f32() / gap);
             let near = to_last.min(to_next).as_secs_f32();
             let grow = GROWTH_BETWEEN * near;
+            let middle = shaken(now, last, next, to_last.as_secs_f32() / gap, middle);
             (middle.grown(grow, grow, grow), Basis::Bridged)
         }
         (Some(last), None) => {
@@ -196,46 +212,65 @@ fn place(seq: u64, pts: Pts, size: FrameSize, subject: &Subject<'_>) -> Option<P
                 return None;
             }
             let earlier = after.checked_sub(2).and_then(|i| sightings.get(i));
-            (extended(last, earlier, away, size), Basis::Held)
+            (extended(now, last, earlier, away), Basis::Held)
         }
         (None, Some(next)) => {
             let away = next.pts.since(pts);
             if away > hold(false) || cleared {
                 return None;
             }
-            (extended(next, sightings.get(after + 1), away, size), Basis::Held)
+            (extended(now, next, sightings.get(after + 1), away), Basis::Held)
         }
         (None, None) => return None,
     };
     Some(Placement { track: track.id, face, basis, shown: cleared })
 }
 
-/// The box `away` in time from its nearest sighting: where it was, and where its own motion would
-/// have taken it, grown with the uncertainty. At the picture's edge it keeps its size.
-fn extended(near: &Sighting, beyond: Option<&Sighting>, away: Duration, size: FrameSize) -> Rect {
-    let mut region = near.rect;
-    if let Some(beyond) = beyond {
-        let step = if near.pts > beyond.pts {
-            near.pts.since(beyond.pts)
-        } else {
-            beyond.pts.since(near.pts)
-        }
-        .as_secs_f32();
-        if step > 0.0 {
+/// `middle`, a box between two sightings, with where it is if the camera did not move evenly
+/// between them.
+fn shaken(now: &Now<'_>, last: &Sighting, next: &Sighting, part: f32, middle: Rect) -> Rect {
+    let moved = now.camera.between(last.pts, now.pts).zip(now.camera.between(last.pts, next.pts));
+    let Some((so_far, in_all)) = moved else { return middle };
+    let off = Point { x: so_far.x - part * in_all.x, y: so_far.y - part * in_all.y };
+    with_moved(now, middle, off)
+}
+
+/// A box and where it is after a move, if any of that is in the picture.
+fn with_moved(now: &Now<'_>, region: Rect, by: Point) -> Rect {
+    let moved = Rect { x: region.x + by.x, y: region.y + by.y, ..region };
+    let in_view = moved.intersection(now.size.rect()).area() > 0.0;
+    if in_view { region.union(moved) } else { region }
+}
+
+/// The box `away` in time from its nearest sighting: where it was, where its own motion would have
+/// taken it, and the same as the camera's motion has taken it, grown with the uncertainty. At the
+/// picture's edge it keeps its size.
+fn extended(now: &Now<'_>, near: &Sighting, beyond: Option<&Sighting>, away: Duration) -> Rect {
+    let limit = 1.5 * near.rect.w.max(near.rect.h);
+    let grow = GROWTH_PER_SECOND * away.as_secs_f32();
+    let step = beyond.map_or(0.0, |beyond| {
+        near.pts.since(beyond.pts).max(beyond.pts.since(near.pts)).as_secs_f32()
+    });
+    // How far the face went from one sighting to the other, less the camera's part in it.
+    let ahead = |camera: Point| match beyond {
+        Some(beyond) if step > 0.0 => {
             let t = away.min(MOTION_SPAN).as_secs_f32() / step;
             let (from, to) = (beyond.rect.center(), near.rect.center());
-            let limit = 1.5 * near.rect.w.max(near.rect.h);
-            let mut moved = near.rect;
-            moved.x += ((to.x - from.x) * t).clamp(-limit, limit);
-            moved.y += ((to.y - from.y) * t).clamp(-limit, limit);
-            // A face that leaves is held at the edge: it may come back or be half in view.
-            if moved.intersection(size.rect()).area() > 0.0 {
-                region = region.union(moved);
+            Point {
+                x: ((to.x - from.x - camera.x) * t).clamp(-limit, limit),
+                y: ((to.y - from.y - camera.y) * t).clamp(-limit, limit),
             }
         }
-    }
-    let grow = GROWTH_PER_SECOND * away.as_secs_f32();
-    region.grown(grow, grow, grow)
+        _ => Point::default(),
+    };
+    // A face that leaves is held at the edge: it may come back or be half in view.
+    let region = with_moved(now, near.rect, ahead(Point::default())).grown(grow, grow, grow);
+    let Some(by) = now.camera.between(near.pts, now.pts) else { return region };
+    let then = beyond.and_then(|beyond| now.camera.between(beyond.pts, near.pts));
+    let own = ahead(then.unwrap_or_default());
+    let region = region.union(with_moved(now, near.rect, by).grown(grow, grow, grow));
+    let both = Point { x: by.x + own.x, y: by.y + own.y };
+    region.union(with_moved(now, near.rect, both).grown(grow, grow, grow))
 }
 
 #[cfg(test)]
@@ -243,7 +278,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::veil::evidence::Reason;
+    use crate::{veil::evidence::Reason, vision::motion::tests::seen_from};
     use std::collections::VecDeque;
 
     const SIZE: FrameSize = FrameSize::new(640, 360);
@@ -267,7 +302,7 @@ mod tests {
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
         let subjects = [Subject { track, state }];
-        decide(seq, at(seq), SIZE, looked, &subjects, region).0.cover
+        decide(seq, at(seq), SIZE, looked, &subjects, &CameraMotion::default(), region).0.cover
     }
 
     fn cleared() -> State {
@@ -316,7 +351,8 @@ mod tests {
         let hidden = |state: State, seq: u64| {
             let subjects =
                 [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
-            let (verdict, _) = decide(seq, at(seq), SIZE, true, &subjects, Region::Head);
+            let camera = CameraMotion::default();
+            let (verdict, _) = decide(seq, at(seq), SIZE, true, &subjects, &camera, Region::Head);
             let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
             let face = known.sightings[0].rect;
             let over = hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
@@ -345,6 +381,56 @@ mod tests {
             _ => panic!("all but"),
         };
         assert_eq!((shown(5), shown(7), shown(9)), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_held_veil_goes_with_the_camera() {
+        // The camera pans 9 pixels a frame; the face, which keeps its place in the room, is seen in
+        // three frames and then not for most of a second.
+        let mut camera = CameraMotion::default();
+        for seq in 0..40u8 {
+            camera.step(&seen_from(-9.0 * f32::from(seq), 0.0), at(seq.into()), seq == 0);
+        }
+        let mut track = track(&[20, 21, 22], -9.0);
+        for sighting in &mut track.sightings {
+            sighting.rect.x += 330.0;
+        }
+        for seq in 5..40u8 {
+            let truth = Rect::new(430.0 - 9.0 * f32::from(seq), 100.0, 50.0, 60.0);
+            let hidden = |camera: &CameraMotion| {
+                let subjects = [Subject { track: &track, state: State::Undecided }];
+                let seq = u64::from(seq);
+                let decided = decide(seq, at(seq), SIZE, true, &subjects, camera, Region::Head);
+                match decided.0.cover {
+                    Cover::Regions(hidden) => hidden.iter().any(|h| h.region.contains(truth)),
+                    _ => false,
+                }
+            };
+            assert!(hidden(&camera), "frame {seq}");
+        }
+    }
+
+    #[test]
+    fn a_gap_is_bridged_along_the_cameras_way() {
+        // Out and back: before and after the gap the face is in one place.
+        let mut camera = CameraMotion::default();
+        let x = |seq: u64| {
+            if (10..30).contains(&seq) { -12.0 * (10.0 - (seq as f32 - 20.0).abs()) } else { 0.0 }
+        };
+        for seq in 0..40 {
+            camera.step(&seen_from(x(seq), 0.0), at(seq), seq == 0);
+        }
+        let mut track = track(&[9, 31], 0.0);
+        for sighting in &mut track.sightings {
+            sighting.rect.x += 200.0;
+        }
+        for seq in 9..=31 {
+            let subjects = [Subject { track: &track, state: State::Undecided }];
+            let (verdict, _) = decide(seq, at(seq), SIZE, true, &subjects, &camera, Region::Head);
+            let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            let truth = Rect::new(300.0 + x(seq), 100.0, 50.0, 60.0);
+            assert!(hidden.iter().any(|h| h.region.contains(truth)), "frame {seq}");
+        }
     }
 
     proptest! {

@@ -32,6 +32,9 @@ const DRIFT: f32 = 0.30;
 const DRIFT_OBLIQUE: f32 = 0.20;
 /// By how much the match to a consenting person must exceed that to any refused one.
 const MATCH_MARGIN: f32 = 0.10;
+/// Views by quality, of a face that may be shown for another reason, after which it counts as
+/// compared: one good view, or three of a face of 24 pixels.
+const ENOUGH_SEEN: f32 = 1.0;
 /// A refusing pupil with fewer recent photos than this is hard to tell: everybody needs twice the
 /// views to be told apart from them.
 const RECENT_PHOTOS: usize = 2;
@@ -72,6 +75,11 @@ pub enum Reason {
         cosine: f32,
         /// How many.
         views: u32,
+    },
+    /// Stays in the seat of a consenting pupil or of staff.
+    Seated {
+        /// Whose seat.
+        person: PupilId,
     },
     /// Nobody on the list refuses.
     NobodyRefuses,
@@ -166,6 +174,8 @@ pub struct Judge {
     thresholds: Thresholds,
     refused: Vec<Wanted>,
     cleared: Vec<(PupilId, Vec<Embedding>)>,
+    /// Whether faces can be cleared without a photo.
+    other_means: bool,
 }
 
 impl Judge {
@@ -185,7 +195,15 @@ impl Judge {
                 .filter(|(_, p)| matches!(p.standing, Standing::Consented | Standing::Staff))
                 .map(|(id, p)| (id.clone(), p.references.clone()))
                 .collect(),
+            other_means: false,
         }
+    }
+
+    /// The same judge where faces can also be cleared by seat or marker. Those say nothing of who it
+    /// is, so such faces are compared with the refused people.
+    #[must_use]
+    pub fn with_other_means(self) -> Self {
+        Self { other_means: true, ..self }
     }
 
     /// The policy that is applied.
@@ -199,9 +217,17 @@ impl Judge {
     pub fn compares(&self) -> bool {
         match self.policy {
             Policy::Refused => !self.refused.is_empty(),
-            Policy::UnlessCleared => !self.cleared.is_empty(),
+            Policy::UnlessCleared => {
+                !self.cleared.is_empty() || (self.other_means && self.looks_for_somebody())
+            }
             Policy::Everyone => false,
         }
+    }
+
+    /// Whether any refused person can be recognised.
+    #[must_use]
+    pub fn looks_for_somebody(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// Whether a face is large enough to be compared.
@@ -329,6 +355,18 @@ impl Evidence {
     pub fn drifts(&self, view: &View) -> bool {
         let least = if view.oblique || !view.reliable { DRIFT_OBLIQUE } else { DRIFT };
         self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
+    }
+
+    /// Whether enough was seen of a face that may be shown for another reason, and on the whole it
+    /// is not that of anybody who refuses.
+    #[must_use]
+    pub fn is_unlike_refused(&self, judge: &Judge) -> bool {
+        let far = |wanted: &Wanted| {
+            let sum = self.sums.get(&wanted.pupil).copied().unwrap_or(f32::INFINITY);
+            sum / self.weight < judge.thresholds.clear - wanted.margin
+        };
+        let refused = matches!(self.state, State::Refused { .. });
+        !refused && self.weight >= ENOUGH_SEEN && judge.refused.iter().all(far)
     }
 
     /// Notes that the track turned out to be a refused person's by what was seen elsewhere.
@@ -509,7 +547,7 @@ mod tests {
     /// After how many views at this cosine a track is cleared.
     fn views_to_clear(judge: &Judge, cosine: f32, width: f32, strength: f32) -> Option<usize> {
         let mut evidence = Evidence::default();
-        (1..=40).find(|&i| {
+        (1..=40).find(|_| {
             let view = View { strength, ..view(width, face(cosine, 0.0, 0)) };
             evidence.add(&view, judge);
             matches!(evidence.state(judge), State::Cleared(_))

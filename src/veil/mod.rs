@@ -11,6 +11,7 @@
 
 pub mod decide;
 pub mod evidence;
+pub mod place;
 pub mod policy;
 pub mod redact;
 pub mod ring;

@@ -11,14 +11,15 @@ use std::{
 };
 
 use super::{
-    Verdict,
+    Cover, Hidden, Verdict,
     decide::{HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
-    evidence::{Evidence, Judge, State, View, is_oblique},
-    policy::Region,
+    evidence::{Evidence, Judge, Reason, State, View, is_oblique},
+    place::{Places, Stays},
+    policy::{Policy, Region},
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, I420View, Raw},
+    frame::{Frame, FrameSize, I420View, Raw, Rect},
     units::{Pts, TrackId},
     vision::{
         Detection,
@@ -26,6 +27,7 @@ use crate::{
         glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
+        motion::CameraMotion,
         search::{Search, Searcher},
         track::{CutDetector, Tracker},
     },
@@ -149,6 +151,9 @@ pub struct Watcher {
     thresholds: Thresholds,
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
+    places: Places,
+    stays: Stays,
+    camera: CameraMotion,
     /// A new scene has begun, and the tracker has not been told yet.
     cut: bool,
     since_check: u32,
@@ -178,9 +183,23 @@ impl Watcher {
             thresholds,
             settings,
             known: BTreeMap::new(),
+            places: Places::default(),
+            stays: Stays::default(),
+            camera: CameraMotion::default(),
             cut: false,
             since_check: u32::MAX,
         }
+    }
+
+    /// The same watcher where seats clear faces and zones are veiled.
+    #[must_use]
+    pub fn with_places(mut self, places: Places) -> Self {
+        self.stays = Stays::new(places.seats.clone());
+        self.places = places;
+        if self.stays.is_used() {
+            self.judge = self.judge.with_other_means();
+        }
+        self
     }
 
     /// Looks at the newest frame. An error means that the look was not completed: the frame has to
@@ -189,15 +208,36 @@ impl Watcher {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
         self.cut |= self.cuts.step(&view);
-        let found = self.searcher.search(&view, frame.pts(), self.cut)?;
+        let (seq, pts) = (frame.seq(), frame.pts());
+        let found = self.searcher.search(&view, pts, self.cut);
+        self.camera.step(self.searcher.blocks(), pts, self.cut);
+        let found = found?;
         let cut = std::mem::take(&mut self.cut);
-        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut);
-        if self.judge.compares() {
-            self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
+        let mut seen = self.tracker.step(seq, pts, &found, cut);
+        let compares = self.judge.compares();
+        if compares || self.stays.is_used() {
+            self.doubt_merged(seq, pts, &mut seen);
+        }
+        if compares {
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
+        self.find_seated(pts, view.size, &seen);
         Ok(())
+    }
+
+    /// Notes who is in which seat: only what is surely a face, so that a ghost neither takes a seat
+    /// nor spoils another's.
+    fn find_seated(&mut self, pts: Pts, size: FrameSize, seen: &[(TrackId, Detection)]) {
+        if !self.stays.is_used() {
+            return;
+        }
+        let sure = |id: TrackId| {
+            self.tracker.tracks().iter().any(|t| t.id == id && t.best_score >= RELIABLE_SCORE)
+        };
+        let faces: Vec<(TrackId, Rect)> =
+            seen.iter().filter(|(id, _)| sure(*id)).map(|(id, d)| (*id, d.rect)).collect();
+        self.stays.step(pts, size, &faces);
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -209,15 +249,38 @@ impl Watcher {
 
     /// The state of a track in one frame: a clearance holds only where a view confirms it.
     fn state_at(&self, id: TrackId, pts: Pts) -> State {
+        let confirmed =
+            || !self.judge.compares() || self.known.get(&id).is_some_and(|k| k.confirms(pts));
         match self.state(id) {
-            State::Cleared(reason)
-                if !self.judge.compares()
-                    || self.known.get(&id).is_some_and(|k| k.confirms(pts)) =>
-            {
-                State::Cleared(reason)
-            }
-            State::Cleared(_) => State::Undecided,
-            state => state,
+            state @ State::Refused { .. } => state,
+            State::Cleared(reason) if confirmed() => State::Cleared(reason),
+            _ => self.other_reason(id, pts).map_or(State::Undecided, State::Cleared),
+        }
+    }
+
+    /// Why a face may be shown at a time whoever it resembles. Where anybody can be recognised as
+    /// refused, it must have been compared, and lately.
+    fn other_reason(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        if self.judge.policy() == Policy::Everyone {
+            return None;
+        }
+        let seated = self.stays.seated(id, pts)?;
+        let unlike = || {
+            let known = self.known.get(&id)?;
+            (known.confirms(pts) && known.evidence.is_unlike_refused(&self.judge)).then_some(())
+        };
+        if self.judge.looks_for_somebody() {
+            unlike()?;
+        }
+        Some(Reason::Seated { person: seated.clone() })
+    }
+
+    /// Whether a face is shown for now, if nothing new is learnt.
+    fn is_cleared(&self, id: TrackId, pts: Pts) -> bool {
+        match self.state(id) {
+            State::Cleared(_) => true,
+            State::Refused { .. } => false,
+            State::Undecided => self.other_reason(id, pts).is_some(),
         }
     }
 
@@ -234,7 +297,9 @@ impl Watcher {
                 State::Refused { .. } => t.live,
                 // A chandelier that is taken for a face now and then is veiled, but nobody's track
                 // can change hands with it.
-                State::Undecided => t.live && t.best_score >= RELIABLE_SCORE,
+                State::Undecided => {
+                    t.live && t.best_score >= RELIABLE_SCORE && !self.is_cleared(t.id, pts)
+                }
             })
             .filter_map(|t| t.last())
             .filter(|last| pts.since(last.pts) <= OCCLUDED_FOR)
@@ -243,7 +308,7 @@ impl Watcher {
         for (id, detection) in seen {
             let meets = hidden.iter().any(|rect| rect.iou(detection.rect) > MERGE_OVERLAP);
             if (meets || self.returns(*id))
-                && matches!(self.state(*id), State::Cleared(_))
+                && self.is_cleared(*id, pts)
                 && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
             {
                 let before = Some(Before { track: *id, unbroken: false });
@@ -333,6 +398,11 @@ impl Watcher {
             let (cleared, every, soon) = match self.state(*id) {
                 State::Cleared(_) => (true, every, true),
                 State::Refused { .. } => (false, every * VEILED_FACTOR, false),
+                State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
+                // Small faces are worth the effort where a comparison may be all they wait for.
+                State::Undecided if self.stays.is_seated(*id) && !self.is_told(*id) => {
+                    (false, UNDECIDED_EVERY, true)
+                }
                 State::Undecided
                     if width < self.thresholds.clear_min_px
                         || detection.score < RELIABLE_SCORE
@@ -356,6 +426,11 @@ impl Watcher {
         cleared.sort_unstable();
         let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
         first(veiled, VEILED_PER_FRAME).chain(first(cleared, CLEARED_PER_FRAME)).collect()
+    }
+
+    /// Whether enough was seen of a face to show it for another reason than its looks.
+    fn is_told(&self, id: TrackId) -> bool {
+        self.known.get(&id).is_some_and(|known| known.evidence.is_unlike_refused(&self.judge))
     }
 
     /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
@@ -407,7 +482,33 @@ impl Watcher {
             .iter()
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        decide(seq, pts, size, looked, &subjects, self.settings.region)
+        let region = self.settings.region;
+        let (mut verdict, placements) =
+            decide(seq, pts, size, looked, &subjects, &self.camera, region);
+        self.hide_zones(size, &mut verdict);
+        (verdict, placements)
+    }
+
+    /// Adds the zones that are veiled whatever is in them.
+    fn hide_zones(&self, size: FrameSize, verdict: &mut Verdict) {
+        let zones = self.places.veiled(size).into_iter().map(|(zone, region)| Hidden {
+            // Counted down from the end, where no track ever comes.
+            track: TrackId(u32::MAX - u32::try_from(zone).unwrap_or(u32::MAX)),
+            region,
+        });
+        match &mut verdict.cover {
+            Cover::Whole => {}
+            Cover::Regions(hidden) | Cover::AllBut { hidden, .. } => hidden.extend(zones),
+        }
+    }
+
+    /// Why a track may be shown in the frame at `pts`, for the record of reasons.
+    #[must_use]
+    pub fn reason_at(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        match self.state_at(id, pts) {
+            State::Cleared(reason) => Some(reason),
+            _ => None,
+        }
     }
 
     /// What is known of a track, for the record of reasons.
@@ -424,6 +525,8 @@ impl Watcher {
         // Cutting a track in two may have left its first part empty, so all are gone through.
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
         self.known.retain(|id, _| remembered.contains(id));
+        self.stays.forget_before(horizon, &remembered);
+        self.camera.forget_before(horizon);
         for known in self.known.values_mut() {
             while known.doubts.front().is_some_and(|&first| first < horizon) {
                 known.doubts.pop_front();

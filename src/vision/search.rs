@@ -267,6 +267,12 @@ impl Searcher {
         Ok(suppress(found, self.nms))
     }
 
+    /// The latest picture's blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
     /// The detector, for a look of one's own.
     pub fn detector(&mut self) -> &mut Detector {
         &mut self.detector
