@@ -55,6 +55,26 @@ impl ErrorKind {
     }
 }
 
+/// What an operator can do about an operating system error: a clause to end a message with.
+#[must_use]
+pub fn advice(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind as Io;
+    match error.kind() {
+        Io::NotFound => ": check the path, and that the folder it lies in exists",
+        Io::PermissionDenied => ": check who owns it and what its permissions allow",
+        Io::ReadOnlyFilesystem => ": it lies on a disk that is mounted read-only; choose another",
+        Io::StorageFull | Io::QuotaExceeded => ": make room on the disk that it lies on",
+        Io::FileTooLarge => {
+            ": a file may not grow further here; raise the limit of the user or disk"
+        }
+        Io::IsADirectory => ": it is a folder; name a file",
+        Io::NotADirectory => ": a part of this path is a file; name a folder there",
+        Io::AlreadyExists => ": it exists already; choose another name",
+        Io::InvalidData | Io::InvalidInput => ": check that it is the file you mean",
+        _ => ": try again; if it stays, look at the disk and the system's log",
+    }
+}
+
 /// An error that knows its kind.
 pub trait Kind: std::error::Error {
     /// What kind of failure this is.

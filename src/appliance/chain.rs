@@ -4,7 +4,7 @@
 //! from the camera to the veil leaves a frame that is veiled whole; whatever fails behind it ends
 //! the recording with what is complete.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -44,6 +44,10 @@ pub struct Progress {
     pub tracks_shown: u64,
     /// Frames veiled whole.
     pub veiled_whole: u64,
+    /// Frames of them that could not be decoded.
+    pub damaged: u64,
+    /// The length that a file announced, where its pictures ended well before.
+    pub announced: Option<Duration>,
     /// Frames of a live camera that gave way to newer ones.
     pub displaced: u64,
     /// Segments handed to the writer.
@@ -115,20 +119,24 @@ struct Tally {
     check: CheckTally,
 }
 
-/// Looks at finished pictures since the last complete segment.
+/// Looks at finished pictures that no complete segment holds yet: the frame's number, and whether
+/// its picture had to be veiled whole.
 #[derive(Default)]
-struct CheckTally {
-    looks: u32,
-    corrected: u32,
-}
+struct CheckTally(Vec<(u64, bool)>);
 
 impl CheckTally {
-    fn verdict(&self) -> SelfCheck {
-        match self {
-            Self { corrected: 1.., .. } => SelfCheck::Corrected,
-            Self { looks: 1.., .. } => SelfCheck::Passed,
-            _ => SelfCheck::NotRun,
+    /// The verdict of a complete segment. Forgets its frames.
+    fn take(&mut self, frames: &Range<u64>) -> SelfCheck {
+        let count = self.0.iter().take_while(|(seq, _)| *seq < frames.end).count();
+        let mut verdict = SelfCheck::NotRun;
+        for (_, corrected) in self.0.drain(..count) {
+            if corrected {
+                verdict = SelfCheck::Corrected;
+            } else if verdict == SelfCheck::NotRun {
+                verdict = SelfCheck::Passed;
+            }
         }
+        verdict
     }
 }
 
@@ -167,7 +175,10 @@ impl Chain {
                     let segments = self.encoder.push_audio(chunk)?;
                     self.hand_over(segments, tally)?;
                 }
-                Some(Event::End) => return Ok(()),
+                Some(Event::End) => {
+                    tally.progress.announced = self.capture.announced();
+                    return Ok(());
+                }
                 Some(Event::Lost(error)) => return Err(error.into()),
                 None => {}
             }
@@ -188,6 +199,7 @@ impl Chain {
         let frame = Frame::new(slot, tally.progress.frames_in, pts);
         tally.progress.frames_in += 1;
         tally.progress.position = pts;
+        tally.progress.damaged += u64::from(damaged);
         let looked = !damaged && self.look(&frame);
         self.ring.push(frame, looked);
         while let Some(waiting) = self.ring.pop_due() {
@@ -218,12 +230,12 @@ impl Chain {
         let mut frame = self.redactor.redact(frame, Some(&verdict));
         match self.watcher.check(&frame, &placements) {
             Ok(Finding::NotDue) => {}
-            Ok(Finding::Clean) => tally.check.looks += 1,
+            Ok(Finding::Clean) => tally.check.0.push((frame.seq(), false)),
             finding => {
                 // A check that cannot be made is a check that failed.
                 tracing::error!(camera = %self.camera, pts = %frame.pts(), ?finding,
                     "the finished picture did not pass its check and is veiled whole");
-                tally.check.corrected += 1;
+                tally.check.0.push((frame.seq(), true));
                 frame = self.redactor.veil_whole(frame);
             }
         }
@@ -257,6 +269,10 @@ impl Chain {
     /// Veils and encodes what still waits, and hands over the last segments.
     fn drain(mut self, tally: &mut Tally) -> Result<(), ChainError> {
         while let Some(waiting) = self.ring.pop() {
+            if self.ring.oldest().is_none() {
+                // The last segment may be too short for a look to come due in it.
+                self.watcher.check_next();
+            }
             self.emit(waiting, tally)?;
         }
         let Self { camera, encoder, sender, retention, started, .. } = self;
@@ -277,8 +293,8 @@ fn hand_over(
 ) -> Result<(), ChainError> {
     let (number, frames) = (segment.number(), segment.frames());
     let (start, end) = (segment.start(), segment.end());
+    let check = tally.check.take(&frames);
     let (tracks, counts) = tally.reasons.take(camera, number, frames, start, end);
-    let check = std::mem::take(&mut tally.check).verdict();
     let offset = SignedDuration::try_from(start.since(Pts::ZERO)).unwrap_or(SignedDuration::ZERO);
     let recorded_at = started.checked_add(offset).unwrap_or(started);
     let comment = retention.comment(camera, number, recorded_at, counts, check);
@@ -289,4 +305,18 @@ fn hand_over(
     tally.progress.segments += 1;
     tracing::info!(%camera, segment = number, frames, "segment handed to the writer");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_counts_for_the_segment_that_holds_its_frame() {
+        let mut tally = CheckTally(vec![(0, false), (7, true), (11, false)]);
+        assert_eq!(tally.take(&(0..5)), SelfCheck::Passed);
+        assert_eq!(tally.take(&(5..11)), SelfCheck::Corrected);
+        assert_eq!(tally.take(&(11..20)), SelfCheck::Passed);
+        assert_eq!(tally.take(&(20..30)), SelfCheck::NotRun);
+    }
 }

@@ -16,7 +16,9 @@ use crate::{
     people::PupilList,
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
-    vault::{BoxKey, NewRecording, Outcome, RecordingWriter, Sealed, VaultError, WriterThread},
+    vault::{
+        BoxKey, Finished, NewRecording, Outcome, RecordingWriter, Sealed, VaultError, WriterThread,
+    },
     veil::{
         Style,
         evidence::Judge,
@@ -81,11 +83,13 @@ pub fn places(list: &PupilList, camera: &CameraId) -> Places {
     places
 }
 
-/// What came of a recording that was sealed.
+/// What came of a recording.
 #[derive(Debug)]
 pub struct Report {
     /// Its id.
     pub id: RecordingId,
+    /// Whether its end could be written; what it has is kept in either case.
+    pub is_sealed: bool,
     /// Its folder.
     pub path: PathBuf,
     /// Segments of all cameras.
@@ -100,7 +104,7 @@ pub struct Report {
     pub policy: Policy,
     /// The encoder's name.
     pub encoder: String,
-    /// Why it ended early; what was complete is sealed all the same.
+    /// Why it ended early.
     pub fault: Option<RecordError>,
 }
 
@@ -228,12 +232,28 @@ pub fn record(
         fault = Some(RecordError::Empty);
     }
     let outcome = Outcome { ended: clock.now(), fault: fault.as_ref().map(fault_word) };
-    let Sealed { path, segments, bytes, .. } = writer.finish(outcome)?;
+    let (is_sealed, kept) = match writer.finish(outcome) {
+        Ok(Finished { sealed, stopped }) => {
+            if let Some(stopped) = stopped {
+                // The chain only hears that writing has stopped; this says why.
+                fault = Some(stopped.into());
+            }
+            (true, sealed)
+        }
+        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
+            let kept = Sealed { id, path: path.clone(), segments, bytes, frames };
+            fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
+            (false, kept)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let progress = Progress { frames_out: kept.frames, ..progress };
     Ok(Report {
         id,
-        path,
-        segments,
-        bytes,
+        is_sealed,
+        path: kept.path,
+        segments: kept.segments,
+        bytes: kept.bytes,
         progress,
         seconds: progress.position.seconds(),
         policy,

@@ -6,7 +6,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    error::{ErrorKind, Kind},
+    error::{ErrorKind, Kind, advice},
     units::Pts,
 };
 
@@ -43,7 +43,7 @@ pub enum CaptureError {
         what: &'static str,
     },
     /// The operating system refuses the input.
-    #[error("cannot read {path}", path = path.display())]
+    #[error("cannot read {path}: {source}{advice}", path = path.display(), advice = advice(source))]
     Unreadable {
         /// The path as typed.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum CaptureError {
     /// The credentials file has another form.
     #[error(
         "credentials file {path} must hold the user on its first line and the password on its \
-         second, and nothing else",
+         second (empty if there is none), and nothing else",
         path = path.display()
     )]
     CredentialsForm {
@@ -96,7 +96,10 @@ pub enum CaptureError {
         detail: String,
     },
     /// The file is no media file.
-    #[error("{input} is not a media file that can be read")]
+    #[error(
+        "{input} is not a media file that can be read: check that it is the file you mean, and that it \
+         was copied whole"
+    )]
     NotMedia {
         /// The input.
         input: String,
@@ -112,7 +115,7 @@ pub enum CaptureError {
         what: String,
     },
     /// Nothing to see.
-    #[error("{input} has no video stream")]
+    #[error("{input} has no video stream: give a file or camera with pictures")]
     NoVideo {
         /// The input.
         input: String,
@@ -128,13 +131,13 @@ pub enum CaptureError {
         codec: String,
     },
     /// The stream is encrypted.
-    #[error("{input} is encrypted (copy protection) and cannot be read")]
+    #[error("{input} is encrypted (copy protection) and cannot be read: give a file that is not")]
     Encrypted {
         /// The input.
         input: String,
     },
     /// The data are broken.
-    #[error("{input} is damaged or cannot be decoded ({detail})")]
+    #[error("{input} is damaged or cannot be decoded ({detail}): copy or export it again")]
     Damaged {
         /// The input.
         input: String,
@@ -200,13 +203,13 @@ pub enum CaptureError {
         host: String,
     },
     /// The camera offers neither of the ways of sending that were asked for.
-    #[error("camera {host} offers no usable transport")]
+    #[error("camera {host} offers no usable transport: allow RTSP over TCP in its settings")]
     Transport {
         /// Host and port.
         host: String,
     },
     /// Connected, but no picture came in time.
-    #[error("{input} sent no picture within {within:?}")]
+    #[error("{input} sent no picture within {within:?}: is it on, and does it send H.264 or H.265")]
     NoPicture {
         /// The input.
         input: String,
@@ -214,7 +217,7 @@ pub enum CaptureError {
         within: Duration,
     },
     /// A live source stopped sending.
-    #[error("{input} sends no more pictures (nothing for {silence:?})")]
+    #[error("{input} sends no more pictures (nothing for {silence:?}): check power and network")]
     Stalled {
         /// The input.
         input: String,
@@ -222,7 +225,7 @@ pub enum CaptureError {
         silence: Duration,
     },
     /// A live source went away.
-    #[error("lost the connection to {input} ({detail})")]
+    #[error("lost the connection to {input} ({detail}): check power and network")]
     Lost {
         /// The input.
         input: String,
@@ -230,7 +233,9 @@ pub enum CaptureError {
         detail: String,
     },
     /// A device that does not behave as a camera.
-    #[error("{input} does not work as a camera ({detail})")]
+    #[error(
+        "{input} does not work as a camera ({detail}): plug it in again, or try another device"
+    )]
     Device {
         /// The device.
         input: String,

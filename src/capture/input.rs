@@ -252,7 +252,9 @@ impl Credentials {
             Err(error) => return Err(unreadable(error)),
         };
         let mut lines = text.lines();
-        let (user, password) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+        let (Some(user), Some(password)) = (lines.next(), lines.next()) else {
+            return Err(form());
+        };
         if user.is_empty() || lines.any(|line| !line.is_empty()) {
             return Err(form());
         }
@@ -327,7 +329,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
         let read = Credentials::read(&path).expect("good");
         assert_eq!((read.user.as_str(), read.password.as_str()), ("coach", "p w"));
-        for bad in ["", "\npassword\n", "user\npassword\nmore\n"] {
+        for bad in ["", "user\n", "\npassword\n", "user\npassword\nmore\n"] {
             fs::write(&path, bad).expect("a file");
             assert!(matches!(Credentials::read(&path), Err(CaptureError::CredentialsForm { .. })));
         }

@@ -93,6 +93,8 @@ pub struct Capture {
     last_frame: Instant,
     /// The latest time that was handed out.
     reached: Pts,
+    /// What a file announced, where its pictures ended well before.
+    announced: Option<Duration>,
     over: bool,
 }
 
@@ -147,6 +149,7 @@ impl Capture {
             displaced_before: 0,
             last_frame: Instant::now(),
             reached: Pts::ZERO,
+            announced: None,
             over: false,
         })
     }
@@ -212,7 +215,8 @@ impl Capture {
     }
 
     /// Why there is no more.
-    fn ending(&self) -> Event {
+    fn ending(&mut self) -> Event {
+        let duration = self.duration();
         let shared = &self.running.shared;
         if let Some(error) = shared.take_failure() {
             return Event::Lost(error);
@@ -224,7 +228,7 @@ impl Capture {
             });
         }
         // Demuxers end quietly where a file is cut or broken.
-        if let Some(duration) = self.duration()
+        if let Some(duration) = duration
             && duration
                 > Duration::from_nanos(self.reached.nanos()) + MISSING_END.max(duration / 20)
         {
@@ -233,14 +237,16 @@ impl Capture {
                 return Event::Lost(CaptureError::Damaged { input: shared.label.clone(), detail });
             }
             // The streams that were not read may be the longer ones.
-            tracing::warn!(
-                input = shared.label,
-                ?duration,
-                reached = %self.reached,
-                "the pictures end before the file does: it may be cut"
-            );
+            self.announced = Some(duration);
         }
         Event::End
+    }
+
+    /// The length that a file announced, where its pictures ended well before it and nothing says
+    /// whether the file is cut or another of its streams is longer.
+    #[must_use]
+    pub fn announced(&self) -> Option<Duration> {
+        self.announced
     }
 
     /// Frames of a live input that gave way to newer ones since the first was taken.

@@ -13,6 +13,7 @@ mod places;
 mod pupils;
 mod record;
 mod recover;
+mod report;
 mod telemetry;
 mod verify;
 

@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +16,7 @@ use crate::{
     error::ErrorKind,
     shutdown::Shutdown,
     units::CameraId,
-    vault::{Checked, Opened, Output, VaultError, check, open},
+    vault::{Checked, Existing, Opened, Output, VaultError, check, open},
 };
 
 /// Decrypt a recording and join its segments into an MP4 file.
@@ -46,7 +47,7 @@ pub(super) struct Args {
     /// Public key of the box that must have signed it [default: this machine's own].
     #[arg(long, value_name = "FILE.pub")]
     box_key: Option<PathBuf>,
-    /// Replace the output where it exists.
+    /// Replace the output where it is an ordinary file; a key, link, pipe or device is never replaced.
     #[arg(long)]
     force: bool,
 }
@@ -58,9 +59,23 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     note_trust(&checked, &trust);
     refuse_inside(&args.output, &checked)?;
+    note_exposed(&args.identity);
     let opened = open(checked, &args.identity)?;
     note_end(opened.checked());
     write(args, &opened)
+}
+
+/// Says when others may read the key: then they can open what it opens.
+fn note_exposed(identity: &Path) {
+    let Ok(found) = std::fs::metadata(identity) else { return };
+    let mode = found.permissions().mode() & 0o777;
+    if found.is_file() && mode & 0o077 != 0 {
+        output::note(format_args!(
+            "warning: {} can be read by others (mode {mode:03o}): run `chmod 600` on it, and make a new \
+             key if it was shared",
+            identity.display()
+        ));
+    }
 }
 
 fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
@@ -69,10 +84,11 @@ fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::of_io(&error), format!("cannot handle signals: {error}"))
     })?;
+    let existing = if args.force { Existing::ReplaceBut(keys(args)) } else { Existing::Keep };
     let mut outputs = Vec::new();
     let mut lines = Vec::new();
     for (camera, path) in targets(args, opened.checked()) {
-        let mut output = Output::create(&path, args.force)?;
+        let mut output = Output::create(&path, existing.clone())?;
         let bar = bar(opened.checked(), &camera);
         let joined = opened.join(&camera, &mut output, |bytes| {
             bar.set_position(bytes);
@@ -86,6 +102,14 @@ fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
     Output::publish_all(outputs)?;
     lines.iter().for_each(output::line);
     Ok(())
+}
+
+/// Keys that this command knows of: a slip of the hand must not replace one by a video.
+fn keys(args: &Args) -> Vec<PathBuf> {
+    let mut keys = vec![args.identity.clone()];
+    keys.extend(args.box_key.clone());
+    keys.extend(paths::default_box_key());
+    keys
 }
 
 /// The cameras to open and the file for each. Cameras without a picture are left out where nobody

@@ -8,12 +8,17 @@ use crate::{
     vault::{BoxPublicKey, Trust},
 };
 
-/// The box's signing key: `$XDG_DATA_HOME/classveil/box.key`, else
-/// `~/.local/share/classveil/box.key`. None where neither variable is set.
-pub(super) fn default_box_key() -> Option<PathBuf> {
+/// This program's folder for what it keeps: `$XDG_DATA_HOME/classveil`, else
+/// `~/.local/share/classveil`. None where neither variable is set.
+pub(super) fn data_folder() -> Option<PathBuf> {
     let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let data = from("XDG_DATA_HOME").or_else(|| Some(from("HOME")?.join(".local/share")))?;
-    Some(data.join("classveil/box.key"))
+    Some(data.join("classveil"))
+}
+
+/// The box's signing key: `box.key` in the data folder.
+pub(super) fn default_box_key() -> Option<PathBuf> {
+    Some(data_folder()?.join("box.key"))
 }
 
 /// The box key to sign with: `given`, else the default.

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, output};
-use crate::{config::Config, error::ErrorKind, people::store, vision::infer::Models};
+use super::{Failure, output, paths};
+use crate::{config::Config, error::ErrorKind, people, vision::infer::Models};
 
 /// The configuration in `file`, or the defaults. From here on its log filter counts.
 pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
@@ -34,6 +34,13 @@ fn default_models() -> PathBuf {
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"))
 }
 
+/// The store's folder: `given`, else the configuration's.
+pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
+    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
+        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
+    })
+}
+
 /// The gallery's key file: `given`, else the configuration's, else one named after the store in
 /// `$XDG_DATA_HOME/classveil` or `~/.local/share/classveil`.
 pub(super) fn gallery_key(
@@ -44,13 +51,11 @@ pub(super) fn gallery_key(
     if let Some(path) = given.or(config.store.gallery_key.as_deref()) {
         return Ok(path.to_owned());
     }
-    let from = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-    let data = from("XDG_DATA_HOME").or_else(|| Some(from("HOME")?.join(".local/share")));
-    let folder = data.ok_or_else(|| {
+    let folder = paths::data_folder().ok_or_else(|| {
         Failure::new(
             ErrorKind::Config,
             "no place for the gallery key: set HOME or give --gallery-key FILE",
         )
     })?;
-    Ok(folder.join("classveil").join(store::default_key_name(of)?))
+    Ok(folder.join(people::store::default_key_name(of)?))
 }

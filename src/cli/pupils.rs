@@ -1,6 +1,6 @@
 //! `classveil pupils`: check, load and list pupils.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
@@ -9,7 +9,6 @@ use super::{Failure, output, paths, places};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    error::ErrorKind,
     people::{
         Changes, Draft, ListProblems, Notice, PupilList, Rules, Status,
         face::Enroller,
@@ -43,7 +42,8 @@ const FORMAT_HELP: &str = "The list is CSV with commas or semicolons. Columns: p
 /// Check a list and its photos; nothing is loaded.
 ///
 /// Every problem is told at once, with its line and column. Where the models are set up, every photo
-/// is searched for its one clear face; no face is compared with another.
+/// is searched for its one clear face, and whether that can be compared; no face is compared with
+/// another.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{FORMAT_HELP}\n\n{}", "Examples:\n  \
     classveil pupils check pupils.csv\n  \
@@ -130,7 +130,10 @@ fn check(args: &Check) -> Result<(), Failure> {
     let faces = if draft.has_photos() {
         match places::models(&config) {
             Ok(models) => {
-                draft.find_faces(&mut Detector::new(&models, 1)?)?;
+                let mut detector = Detector::new(&models, 1)?;
+                let mut embedder = Embedder::new(&models, 1)?;
+                let (detector, embedder) = (&mut detector, &mut embedder);
+                draft.examine(&mut Enroller { detector, embedder })?;
                 "checked"
             }
             Err(Failure { message, .. }) => {
@@ -163,7 +166,7 @@ fn check(args: &Check) -> Result<(), Failure> {
 
 fn load(args: &LoadArgs) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let store = store_folder(args.store.as_deref(), &config)?;
+    let store = places::store(args.store.as_deref(), &config)?;
     let finished = enrolled(args, &config);
     if let (true, Err(NotEnrolled::List(problems))) = (args.json, &finished) {
         output::json(&json!({ "loaded": false, "problems": problems_json(problems) }));
@@ -253,7 +256,7 @@ fn enrolled(args: &LoadArgs, config: &Config) -> Result<(Finished, Option<String
 
 fn list(args: &List) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let store = store_folder(args.store.as_deref(), &config)?;
+    let store = places::store(args.store.as_deref(), &config)?;
     let Listed { list, version, loaded } = store::list(&store, today())?;
     if args.json {
         let people: Vec<Value> = list
@@ -310,12 +313,6 @@ fn today() -> Date {
 fn rules(config: &Config) -> Rules {
     let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit);
     Rules { today: today(), photo_age: photo_age.unwrap_or(SignedDuration::MAX) }
-}
-
-fn store_folder(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
-    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
-        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
-    })
 }
 
 fn counts(list: &PupilList) -> Value {

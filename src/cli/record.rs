@@ -10,14 +10,14 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, places};
+use super::{Failure, output, paths, places, report};
 use crate::{
     appliance::{self, Around, Plan, Progress, Report, Started},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{AudioMode, Config},
     encode,
-    error::ErrorKind,
+    error::{ErrorKind, advice},
     people::{self, Draft, PupilList, Rules, face::Enroller, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
@@ -30,8 +30,8 @@ use crate::{
     vision::{Eyes, identify::Gallery},
 };
 
-/// Frames from one look at the finished picture to the next: about one a second.
-const CHECK_EVERY: u32 = 30;
+/// From one look at the finished picture to the next; less where segments are short.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Longest learning question that is kept.
 const QUESTION_BYTES: u64 = 16 << 10;
 
@@ -55,6 +55,9 @@ pub(super) struct Args {
     /// A file, an rtsp:// or rtsps:// address, or a video device.
     #[arg(long, value_name = "URI|FILE")]
     input: Option<String>,
+    /// Which [[camera]] of the configuration; beside --input, what to call this one.
+    #[arg(long, value_name = "ID")]
+    camera: Option<CameraId>,
     /// File with the camera's user on its first line and password on its second; mode 0600.
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
@@ -176,23 +179,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
     let result = record(args, &config, wanted, list, eyes, &key, &shutdown)?;
-    finish(args, result)
+    report::finish(args.json, result)
 }
 
 fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
-    let camera = config.cameras.first();
-    let input = match (&args.input, camera) {
-        (Some(input), _) => Input::parse(input, args.credentials.as_deref())?,
-        (None, Some(camera)) => {
-            let credentials = args.credentials.as_deref().or(camera.credentials.as_deref());
-            Input::parse(&camera.input, credentials)?
-        }
-        (None, None) => {
-            return Err(missing("no input: give --input, or a [[camera]] in the configuration"));
-        }
-    };
-    let store = args.store.clone().or_else(|| config.store.folder.clone());
-    let store = store.ok_or_else(|| missing("no store: give --store DIR, or [store] folder"))?;
+    let (camera, input) = source(args, config)?;
+    let store = places::store(args.store.as_deref(), config)?;
     let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
     let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
     if recipients.is_empty() {
@@ -223,7 +215,7 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
         return Err(missing("sound is kept only for a reason: give --audio-reason TEXT"));
     }
     Ok(Wanted {
-        camera: camera.map_or_else(CameraId::first, |c| c.id.clone()),
+        camera,
         input,
         policy: args.policy.unwrap_or(config.recording.policy),
         style: args.veil.unwrap_or(config.veil.style),
@@ -244,6 +236,38 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
     })
 }
 
+/// The camera's id and where its pictures come from.
+fn source(args: &Args, config: &Config) -> Result<(CameraId, Input), Failure> {
+    let known = &config.cameras[..];
+    if let Some(input) = &args.input {
+        let only = match known {
+            [only] => Some(&only.id),
+            _ => None,
+        };
+        let id = args.camera.as_ref().or(only).cloned().unwrap_or_else(CameraId::first);
+        return Ok((id, Input::parse(input, args.credentials.as_deref())?));
+    }
+    let ids = || known.iter().map(|c| c.id.as_str()).collect::<Vec<_>>().join(", ");
+    let camera = match (&args.camera, known) {
+        (_, []) => {
+            return Err(missing("no input: give --input, or a [[camera]] in the configuration"));
+        }
+        (Some(id), known) => known.iter().find(|c| c.id == *id).ok_or_else(|| {
+            missing(&format!("the configuration has no camera `{id}`: it has {}", ids()))
+        })?,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(missing(&format!(
+                "the configuration has several cameras, and one is recorded at a time: give --camera \
+                 ID, one of {}",
+                ids()
+            )));
+        }
+    };
+    let credentials = args.credentials.as_deref().or(camera.credentials.as_deref());
+    Ok((camera.id.clone(), Input::parse(&camera.input, credentials)?))
+}
+
 fn duration(option: &str, given: Option<&str>, default: Duration) -> Result<Duration, Failure> {
     given.map_or(Ok(default), |text| {
         parse_duration(text).map_err(|e| missing(&format!("{option}: {e}")))
@@ -255,9 +279,18 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
         (Some(text), _) => text.clone(),
         (None, Some(path)) => {
             let unreadable = |e: std::io::Error| {
-                Failure::new(ErrorKind::of_io(&e), format!("cannot read {}: {e}", path.display()))
+                let text = format!("cannot read {}: {e}{}", path.display(), advice(&e));
+                Failure::new(ErrorKind::of_io(&e), text)
             };
-            let size = std::fs::metadata(path).map_err(unreadable)?.len();
+            let found = std::fs::metadata(path).map_err(unreadable)?;
+            // Reading a pipe or a device might never end.
+            if !found.is_file() {
+                return Err(wrong(format!(
+                    "{} is no ordinary file: write the learning question to one",
+                    path.display()
+                )));
+            }
+            let size = found.len();
             if size > QUESTION_BYTES {
                 return Err(wrong(format!(
                     "{} is longer than {QUESTION_BYTES} bytes: a learning question is a few \
@@ -306,7 +339,14 @@ fn list(
     let mut draft = Draft::open(path, rules(config, today)?)?;
     let mut dpia = None;
     if compares && draft.has_photos() {
-        dpia = Some(require_dpia(wanted.dpia.as_deref())?.to_owned());
+        match require_dpia(wanted.dpia.as_deref()) {
+            Ok(reference) => dpia = Some(reference.to_owned()),
+            Err(missing) => {
+                // What is wrong with the list itself is said first: it is wrong under any assessment.
+                draft.finish()?;
+                return Err(missing.into());
+            }
+        }
         let Eyes { detector, embedder, .. } = eyes;
         draft.enrol(&mut Enroller { detector, embedder })?;
     }
@@ -379,7 +419,11 @@ fn record(
         places: appliance::places(&list.people, &wanted.camera),
         gallery: list.gallery,
         style: wanted.style,
-        watch: watch_settings(config, wanted.region),
+        watch: watch::Settings {
+            // Half a segment at most, so that each is looked at.
+            check_every: CHECK_EVERY.min(wanted.segment / 2),
+            ..watch_settings(config, wanted.region)
+        },
         look_ahead: config.veil.look_ahead,
         encode: encode::Settings {
             segment: wanted.segment,
@@ -394,6 +438,9 @@ fn record(
     let delete_by = started_at.checked_add(retain).map_err(|e| wrong(e.to_string()))?;
     let bar = progress_bar(args.json);
     let new = |started: &Started| {
+        if wanted.audio && !started.audio {
+            output::note("notice: the input has no sound: the recording is made without");
+        }
         if let Some(duration) = started.duration {
             bar.set_length(duration.as_millis().try_into().unwrap_or(u64::MAX));
         }
@@ -465,86 +512,4 @@ fn show(bar: &ProgressBar, progress: &Progress) {
         progress.tracks_veiled,
         progress.tracks_shown,
     ));
-}
-
-#[derive(serde::Serialize)]
-struct Summary<'a> {
-    recording: RecordingId,
-    path: &'a Path,
-    segments: usize,
-    frames_in: u64,
-    frames_out: u64,
-    /// Followed faces; one that was veiled and shown at different times counts once.
-    tracks: u64,
-    tracks_veiled: u64,
-    tracks_shown: u64,
-    frames_veiled_whole: u64,
-    frames_displaced: u64,
-    seconds: f64,
-    bytes: u64,
-    policy: Policy,
-    encoder: &'a str,
-    delete_by: jiff::Timestamp,
-    fault: Option<String>,
-}
-
-fn finish(args: &Args, (report, delete_by): (Report, jiff::Timestamp)) -> Result<(), Failure> {
-    let progress = report.progress;
-    if args.json {
-        output::json(&Summary {
-            recording: report.id,
-            path: &report.path,
-            segments: report.segments,
-            frames_in: progress.frames_in,
-            frames_out: progress.frames_out,
-            tracks: progress.tracks,
-            tracks_veiled: progress.tracks_veiled,
-            tracks_shown: progress.tracks_shown,
-            frames_veiled_whole: progress.veiled_whole,
-            frames_displaced: progress.displaced,
-            seconds: report.seconds,
-            bytes: report.bytes,
-            policy: report.policy,
-            encoder: &report.encoder,
-            delete_by,
-            fault: report.fault.as_ref().map(ToString::to_string),
-        });
-    } else {
-        output::line(format_args!("recording {}", report.id));
-        output::line(format_args!("  folder    {}", report.path.display()));
-        output::line(format_args!(
-            "  length    {:.1} s, {} frames in, {} out, {} segments, {}",
-            report.seconds,
-            progress.frames_in,
-            progress.frames_out,
-            report.segments,
-            report.encoder
-        ));
-        output::line(format_args!(
-            "  faces     {} tracks: {} veiled, {} shown (policy {})",
-            progress.tracks, progress.tracks_veiled, progress.tracks_shown, report.policy
-        ));
-        if progress.veiled_whole > 0 {
-            output::line(format_args!(
-                "  whole     {} frames veiled whole for want of a complete look",
-                progress.veiled_whole
-            ));
-        }
-        if progress.displaced > 0 {
-            output::line(format_args!("  dropped   {} frames: too slow", progress.displaced));
-        }
-        output::line(format_args!("  delete by {delete_by}"));
-    }
-    match report.fault {
-        None => Ok(()),
-        Some(error) => {
-            let Failure { kind, message } = error.into();
-            Err(Failure::new(
-                kind,
-                format!(
-                    "the recording ended early and is sealed with what was complete: {message}"
-                ),
-            ))
-        }
-    }
 }

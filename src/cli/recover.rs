@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Failure, output, paths};
+use super::{Failure, output, paths, places};
 use crate::{
     clock::{Clock, SystemClock},
     error::Kind,
@@ -18,15 +18,19 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil recover --store /var/lib/classveil\n  \
+    classveil recover --config /etc/classveil.toml\n  \
     classveil recover --store STORE --box-key /etc/classveil/box.key --json\n\n\
     Exit codes: 0 done, 65 a recording is damaged and was left as it is.")]
 pub(super) struct Args {
     /// The store.
     #[arg(long, value_name = "DIR")]
-    store: PathBuf,
+    store: Option<PathBuf>,
     /// The box's secret signing key [default: this machine's own].
     #[arg(long, value_name = "FILE")]
     box_key: Option<PathBuf>,
+    /// Settings, for the store's folder and the box key; options given here go before them.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -56,8 +60,11 @@ struct Failed {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let key = BoxKey::load(&paths::box_key(args.box_key.as_deref())?)?;
-    let recovery = recover(&args.store, &key, SystemClock.now())?;
+    let config = places::config(args.config.as_deref())?;
+    let store = places::store(args.store.as_deref(), &config)?;
+    let box_key = args.box_key.as_deref().or(config.store.box_key.as_deref());
+    let key = BoxKey::load(&paths::box_key(box_key)?)?;
+    let recovery = recover(&store, &key, SystemClock.now())?;
     if args.json {
         output::json(&report(&recovery));
     } else {

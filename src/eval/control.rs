@@ -144,7 +144,7 @@ impl PlainVideo {
 
     pub(super) fn finish(mut self) -> Result<(), EvalError> {
         join(&mut self.joiner, self.encoder.finish()?, &self.path)?;
-        let joined = self.joiner.finish();
+        let joined = self.joiner.finish(None);
         let (file, _) = joined.map_err(|e| join_error(&self.path, &e))?;
         let file = file
             .into_inner()

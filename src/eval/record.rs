@@ -21,7 +21,8 @@ use crate::{
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{
-        self, BoxKey, Details, LegalBasis, NewRecording, Output, Purpose, Trust, write_identity,
+        self, BoxKey, Details, Existing, LegalBasis, NewRecording, Output, Purpose, Trust,
+        write_identity,
     },
     veil::{Style, place::Places, policy::Policy, watch},
     vision::{Eyes, identify::Gallery, infer::Models},
@@ -138,7 +139,7 @@ pub(super) fn record(
     }
     let trust = Trust::Pinned(key.public().clone());
     let opened = vault::open(vault::check(&recorded.path, &trust, |_| {})?, &identity)?;
-    let mut output = Output::create(video, true)?;
+    let mut output = Output::create(video, Existing::ReplaceBut(Vec::new()))?;
     opened.join(&camera, &mut output, |_| ControlFlow::Continue(()))?;
     drop(opened);
     output.publish()?;

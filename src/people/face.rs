@@ -1,8 +1,9 @@
 //! The one face that counts in a reference photo, and its embedding.
 //!
-//! Belongs here: how a photo is searched and when a face is clearly the one. Does not belong: models
-//! (`vision`) and files ([`super::photo`]). Enrolling the wrong person would show the right one, so
-//! doubt is an error that the operator settles by cropping.
+//! Belongs here: how a photo is searched, when a face is clearly the one, and when it can serve as a
+//! reference. Does not belong: models (`vision`) and files ([`super::photo`]). A reference that
+//! resembles nobody, or somebody else, would show the pupil it stands for, so doubt is an error that
+//! the operator settles with another photo.
 
 use image::imageops;
 
@@ -14,6 +15,7 @@ use crate::{
         detect::Detector,
         identify::{Embedder, Embedding},
         infer::VisionError,
+        pose,
     },
 };
 
@@ -39,6 +41,15 @@ const EQUAL: f32 = 0.6;
 /// Narrowest face that is compared surely: genuine pairs score 0.40 and more from 40 pixels on
 /// (measured on group photos, 2026-11).
 const MIN_WIDTH_PX: f32 = 40.0;
+
+/// Below this score a detection is no reference. Portraits scored 0.79 and more, a face on its side
+/// 0.60 to 0.85 with landmarks that are not where they seem (36 photos, 2026-11).
+const REFERENCE_SCORE: f32 = 0.75;
+
+/// A head that leans over further, in degrees, is no reference. The detector places the landmarks of
+/// a face that leans by 45 degrees as if it were 20 to 30, and its cosine with the upright one falls
+/// to 0.68 (2026-11).
+const MOST_LEAN: f32 = 30.0;
 
 /// A wider face is scaled down before it is aligned: the recogniser's crop is 112 pixels wide, and
 /// sampling a face of 1000 pixels at 112 points makes noise of its pores.
@@ -66,6 +77,14 @@ pub enum Unclear {
     Small(f32),
     /// So many faces, none clearly the one.
     Equal(usize),
+    /// The head leans over, or lies.
+    Leaning,
+    /// The head is turned to the side.
+    Averted,
+    /// The recogniser finds too little in the face: it is blurred, dark, noisy or covered.
+    Faint,
+    /// Dark is light and light is dark.
+    Negative,
 }
 
 impl Unclear {
@@ -84,22 +103,66 @@ impl Unclear {
                 Fault::SmallFace { name, found: width.max(0.0) as u32, needed: MIN_WIDTH_PX as u32 }
             }
             Self::Equal(count) => Fault::EqualFaces { name, count },
+            Self::Leaning => Fault::LeaningFace(name),
+            Self::Averted => Fault::AvertedFace(name),
+            Self::Faint => Fault::FaintFace(name),
+            Self::Negative => Fault::NegativePhoto(name),
         }
     }
 }
 
 /// The clear face of a photo, in a picture that suits the recogniser.
 #[derive(Debug)]
-pub struct Face {
+struct Face {
     picture: BgrImage,
     landmarks: Landmarks,
+    /// In the picture.
+    width: f32,
+    score: f32,
+}
+
+/// By how much a photo was turned, clockwise, so that its face stands upright.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// A quarter to the right.
+    Quarter,
+    /// Upside down.
+    Half,
+    /// A quarter to the left.
+    ThreeQuarters,
+}
+
+impl Turn {
+    const ALL: [Self; 3] = [Self::Quarter, Self::Half, Self::ThreeQuarters];
+
+    /// Degrees clockwise.
+    #[must_use]
+    pub const fn degrees(self) -> u32 {
+        match self {
+            Self::Quarter => 90,
+            Self::Half => 180,
+            Self::ThreeQuarters => 270,
+        }
+    }
+
+    fn of(self, photo: &BgrImage) -> BgrImage {
+        let FrameSize { width, height } = photo.size;
+        let Some(picture) = image::RgbImage::from_raw(width, height, photo.data.clone()) else {
+            return photo.clone();
+        };
+        // The order of the channels does not matter to turning.
+        let turned = match self {
+            Self::Quarter => imageops::rotate90(&picture),
+            Self::Half => imageops::rotate180(&picture),
+            Self::ThreeQuarters => imageops::rotate270(&picture),
+        };
+        let size = FrameSize::new(turned.width(), turned.height());
+        BgrImage { size, data: turned.into_raw() }
+    }
 }
 
 /// Searches `photo` for its one clear face.
-pub fn find(
-    detector: &mut Detector,
-    photo: &BgrImage,
-) -> Result<Result<Face, Unclear>, VisionError> {
+fn find(detector: &mut Detector, photo: &BgrImage) -> Result<Result<Face, Unclear>, VisionError> {
     // The best so far: what is wrong, or a face that fills the photo.
     let mut outcome = Err(Unclear::None);
     for border in BORDERS {
@@ -160,16 +223,87 @@ pub struct Enroller<'a> {
     pub embedder: &'a mut Embedder,
 }
 
+/// A photo's one clear face as a reference.
+#[derive(Debug)]
+pub struct Reference {
+    /// What it is compared by.
+    pub embedding: Embedding,
+    /// How the photo was turned to find it.
+    pub turn: Option<Turn>,
+}
+
 impl Enroller<'_> {
-    /// The embedding of the photo's one clear face.
-    pub fn embed(&mut self, photo: &BgrImage) -> Result<Result<Embedding, Unclear>, VisionError> {
+    /// The reference that the photo's one clear face makes.
+    pub fn embed(&mut self, photo: &BgrImage) -> Result<Result<Reference, Unclear>, VisionError> {
+        let (face, turn) = match self.usable(photo)? {
+            Ok(found) => found,
+            Err(unclear) => return Ok(Err(unclear)),
+        };
+        let embedding = self.embedder.embed_image(&face.picture, &face.landmarks)?;
+        Ok(embedding.map(|embedding| Reference { embedding, turn }).ok_or(Unclear::None))
+    }
+
+    /// Whether [`embed`](Self::embed) would make a reference, without making it, and how the photo
+    /// would be turned.
+    pub fn examine(
+        &mut self,
+        photo: &BgrImage,
+    ) -> Result<Result<Option<Turn>, Unclear>, VisionError> {
+        Ok(self.usable(photo)?.map(|(_, turn)| turn))
+    }
+
+    /// The photo's one clear face, if it can be a reference: as the photo lies, else as the only one
+    /// of its turns in which it can.
+    fn usable(
+        &mut self,
+        photo: &BgrImage,
+    ) -> Result<Result<(Face, Option<Turn>), Unclear>, VisionError> {
+        let unclear = match self.usable_as_it_lies(photo)? {
+            Ok(face) => return Ok(Ok((face, None))),
+            // Several people as it lies: no turn makes that one.
+            Err(equal @ Unclear::Equal(_)) => return Ok(Err(equal)),
+            Err(unclear) => unclear,
+        };
+        let mut found = Err(unclear);
+        for turn in Turn::ALL {
+            if let Ok(face) = self.usable_as_it_lies(&turn.of(photo))? {
+                if found.is_ok() {
+                    return Ok(Err(unclear));
+                }
+                found = Ok((face, Some(turn)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn usable_as_it_lies(
+        &mut self,
+        photo: &BgrImage,
+    ) -> Result<Result<Face, Unclear>, VisionError> {
         let face = match find(self.detector, photo)? {
             Ok(face) => face,
             Err(unclear) => return Ok(Err(unclear)),
         };
-        let embedding = self.embedder.embed_image(&face.picture, &face.landmarks)?;
-        Ok(embedding.ok_or(Unclear::None))
+        // Written so that numbers that are none count as leaning.
+        if !(pose::lean(&face.landmarks) <= MOST_LEAN) {
+            return Ok(Err(Unclear::Leaning));
+        }
+        let strength = self.embedder.strength(&face.picture, &face.landmarks)?;
+        // Before strength: a negative is weak, and its error says more.
+        if self.embedder.strength(&negative(&face.picture), &face.landmarks)? > strength {
+            return Ok(Err(Unclear::Negative));
+        }
+        if pose::is_oblique(&face.landmarks, face.width) {
+            return Ok(Err(Unclear::Averted));
+        }
+        let strong = strength >= self.embedder.photo_strength() && face.score >= REFERENCE_SCORE;
+        Ok(if strong { Ok(face) } else { Err(Unclear::Faint) })
     }
+}
+
+/// The picture with dark and light exchanged.
+fn negative(picture: &BgrImage) -> BgrImage {
+    BgrImage { size: picture.size, data: picture.data.iter().map(|v| 255 - v).collect() }
 }
 
 /// One detection per face, the surest of those at several scales.
@@ -253,7 +387,8 @@ fn prepared(picture: &BgrImage, face: &Detection) -> Face {
     let buffer =
         image::RgbImage::from_raw(picture.size.width, picture.size.height, picture.data.clone());
     let Some(buffer) = buffer.filter(|_| scale < 1.0) else {
-        return Face { picture: picture.clone(), landmarks: face.landmarks };
+        let (width, score) = (face.rect.w, face.score);
+        return Face { picture: picture.clone(), landmarks: face.landmarks, width, score };
     };
     // The order of the channels does not matter to scaling.
     let small = imageops::thumbnail(&buffer, size.width, size.height);
@@ -261,6 +396,8 @@ fn prepared(picture: &BgrImage, face: &Detection) -> Face {
     Face {
         picture: BgrImage { size, data: small.into_raw() },
         landmarks: face.landmarks.map(|p| Point { x: p.x * x, y: p.y * y }),
+        width: face.rect.w * x,
+        score: face.score,
     }
 }
 
@@ -313,6 +450,15 @@ mod tests {
         assert!(!confirmed(&face(200.0, 400.0, 300.0, 0.9), 0.5, &seen));
         // Too small to be seen at half the size.
         assert!(confirmed(&face(200.0, 400.0, 40.0, 0.9), 0.5, &seen));
+    }
+
+    #[test]
+    fn a_turn_is_clockwise() {
+        let photo = BgrImage { size: FrameSize::new(2, 1), data: vec![1, 2, 3, 4, 5, 6] };
+        let quarter = Turn::Quarter.of(&photo);
+        assert_eq!((quarter.size, &quarter.data), (FrameSize::new(1, 2), &photo.data));
+        assert_eq!(Turn::Half.of(&photo).data, [4, 5, 6, 1, 2, 3]);
+        assert_eq!(Turn::ThreeQuarters.of(&quarter).data, photo.data);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    error::{ErrorKind, Kind},
+    error::{ErrorKind, Kind, advice},
     vision::infer::VisionError,
 };
 
@@ -166,6 +166,17 @@ pub enum Fault {
     SmallFace { name: String, found: u32, needed: u32 },
     #[error("photo `{name}` shows {count} equal faces: crop it to one")]
     EqualFaces { name: String, count: usize },
+    #[error("the head in photo `{0}` leans over or lies: use a photo of an upright head")]
+    LeaningFace(String),
+    #[error("the head in photo `{0}` is turned to the side: use a photo that faces the camera")]
+    AvertedFace(String),
+    #[error(
+        "the face in photo `{0}` is too blurred, dark or covered to be compared: use a sharp, \
+         evenly lit photo"
+    )]
+    FaintFace(String),
+    #[error("photo `{0}` is a colour negative: use the print")]
+    NegativePhoto(String),
     #[error("photos of this list are not at hand: read the list file itself")]
     PhotosNotAtHand,
 }
@@ -191,7 +202,7 @@ impl Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum ListProblems {
     /// The file itself cannot be read.
-    #[error("cannot read the pupil list {}: {source}", .path.display())]
+    #[error("cannot read the pupil list {}: {source}{}", .path.display(), advice(source))]
     Unreadable {
         /// The list.
         path: PathBuf,
@@ -259,15 +270,17 @@ pub enum Remark {
     #[error("a single photo: two or three from different days are compared more surely")]
     LonePhoto,
     /// A photo older than the limit.
-    #[error("photo `{name}` is {days} days old: faces of children change within a year")]
+    #[error(
+        "photo `{name}` is {days} days old: use a newer one; children's faces change within a year"
+    )]
     OldPhoto {
         /// Path as written in the list.
         name: String,
         /// Age in days.
         days: i32,
     },
-    /// Consent from a later day on.
-    #[error("consent counts from {0} on: until then this pupil is not cleared")]
+    /// Cleared from a later day on.
+    #[error("this counts from {0} on: until then this person is not cleared")]
     NotYet(jiff::civil::Date),
     /// Refusal without a photo.
     #[error(
@@ -275,8 +288,18 @@ pub enum Remark {
          `refused` will act as `unless-cleared`"
     )]
     RefusedWithoutPhoto,
+    /// A photo on its side, without a tag that says so.
+    #[error(
+        "photo `{name}` was turned by {degrees} degrees to the right: check that it is upright"
+    )]
+    Turned {
+        /// Path as written in the list.
+        name: String,
+        /// Clockwise.
+        degrees: u32,
+    },
     /// Photos of one person that do not resemble each other.
-    #[error("photo `{0}` does not resemble this pupil's other photos: is it the same person?")]
+    #[error("photo `{0}` does not resemble this person's other photos: is it the same person?")]
     UnlikeOthers(String),
     /// Photos of two people that resemble each other.
     #[error("a photo here resembles one on line {0}: a mix-up, or relatives?")]

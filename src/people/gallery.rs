@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::SignedDuration;
 
 use super::{
-    face::Enroller,
+    face::{Enroller, Reference},
     fault::{Fault, Position, Remark},
     list::PupilList,
     photo::Photo,
@@ -29,11 +29,11 @@ const ALIKE: f32 = 0.40;
 /// References by person, in the order of the person's photos.
 pub(super) type References = BTreeMap<PupilId, Vec<Embedding>>;
 
-/// The embedding of a photo's one clear face.
+/// The reference that a photo's one clear face makes.
 pub(super) fn embed(
     photo: &Photo,
     enroller: &mut Enroller<'_>,
-) -> Result<Result<Embedding, Fault>, VisionError> {
+) -> Result<Result<Reference, Fault>, VisionError> {
     let picture = match photo.picture() {
         Ok(picture) => picture,
         Err(fault) => return Ok(Err(fault)),

@@ -18,7 +18,7 @@ use sha2::Sha256;
 
 use super::{
     date,
-    face::{self, Enroller},
+    face::{Enroller, Turn},
     fault::{Fault, ListProblems, Notice, Position, Problem, Remark},
     gallery,
     photo::{Photo, PhotoDigest},
@@ -28,10 +28,7 @@ use super::{
 use crate::{
     error::{ErrorKind, Kind},
     units::{ClassId, PupilId},
-    vision::{
-        detect::Detector,
-        identify::{Embedding, Gallery, Standing},
-    },
+    vision::identify::{Embedding, Gallery, Standing},
 };
 
 /// Every column's name; the first four are required.
@@ -157,8 +154,9 @@ pub fn read(path: &Path, today: Date) -> Result<(PupilList, Vec<Notice>), ListPr
 #[error(
     "this list has photos, and comparing faces is processing of biometric data, so record your data \
      protection impact assessment first: give its reference with --dpia REF or as `[biometrics] \
-     dpia = \"REF\"` in the configuration, or use a list without photos, which is enough for the \
-     policies unless-cleared (by seat or marker) and everyone"
+     dpia = \"REF\"` in the configuration, or do without comparing: the policy everyone veils all faces \
+     and needs no photo, and with a list without photos unless-cleared veils all faces too, since in \
+     this version seats and markers clear nobody yet"
 )]
 pub struct NoDpia;
 
@@ -224,15 +222,16 @@ impl PupilList {
     /// What the recogniser compares against, made from the photos where they lie.
     ///
     /// # Errors
-    /// Every photo without one clear face; a photo that changed since the list was read.
+    /// Every photo without one clear and usable face; a photo that changed since the list was read.
     pub fn gallery(&self, enroller: &mut Enroller<'_>) -> Result<Gallery, ListProblems> {
         let mut problems = vec![];
         let mut references = BTreeMap::new();
         for (id, entry) in &self.people {
             for photo in &entry.photos {
                 match gallery::embed(photo, enroller)? {
-                    Ok(embedding) => {
-                        references.entry(id.clone()).or_insert_with(Vec::new).push(embedding);
+                    Ok(reference) => {
+                        let own = references.entry(id.clone()).or_insert_with(Vec::new);
+                        own.push(reference.embedding);
                     }
                     Err(fault) => {
                         let at = photo.origin.as_ref().map_or(Position::START, |o| o.at);
@@ -352,6 +351,12 @@ impl Draft {
     pub fn open(path: &Path, rules: Rules) -> Result<Self, ListProblems> {
         let unreadable = |source| ListProblems::Unreadable { path: path.to_owned(), source };
         let mut bytes = vec![];
+        // Asked before opening: opening a pipe would wait for ever.
+        let what = std::fs::metadata(path).map_err(unreadable)?;
+        if !what.is_file() && !what.is_dir() {
+            let kind = std::io::ErrorKind::InvalidInput;
+            return Err(unreadable(std::io::Error::new(kind, "it is no ordinary file")));
+        }
         let file = std::fs::File::open(path).map_err(unreadable)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
@@ -409,22 +414,28 @@ impl Draft {
         self.rows.iter().any(|r| !r.photos.is_empty())
     }
 
-    /// Looks for the one clear face of every photo, without describing it.
+    /// Looks whether every photo has one clear face that can be compared, without describing whose
+    /// it is.
     ///
     /// # Errors
     /// A model failed.
-    pub fn find_faces(&mut self, detector: &mut Detector) -> Result<(), ListProblems> {
+    pub fn examine(&mut self, enroller: &mut Enroller<'_>) -> Result<(), ListProblems> {
+        let mut turned = vec![];
         for photo in self.rows.iter().flat_map(|r| &r.photos) {
             let Some(origin) = &photo.origin else { continue };
             let fault = match photo.picture() {
-                Ok(picture) => match face::find(detector, &picture)? {
-                    Ok(_) => continue,
+                Ok(picture) => match enroller.examine(&picture)? {
+                    Ok(turn) => {
+                        turned.extend(turn.map(|turn| turned_remark(photo, turn)));
+                        continue;
+                    }
                     Err(unclear) => unclear.of(&origin.name),
                 },
                 Err(fault) => fault,
             };
             self.problems.push(Problem::new(origin.at, fault));
         }
+        turned.into_iter().for_each(|(at, remark)| self.notice(at, remark));
         Ok(())
     }
 
@@ -433,10 +444,14 @@ impl Draft {
     /// # Errors
     /// A model failed.
     pub fn enrol(&mut self, enroller: &mut Enroller<'_>) -> Result<(), ListProblems> {
+        let mut turned = vec![];
         for row in &mut self.rows {
             for photo in &row.photos {
                 match gallery::embed(photo, enroller)? {
-                    Ok(embedding) => row.references.push(embedding),
+                    Ok(reference) => {
+                        turned.extend(reference.turn.map(|turn| turned_remark(photo, turn)));
+                        row.references.push(reference.embedding);
+                    }
                     Err(fault) => {
                         let at = photo.origin.as_ref().map_or(Position::START, |o| o.at);
                         self.problems.push(Problem::new(at, fault));
@@ -444,6 +459,7 @@ impl Draft {
                 }
             }
         }
+        turned.into_iter().for_each(|(at, remark)| self.notice(at, remark));
         Ok(())
     }
 
@@ -498,6 +514,13 @@ impl Draft {
             }
         }
     }
+}
+
+/// What the operator is told of a photo that was turned.
+fn turned_remark(photo: &Photo, turn: Turn) -> (Position, Remark) {
+    let (at, name) =
+        photo.origin.as_ref().map_or((Position::START, ""), |o| (o.at, o.name.as_str()));
+    (at, Remark::Turned { name: name.to_owned(), degrees: turn.degrees() })
 }
 
 /// Which cell of a row holds which column.
@@ -593,62 +616,74 @@ impl RowReader<'_> {
     fn read(mut self, seen: &mut Seen, problems: &mut Vec<Problem>) -> DraftRow {
         let at = self.row.cells.first().map_or(self.row.end, |c| c.at);
         let mut row = DraftRow { id: None, entry: None, photos: vec![], references: vec![] };
-        if self.has_right_width() {
-            let id = self.required(0, |t| t.parse().map_err(|_| Fault::NotPseudonym("pupil_id")));
-            let id = id.and_then(|id| {
-                self.first_time(&mut seen.pupils, id, 0, |_, first| Fault::DoubledPupil { first })
-            });
-            let class = self.required(1, |t| t.parse().map_err(|_| Fault::NotPseudonym("class")));
-            let status = self.required(2, Status::parse);
-            let since = self.required(3, date::parse);
-            row.photos = self.photos(seen);
-            let seats = self.seats();
-            let marker = self.optional(6, seat::parse_marker);
-            let marker = marker.and_then(|m| {
-                self.first_time(&mut seen.markers, m, 6, |m, first| Fault::DoubledMarker {
-                    id: m.id(),
-                    first,
-                })
-            });
-            let marker_cell = self.columns.cell(self.row, 6).filter(|c| !c.text.is_empty());
-            if let (Some(cell), Some(Status::Refused)) = (marker_cell, status) {
-                self.problems.push(Problem::new(cell.at, Fault::MarkerRefused));
+        let ragged = self.ragged();
+        let too_many = matches!(
+            ragged,
+            Some(Problem { fault: Fault::Ragged { found, expected }, .. }) if found > expected
+        );
+        let id = self.required(0, |t| t.parse().map_err(|_| Fault::NotPseudonym("pupil_id")));
+        let id = id.and_then(|id| {
+            self.first_time(&mut seen.pupils, id, 0, |_, first| Fault::DoubledPupil { first })
+        });
+        let class = self.required(1, |t| t.parse().map_err(|_| Fault::NotPseudonym("class")));
+        let status = self.required(2, Status::parse);
+        let since = self.required(3, date::parse);
+        // What looks like a photo's path in a row that has shifted may be a name, which no message repeats.
+        row.photos = if too_many { vec![] } else { self.photos(seen) };
+        let seats = self.seats();
+        let marker = self.optional(6, seat::parse_marker);
+        let marker = marker.and_then(|m| {
+            self.first_time(&mut seen.markers, m, 6, |m, first| Fault::DoubledMarker {
+                id: m.id(),
+                first,
+            })
+        });
+        let marker_cell = self.columns.cell(self.row, 6).filter(|c| !c.text.is_empty());
+        if let (Some(cell), Some(Status::Refused)) = (marker_cell, status) {
+            self.problems.push(Problem::new(cell.at, Fault::MarkerRefused));
+        }
+        let reference = self.optional(7, |t| {
+            if t.chars().count() > MAX_REFERENCE {
+                return Err(Fault::LongReference);
             }
-            let reference = self.optional(7, |t| {
-                if t.chars().count() > MAX_REFERENCE {
-                    return Err(Fault::LongReference);
-                }
-                Ok(t.to_owned())
+            Ok(t.to_owned())
+        });
+        if let (Some(class), Some(status), Some(since)) = (class, status, since) {
+            let photos = row.photos.clone();
+            row.entry = Some(Entry {
+                class,
+                status,
+                since,
+                photos,
+                seats,
+                marker,
+                reference,
+                at: Some(at),
             });
-            if let (Some(class), Some(status), Some(since)) = (class, status, since) {
-                let photos = row.photos.clone();
-                row.entry = Some(Entry {
-                    class,
-                    status,
-                    since,
-                    photos,
-                    seats,
-                    marker,
-                    reference,
-                    at: Some(at),
-                });
+        }
+        row.id = id;
+        if let Some(ragged) = ragged {
+            if too_many {
+                // The first may be the reason for those behind it.
+                self.problems.sort_by_key(|p| p.at);
+                self.problems.truncate(1);
             }
-            row.id = id;
+            self.problems.push(ragged);
         }
         problems.append(&mut self.problems);
         row
     }
 
-    fn has_right_width(&mut self) -> bool {
+    /// What is wrong with the number of fields.
+    fn ragged(&self) -> Option<Problem> {
         let (found, expected) = (self.row.cells.len(), self.columns.width);
         let extra = self.row.cells.iter().skip(expected).find(|c| !c.text.is_empty());
         let at = match extra {
             Some(cell) => cell.at,
             None if found < expected => self.row.end,
-            None => return true,
+            None => return None,
         };
-        self.problems.push(Problem::new(at, Fault::Ragged { found, expected }));
-        false
+        Some(Problem::new(at, Fault::Ragged { found, expected }))
     }
 
     /// The cell's value; an empty cell is a problem where the column exists.

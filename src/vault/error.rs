@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use crate::{
-    error::{ErrorKind, Kind},
+    error::{ErrorKind, Kind, advice},
     units::CameraId,
 };
 
@@ -36,7 +36,7 @@ fn list(faults: &[Fault]) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// The operating system refused.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{path}: {source}{advice}", path = path.display(), advice = advice(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -227,6 +227,24 @@ pub enum VaultError {
         /// The earlier error.
         reason: String,
     },
+    /// The end of a recording could not be written: it stays unsealed.
+    #[error(
+        "{path} could not be sealed: {source}; its {segments} complete segments are kept, and \
+         `classveil recover --store DIR` completes it once this is mended",
+        path = path.display()
+    )]
+    NotSealed {
+        /// The recording.
+        path: PathBuf,
+        /// Its complete segments.
+        segments: usize,
+        /// Their size.
+        bytes: u64,
+        /// Frames in them.
+        frames: u64,
+        /// Why.
+        source: Box<VaultError>,
+    },
     /// The writer thread broke off.
     #[error("the writer thread broke off: run `classveil recover` on the store")]
     WriterLost,
@@ -255,6 +273,7 @@ impl Kind for VaultError {
             Self::Damaged { .. } | Self::Join { .. } => ErrorKind::DataLoss,
             Self::UnknownFormat { .. } => ErrorKind::Config,
             Self::Stopped { kind, .. } => *kind,
+            Self::NotSealed { source, .. } => source.kind(),
             Self::Seal { .. } | Self::Sign { .. } | Self::OutOfTurn { .. } | Self::WriterLost => {
                 ErrorKind::Bug
             }

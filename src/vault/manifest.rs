@@ -151,6 +151,12 @@ impl Manifest {
         self.segments.iter().map(|segment| segment.video.bytes).sum()
     }
 
+    /// Frames in all segments; those that recovery found without their journal line are not counted.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.segments.iter().filter_map(|segment| segment.frames).sum()
+    }
+
     /// The segments of `camera`, in order.
     pub fn segments_of<'a>(&'a self, camera: &'a CameraId) -> impl Iterator<Item = &'a Segment> {
         self.segments.iter().filter(move |segment| segment.camera == *camera)

@@ -10,7 +10,7 @@ use age::DecryptError;
 use zeroize::Zeroizing;
 
 use super::{
-    Checked, Details, Fault, FileDigest, VaultError,
+    Checked, Details, Fault, FileDigest, VaultError, retention,
     seal::Identities,
     store::{DETAILS, GRANT_KEY, GRANTS, KEY, at, names_in, read_at_most},
     writer::{files_of, no_camera},
@@ -118,7 +118,8 @@ impl Opened {
                 return Err(VaultError::BrokenOff);
             }
         }
-        let (_, summary) = joiner.finish().map_err(join_error)?;
+        let comment = retention::joined(joiner.comments());
+        let (_, summary) = joiner.finish(comment.as_deref()).map_err(join_error)?;
         Ok(Joined { segments, frames: summary.frames })
     }
 

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{LegalBasis, Manifest, Purpose};
 use crate::units::{CameraId, RecordingId};
@@ -41,6 +42,29 @@ pub struct RetentionRecord {
     delete_by: Timestamp,
     policy: String,
     list_version: String,
+}
+
+/// The comment of a recording's joined file, from those of its segments: counts are added up, so a
+/// track counts once for each segment it is in, and the self-check's verdict is the worst. `None`
+/// where a comment is none of ours.
+pub(super) fn joined(comments: &[String]) -> Option<String> {
+    let read = |text: &String| serde_json::from_str::<Map<String, Value>>(text).ok();
+    let all = comments.iter().map(read).collect::<Option<Vec<_>>>()?;
+    let mut whole = all.first()?.clone();
+    whole.remove("segment")?;
+    whole.insert("segments".to_owned(), all.len().into());
+    let counts = all.iter().map(|c| c.get("counts")?.as_object()).collect::<Option<Vec<_>>>()?;
+    let mut sums = Map::new();
+    for name in counts.first()?.keys() {
+        let each = counts.iter().map(|c| c.get(name)?.as_u64()).collect::<Option<Vec<_>>>()?;
+        sums.insert(name.clone(), each.iter().sum::<u64>().into());
+    }
+    whole.insert("counts".to_owned(), sums.into());
+    let verdicts = [SelfCheck::Corrected, SelfCheck::NotRun, SelfCheck::Passed]
+        .map(|verdict| serde_json::to_value(verdict).unwrap_or_default());
+    let worst = verdicts.iter().find(|v| all.iter().any(|c| c.get("self_check") == Some(v)))?;
+    whole.insert("self_check".to_owned(), worst.clone());
+    serde_json::to_string(&whole).ok()
 }
 
 #[derive(Serialize)]
@@ -98,5 +122,31 @@ impl RetentionRecord {
             self_check,
         };
         serde_json::to_string(&comment).expect("strings, numbers and times are valid JSON")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comment_of_the_whole_is_no_segments() {
+        let segment = |number: u32, frames: u64, check: &str| {
+            format!(
+                r#"{{"classveil":1,"segment":{number},"purpose":"coaching","counts":{{"frames":{frames},"tracks_veiled":2}},"self_check":"{check}"}}"#
+            )
+        };
+        let whole = joined(&[segment(1, 75, "passed"), segment(2, 30, "corrected")]).unwrap();
+        let whole: Value = serde_json::from_str(&whole).unwrap();
+        let expected = serde_json::json!({
+            "classveil": 1,
+            "segments": 2,
+            "purpose": "coaching",
+            "counts": { "frames": 105, "tracks_veiled": 4 },
+            "self_check": "corrected",
+        });
+        assert_eq!(whole, expected);
+        assert_eq!(joined(&["segment 1".to_owned()]), None);
+        assert_eq!(joined(&[]), None);
     }
 }

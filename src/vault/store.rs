@@ -31,6 +31,8 @@ pub(super) const JOURNAL: &str = "segments.jsonl";
 pub(super) const KEY: &str = "key.age";
 pub(super) const DETAILS: &str = "details.json.age";
 pub(super) const GRANTS: &str = "grants";
+/// Room held back while a recording is made.
+pub(super) const RESERVE: &str = "reserve.part";
 /// How the name of a granted key ends.
 pub(super) const GRANT_KEY: &str = ".key.age";
 

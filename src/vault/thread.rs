@@ -61,7 +61,16 @@ pub struct WriterThread {
     sender: SegmentSender,
     retention: RetentionRecord,
     path: PathBuf,
-    thread: JoinHandle<Result<Option<Sealed>, VaultError>>,
+    thread: JoinHandle<Result<Option<Finished>, VaultError>>,
+}
+
+/// A sealed recording, and what kept it from being longer.
+#[derive(Debug)]
+pub struct Finished {
+    /// What is whole.
+    pub sealed: Sealed,
+    /// Why writing had stopped before the end.
+    pub stopped: Option<VaultError>,
 }
 
 impl WriterThread {
@@ -105,11 +114,11 @@ impl WriterThread {
     }
 
     /// Writes what waits and seals the recording. Where writing had stopped, what is whole is
-    /// sealed all the same and the error that stopped it is returned.
-    pub fn finish(self, outcome: Outcome) -> Result<Sealed, VaultError> {
+    /// sealed all the same.
+    pub fn finish(self, outcome: Outcome) -> Result<Finished, VaultError> {
         self.sender.jobs.send(Job::Finish(outcome)).map_err(|_| VaultError::WriterLost)?;
         match self.thread.join() {
-            Ok(Ok(Some(sealed))) => Ok(sealed),
+            Ok(Ok(Some(finished))) => Ok(finished),
             Ok(Err(error)) => Err(error),
             Ok(Ok(None)) | Err(_) => Err(VaultError::WriterLost),
         }
@@ -122,23 +131,23 @@ fn run(
     mut writer: RecordingWriter,
     inbox: &Receiver<Job>,
     failure: &Failure,
-) -> Result<Option<Sealed>, VaultError> {
-    let mut first = None;
+) -> Result<Option<Finished>, VaultError> {
+    let mut stopped = None;
     for job in inbox {
         match job {
             // Taken and dropped, so that no sender waits for ever.
-            Job::Write(_) if first.is_some() => {}
+            Job::Write(_) if stopped.is_some() => {}
             Job::Write(file) => {
                 if let Err(error) = writer.write(file) {
                     tracing::error!(%error, "recording stops");
                     // Only this thread sets it, and only once.
                     let _ = failure.set((error.kind(), error.to_string()));
-                    first = Some(error);
+                    stopped = Some(error);
                 }
             }
             Job::Finish(outcome) => {
                 let sealed = writer.finish(outcome)?;
-                return first.map_or(Ok(Some(sealed)), Err);
+                return Ok(Some(Finished { sealed, stopped }));
             }
         }
     }

@@ -5,12 +5,18 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
+    fs::{self, OpenOptions},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -23,8 +29,8 @@ use super::{
     recover::settle,
     seal::SealingKey,
     store::{
-        DETAILS, KEY, Lock, Locked, PartFile, RecordingDir, Store, at, lock_to_write, make_dir,
-        segment_name, sync_dir, tracks_name,
+        DETAILS, KEY, Lock, Locked, PartFile, RESERVE, RecordingDir, Store, at, lock_to_write,
+        make_dir, segment_name, sync_dir, tracks_name,
     },
     terms::NEVER_FOR,
 };
@@ -153,6 +159,8 @@ pub struct Sealed {
     pub segments: usize,
     /// Size of the encrypted segments.
     pub bytes: u64,
+    /// Frames in them.
+    pub frames: u64,
 }
 
 /// A recording in progress. Dropped without [`finish`](Self::finish) it stays unsealed, and
@@ -166,6 +174,8 @@ pub struct RecordingWriter {
     sealing: SealingKey,
     key: BoxKey,
     failed: Option<Failed>,
+    /// Given back when the end is written.
+    reserve: Option<Reserve>,
     /// Keeps recovery and readers away until the end.
     lock: Lock,
 }
@@ -198,11 +208,15 @@ impl RecordingWriter {
         let Locked::Held(lock) = lock_to_write(&staging.0.0)? else {
             return Err(VaultError::InProgress { path: staging.0.0.clone() });
         };
+        let mut reserve = Reserve::take(&staging.0)?;
         let (manifest, mut journal) = fill(&staging.0, new, key, &sealing, &wrapped)?;
         fs::rename(&staging.0.0, &dir.0).map_err(at(&dir.0))?;
         sync_dir(&store.recordings())?;
         journal.moved_to(&dir);
-        Ok(Self { dir, manifest, journal, sealing, key: key.clone(), failed: None, lock })
+        if let Some(reserve) = &mut reserve {
+            reserve.0 = dir.file(RESERVE);
+        }
+        Ok(Self { dir, manifest, journal, sealing, key: key.clone(), failed: None, reserve, lock })
     }
 
     /// The recording's folder.
@@ -296,8 +310,32 @@ impl RecordingWriter {
         self.journal.append(segment)
     }
 
-    /// Ends the recording: the manifest lists all segments and is signed.
+    /// Ends the recording: the manifest lists all segments and is signed. Where that cannot be
+    /// written the error says what is kept, and recovery seals it.
     pub fn finish(mut self, outcome: Outcome) -> Result<Sealed, VaultError> {
+        // A disk that is full has room for the end.
+        self.reserve = None;
+        if let Err(source) = self.seal(outcome) {
+            return Err(VaultError::NotSealed {
+                segments: self.manifest.segments.len(),
+                bytes: self.manifest.bytes(),
+                frames: self.manifest.frames(),
+                path: self.dir.0,
+                source: Box::new(source),
+            });
+        }
+        let sealed = Sealed {
+            id: self.manifest.recording,
+            segments: self.manifest.segments.len(),
+            bytes: self.manifest.bytes(),
+            frames: self.manifest.frames(),
+            path: self.dir.0,
+        };
+        drop(self.lock);
+        Ok(sealed)
+    }
+
+    fn seal(&mut self, outcome: Outcome) -> Result<(), VaultError> {
         self.manifest.fault = outcome.fault;
         if let Some(failed) = self.failed.take() {
             self.manifest.fault.get_or_insert(failed.fault);
@@ -310,15 +348,40 @@ impl RecordingWriter {
         }
         self.manifest.state = State::Sealed;
         self.manifest.ended = Some(outcome.ended);
-        self.manifest.publish(&self.dir, &self.key)?;
-        let sealed = Sealed {
-            id: self.manifest.recording,
-            segments: self.manifest.segments.len(),
-            bytes: self.manifest.bytes(),
-            path: self.dir.0,
-        };
-        drop(self.lock);
-        Ok(sealed)
+        self.manifest.publish(&self.dir, &self.key)
+    }
+}
+
+/// Room on the disk that a recording holds back for its own end: the last lines of the journal, and
+/// a manifest of some 350 bytes for each segment. Six hours in segments of 6 s take 1.3 MB.
+const RESERVE_BYTES: u64 = 2 << 20;
+
+/// A file of zeros that is removed when the room is needed. What a crash leaves, recovery removes.
+#[derive(Debug)]
+struct Reserve(PathBuf);
+
+impl Reserve {
+    /// None where the file system or a limit of the user does not allow it; a disk without room for
+    /// it has none for a recording.
+    fn take(dir: &RecordingDir) -> Result<Option<Self>, VaultError> {
+        let reserve = Self(dir.file(RESERVE));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&reserve.0)
+            .map_err(at(&reserve.0))?;
+        match fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES) {
+            Ok(()) => Ok(Some(reserve)),
+            Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(at(&dir.0)(error.into())),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 

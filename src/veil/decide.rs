@@ -3,7 +3,7 @@
 //!
 //! Pure: the frame's time, the tracks and their states come in, a [`Verdict`] goes out.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use serde::Serialize;
 
@@ -81,29 +81,41 @@ pub struct Placement {
 }
 
 /// The frame that is decided on.
+#[derive(Clone, Debug)]
+pub struct At {
+    /// Its number.
+    pub seq: u64,
+    /// Its time.
+    pub pts: Pts,
+    /// Its size in pixels.
+    pub size: FrameSize,
+    /// Whether detection was completed for it.
+    pub looked: bool,
+    /// The frames of its scene: nothing seen in another one is where it was.
+    pub scene: Range<u64>,
+}
+
+/// What moves boxes to where they are in a frame.
 #[derive(Clone, Copy, Debug)]
 struct Now<'a> {
-    seq: u64,
     pts: Pts,
     size: FrameSize,
     camera: &'a CameraMotion,
 }
 
-/// Says what of frame `seq` is hidden. `looked` tells whether detection was completed for it;
-/// without that the whole picture is hidden. The placements give the reason for each region.
+/// Says what of a frame is hidden: all of it where detection was not completed. The placements give
+/// the reason for each region.
 #[must_use]
 pub fn decide(
-    seq: u64,
-    pts: Pts,
-    size: FrameSize,
-    looked: bool,
+    at: &At,
     subjects: &[Subject<'_>],
     camera: &CameraMotion,
     region: Region,
 ) -> (Verdict, Vec<Placement>) {
-    let now = Now { seq, pts, size, camera };
+    let At { seq, size, looked, .. } = *at;
+    let now = Now { pts: at.pts, size, camera };
     let placements: Vec<Placement> =
-        subjects.iter().filter_map(|subject| place(&now, subject)).collect();
+        subjects.iter().filter_map(|subject| place(at, &now, subject)).collect();
     if !looked {
         let placements = placements.into_iter().map(|p| Placement { shown: false, ..p }).collect();
         return (Verdict { seq, cover: Cover::Whole }, placements);
@@ -172,15 +184,16 @@ fn body(head: Rect, region: Region, size: FrameSize) -> Rect {
     }
 }
 
-fn place(now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
-    let &Now { seq, pts, .. } = now;
+fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
+    let At { seq, pts, .. } = *at;
     let track = subject.track;
     let cleared = matches!(subject.state, State::Cleared(_));
     let refused = matches!(subject.state, State::Refused { .. });
     let sightings = &track.sightings;
     let after = sightings.partition_point(|s| s.seq < seq);
-    let next = sightings.get(after);
-    let last = after.checked_sub(1).and_then(|i| sightings.get(i));
+    let here = |s: &&Sighting| at.scene.contains(&s.seq);
+    let next = sightings.get(after).filter(here);
+    let last = after.checked_sub(1).and_then(|i| sightings.get(i)).filter(here);
     if let Some(seen) = next.filter(|s| s.seq == seq) {
         let id = track.id;
         return Some(Placement { track: id, face: seen.rect, basis: Basis::Seen, shown: cleared });
@@ -287,6 +300,10 @@ mod tests {
         Pts::from_nanos(seq * 40_000_000)
     }
 
+    fn frame(seq: u64, looked: bool) -> At {
+        At { seq, pts: at(seq), size: SIZE, looked, scene: 0..u64::MAX }
+    }
+
     fn track(seqs: &[u64], step: f32) -> Track {
         let sightings: VecDeque<_> = seqs
             .iter()
@@ -302,7 +319,7 @@ mod tests {
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
         let subjects = [Subject { track, state }];
-        decide(seq, at(seq), SIZE, looked, &subjects, &CameraMotion::default(), region).0.cover
+        decide(&frame(seq, looked), &subjects, &CameraMotion::default(), region).0.cover
     }
 
     fn cleared() -> State {
@@ -352,7 +369,7 @@ mod tests {
             let subjects =
                 [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
             let camera = CameraMotion::default();
-            let (verdict, _) = decide(seq, at(seq), SIZE, true, &subjects, &camera, Region::Head);
+            let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
             let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
             let face = known.sightings[0].rect;
             let over = hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
@@ -363,6 +380,19 @@ mod tests {
         let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
         assert_eq!(hidden(refused, 10), (true, 1));
         assert_eq!(hidden(State::Undecided, 3), (true, 1));
+    }
+
+    #[test]
+    fn nothing_is_held_in_another_scene() {
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        let track = track(&[40, 41], 0.0);
+        let hidden = |seq: u64, scene: Range<u64>| {
+            let subjects = [Subject { track: &track, state: refused.clone() }];
+            let frame = At { scene, ..frame(seq, true) };
+            !decide(&frame, &subjects, &CameraMotion::default(), Region::Head).1.is_empty()
+        };
+        assert!(hidden(39, 30..60) && hidden(40, 40..42) && hidden(45, 30..60));
+        assert!(!hidden(39, 0..40) && !hidden(42, 42..u64::MAX));
     }
 
     #[test]
@@ -400,7 +430,7 @@ mod tests {
             let hidden = |camera: &CameraMotion| {
                 let subjects = [Subject { track: &track, state: State::Undecided }];
                 let seq = u64::from(seq);
-                let decided = decide(seq, at(seq), SIZE, true, &subjects, camera, Region::Head);
+                let decided = decide(&frame(seq, true), &subjects, camera, Region::Head);
                 match decided.0.cover {
                     Cover::Regions(hidden) => hidden.iter().any(|h| h.region.contains(truth)),
                     _ => false,
@@ -426,7 +456,7 @@ mod tests {
         }
         for seq in 9..=31 {
             let subjects = [Subject { track: &track, state: State::Undecided }];
-            let (verdict, _) = decide(seq, at(seq), SIZE, true, &subjects, &camera, Region::Head);
+            let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
             let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
             let truth = Rect::new(300.0 + x(seq), 100.0, 50.0, 60.0);
             assert!(hidden.iter().any(|h| h.region.contains(truth)), "frame {seq}");

@@ -7,13 +7,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
     time::Duration,
 };
 
 use super::{
     Cover, Hidden, Verdict,
-    decide::{HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
-    evidence::{Evidence, Judge, Reason, State, View, is_oblique},
+    decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
+    evidence::{Evidence, Judge, Reason, State, View},
     place::{Places, Stays},
     policy::{Policy, Region},
     redact::Redacted,
@@ -28,8 +29,9 @@ use crate::{
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
         motion::CameraMotion,
+        pose::is_oblique,
         search::{Search, Searcher},
-        track::{CutDetector, Tracker},
+        track::{Cut, CutDetector, Tracker},
     },
 };
 
@@ -74,8 +76,10 @@ pub struct Settings {
     pub full_every: u32,
     /// Frames from one comparison to the next once a track is decided.
     pub identify_every: u32,
-    /// Frames from one look at the finished picture to the next.
-    pub check_every: u32,
+    /// Time from one look at the finished picture to the next. Where this is at most half a
+    /// segment, every segment is looked at: from one look to the next it is this and less than a
+    /// frame more, or every frame is looked at.
+    pub check_every: Duration,
     /// What is covered of a hidden person.
     pub region: Region,
 }
@@ -155,8 +159,11 @@ pub struct Watcher {
     stays: Stays,
     camera: CameraMotion,
     /// A new scene has begun, and the tracker has not been told yet.
-    cut: bool,
-    since_check: u32,
+    cut: Cut,
+    /// First frames of scenes that surely are others than those before them, with their times.
+    scenes: VecDeque<(u64, Pts)>,
+    /// The frame whose finished picture was looked at last.
+    checked: Option<Pts>,
 }
 
 impl Watcher {
@@ -186,8 +193,9 @@ impl Watcher {
             places: Places::default(),
             stays: Stays::default(),
             camera: CameraMotion::default(),
-            cut: false,
-            since_check: u32::MAX,
+            cut: Cut::None,
+            scenes: VecDeque::new(),
+            checked: None,
         }
     }
 
@@ -207,13 +215,20 @@ impl Watcher {
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
         let view = frame.planes();
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
-        self.cut |= self.cuts.step(&view);
+        let cut = self.cuts.step(&view);
+        self.cut = self.cut.max(cut);
+        match cut {
+            Cut::None | Cut::Likely => {}
+            Cut::Sure => self.scenes.push_back((frame.seq(), frame.pts())),
+            // What was veiled before is held on.
+            Cut::Back => drop(self.scenes.pop_back()),
+        }
         let (seq, pts) = (frame.seq(), frame.pts());
-        let found = self.searcher.search(&view, pts, self.cut);
-        self.camera.step(self.searcher.blocks(), pts, self.cut);
+        let found = self.searcher.search(&view, pts, self.cut > Cut::None);
+        self.camera.step(self.searcher.blocks(), pts, self.cut > Cut::None);
         let found = found?;
         let cut = std::mem::take(&mut self.cut);
-        let mut seen = self.tracker.step(seq, pts, &found, cut);
+        let mut seen = self.tracker.step(seq, pts, &found, cut > Cut::None);
         let compares = self.judge.compares();
         if compares || self.stays.is_used() {
             self.doubt_merged(seq, pts, &mut seen);
@@ -460,7 +475,7 @@ impl Watcher {
     /// Where a view shows a refused person, the tracks that its own was cut from are refused too if
     /// they may be the same person's.
     fn reach_back(&mut self, id: TrackId, view: &View) {
-        let Some((pupil, cosine)) = self.judge.recognised(&view.embedding) else { return };
+        let Some((pupil, cosine)) = self.judge.refused_by(&view.embedding) else { return };
         let mut before = self.known.get(&id).and_then(|known| known.before);
         while let Some(Before { track, unbroken }) = before {
             let Some(known) = self.known.get_mut(&track) else { return };
@@ -483,10 +498,18 @@ impl Watcher {
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
         let region = self.settings.region;
-        let (mut verdict, placements) =
-            decide(seq, pts, size, looked, &subjects, &self.camera, region);
+        let at = At { seq, pts, size, looked, scene: self.scene_of(seq) };
+        let (mut verdict, placements) = decide(&at, &subjects, &self.camera, region);
         self.hide_zones(size, &mut verdict);
         (verdict, placements)
+    }
+
+    /// The frames of the scene that a frame belongs to.
+    fn scene_of(&self, seq: u64) -> Range<u64> {
+        let later = self.scenes.partition_point(|&(first, _)| first <= seq);
+        let first = later.checked_sub(1).and_then(|i| self.scenes.get(i));
+        let end = self.scenes.get(later);
+        first.map_or(0, |&(seq, _)| seq)..end.map_or(u64::MAX, |&(seq, _)| seq)
     }
 
     /// Adds the zones that are veiled whatever is in them.
@@ -521,6 +544,10 @@ impl Watcher {
     /// its last sighting is needed for as long.
     pub fn forget_before(&mut self, pts: Pts) {
         let horizon = pts.minus(HOLD_LONGEST);
+        // The latest one before stays: what is left of its scene begins with it.
+        while self.scenes.get(1).is_some_and(|&(_, second)| second < horizon) {
+            self.scenes.pop_front();
+        }
         self.tracker.forget_before(horizon);
         // Cutting a track in two may have left its first part empty, so all are gone through.
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
@@ -538,6 +565,11 @@ impl Watcher {
         }
     }
 
+    /// Makes the next frame's finished picture one that is looked at.
+    pub fn check_next(&mut self) {
+        self.checked = None;
+    }
+
     /// Looks at a finished picture now and then: a face in it has to be one that is shown, and not
     /// a refused one.
     pub fn check(
@@ -545,11 +577,12 @@ impl Watcher {
         frame: &Frame<Redacted>,
         placements: &[Placement],
     ) -> Result<Finding, VisionError> {
-        self.since_check = self.since_check.saturating_add(1);
-        if self.since_check < self.settings.check_every || frame.state().whole() {
+        let due =
+            self.checked.is_none_or(|last| frame.pts().since(last) >= self.settings.check_every);
+        if !due || frame.state().whole() {
             return Ok(Finding::NotDue);
         }
-        self.since_check = 0;
+        self.checked = Some(frame.pts());
         let view = frame.planes();
         for face in self.searcher.detector().detect(&view, self.settings.size)? {
             if face.score < PLAIN_SCORE {

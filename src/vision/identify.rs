@@ -30,6 +30,7 @@ pub struct Embedder {
     network: Network,
     scaler: Scaler,
     crop: Vec<f32>,
+    photo_strength: f32,
 }
 
 impl std::fmt::Debug for Embedder {
@@ -42,7 +43,8 @@ impl Embedder {
     /// Opens the recogniser on `threads` threads.
     pub fn new(models: &Models, threads: usize) -> Result<Self, VisionError> {
         let network = models.open_sface(threads)?;
-        Ok(Self { network, scaler: Scaler::new(), crop: Vec::new() })
+        let photo_strength = models.thresholds().photo_strength;
+        Ok(Self { network, scaler: Scaler::new(), crop: Vec::new(), photo_strength })
     }
 
     /// The embedding of a face in a frame; `None` where its landmarks span no face or the model
@@ -68,14 +70,39 @@ impl Embedder {
         Ok(self.run()?.map(|described| described.embedding))
     }
 
+    /// How much the model finds in a face of a photo (see [`Described::strength`]), without saying
+    /// whose it is; 0 where its landmarks span no face.
+    pub fn strength(
+        &mut self,
+        image: &BgrImage,
+        landmarks: &Landmarks,
+    ) -> Result<f32, VisionError> {
+        let Some(map) = align(landmarks) else { return Ok(0.0) };
+        self.scaler.warp_bgr(image, &map, CROP, &mut self.crop)?;
+        self.network
+            .run(INPUT, &self.crop, |outputs| outputs.first().map_or(0.0, |raw| length(raw)))
+    }
+
+    /// The strength that a reference photo needs.
+    #[must_use]
+    pub fn photo_strength(&self) -> f32 {
+        self.photo_strength
+    }
+
     fn run(&mut self) -> Result<Option<Described>, VisionError> {
-        let shape = [1, 3, CROP as usize, CROP as usize];
-        self.network.run(shape, &self.crop, |outputs| {
+        self.network.run(INPUT, &self.crop, |outputs| {
             let raw: [f32; Embedding::LEN] = outputs.first().copied()?.try_into().ok()?;
-            let strength = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
+            let strength = length(&raw);
             Some(Described { embedding: Embedding::new(raw)?, strength })
         })
     }
+}
+
+/// `SFace`'s input: one crop, three colours.
+const INPUT: [usize; 4] = [1, 3, CROP as usize, CROP as usize];
+
+fn length(vector: &[f32]) -> f32 {
+    vector.iter().map(|v| v * v).sum::<f32>().sqrt()
 }
 
 /// A face in a frame, and how much the model found in it.
@@ -123,7 +150,7 @@ impl Embedding {
     /// Scales `raw` to unit length; `None` for a vector without direction.
     #[must_use]
     pub fn new(mut raw: [f32; Self::LEN]) -> Option<Self> {
-        let norm = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let norm = length(&raw);
         if !norm.is_finite() || norm < 1e-6 {
             return None;
         }

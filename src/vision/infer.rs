@@ -157,6 +157,8 @@ pub struct Thresholds {
     pub full_px: f32,
     /// A view of this strength counts fully.
     pub full_strength: f32,
+    /// A photo whose face has less strength is no reference.
+    pub photo_strength: f32,
     /// Narrower faces, in frame pixels, are not compared.
     pub compare_min_px: f32,
     /// A view at or above this cosine is the consenting person.

@@ -239,15 +239,46 @@ fn cost(track: &Track, detection: &Detection, pts: Pts) -> Option<f32> {
     (distance <= reach).then_some(distance + ratio.ln().abs())
 }
 
-/// Tells cuts by colour histograms: a difference that is large and stands out from its neighbours.
+/// Whether a new scene begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cut {
+    /// The scene goes on.
+    #[default]
+    None,
+    /// Something changed at once: no face is followed across, but what was veiled is still held.
+    Likely,
+    /// The picture is that of the scene before again: the camera was blind, or another one shown,
+    /// for moments.
+    Back,
+    /// Everything is another picture: nothing of the old one is where it was.
+    Sure,
+}
+
+/// Tells cuts by colour histograms: a difference that is large and stands out from its neighbours,
+/// and is not that of a lamp.
 #[derive(Debug, Default)]
 pub struct CutDetector {
-    last: Option<Histogram>,
+    last: Option<Summary>,
+    /// The last picture of the scene before.
+    old: Option<Histogram>,
     recent: VecDeque<f32>,
 }
 
-/// Share of samples by value, 32 bins for each plane.
-type Histogram = [f32; 96];
+/// Bins of each plane: one every 8 grey levels, both ends included.
+const BINS: usize = 33;
+/// Share of samples by value, for each plane.
+type Histogram = [f32; 3 * BINS];
+/// Places across and down at which pictures are compared in another light.
+const PLACES: (usize, usize) = (48, 27);
+/// Brightness at each of them.
+type Places = [f32; PLACES.0 * PLACES.1];
+
+/// What is kept of a picture.
+#[derive(Debug)]
+struct Summary {
+    histogram: Histogram,
+    places: Places,
+}
 
 /// A cut changes at least this share of the histogram (measured; plain frame difference fired
 /// 193 times in a panned clip).
@@ -259,13 +290,23 @@ const CUT_SURELY: f32 = 0.28;
 const CUT_SPIKE: f32 = 2.2;
 /// How many recent differences are remembered.
 const CUT_NEIGHBOURS: usize = 8;
+/// Another light changes all brightness by one factor and one sum. Where that explains all but this
+/// share of the places to within so many grey levels, nothing else changed.
+const LIGHT_UNEXPLAINED: f32 = 0.02;
+const LIGHT_WITHIN: f32 = 10.0;
+/// A light that takes more than this much of the contrast leaves nothing to be compared by.
+const LIGHT_LEAST: f32 = 0.25;
 
 impl CutDetector {
     /// Whether a new scene begins with this frame.
-    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> bool {
-        let now = histogram(frame);
-        let Some(last) = self.last.replace(now) else { return true };
-        let distance = last.iter().zip(&now).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0;
+    pub fn step(&mut self, frame: &crate::frame::I420View<'_>) -> Cut {
+        let now = Summary { histogram: histogram(frame), places: places(frame) };
+        let distance_to = |other: &Histogram| distance(other, &now.histogram);
+        let Some(last) = self.last.take() else {
+            self.last = Some(now);
+            return Cut::Sure;
+        };
+        let distance = distance_to(&last.histogram);
         let mut sorted: Vec<f32> = self.recent.iter().copied().collect();
         sorted.sort_by(f32::total_cmp);
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
@@ -273,12 +314,74 @@ impl CutDetector {
             self.recent.pop_front();
         }
         self.recent.push_back(distance);
-        distance > CUT_SURELY || (distance > CUT_DISTANCE && distance > CUT_SPIKE * median)
+        let sure = distance > CUT_SURELY;
+        let likely = sure || (distance > CUT_DISTANCE && distance > CUT_SPIKE * median);
+        let cut = if !likely || is_another_light(&last.places, &now.places) {
+            Cut::None
+        } else if !sure {
+            Cut::Likely
+        } else if self
+            .old
+            .replace(last.histogram)
+            .is_some_and(|old| distance_to(&old) <= CUT_DISTANCE)
+        {
+            Cut::Back
+        } else {
+            Cut::Sure
+        };
+        self.last = Some(now);
+        cut
     }
 }
 
+/// How much of a histogram changed, 0 to 1.
+fn distance(a: &Histogram, b: &Histogram) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / 6.0
+}
+
+/// Whether `b` is `a` in another light: brighter or darker by one factor and one sum.
+#[expect(clippy::cast_precision_loss, reason = "a thousand places")]
+fn is_another_light(a: &Places, b: &Places) -> bool {
+    let mean = |p: &Places| p.iter().sum::<f32>() / p.len() as f32;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let spread: f32 = a.iter().map(|v| (v - mean_a).powi(2)).sum();
+    let both: f32 = a.iter().zip(b).map(|(x, y)| (x - mean_a) * (y - mean_b)).sum();
+    let factor = both / spread;
+    // Written so that numbers that are none explain nothing.
+    if !(LIGHT_LEAST..=1.0 / LIGHT_LEAST).contains(&factor) {
+        return false;
+    }
+    // Errors count in the brighter of the two pictures.
+    let within = LIGHT_WITHIN * factor.min(1.0);
+    let unexplained = a
+        .iter()
+        .zip(b)
+        .filter(|(x, y)| (mean_b + factor * (*x - mean_a) - *y).abs() > within)
+        .count();
+    unexplained as f32 <= LIGHT_UNEXPLAINED * a.len() as f32
+}
+
+/// Mean brightness of a few samples around each place.
+fn places(frame: &crate::frame::I420View<'_>) -> Places {
+    let (width, height) = (frame.size.width as usize, frame.size.height as usize);
+    let mut places = [0.0; PLACES.0 * PLACES.1];
+    for (i, place) in places.iter_mut().enumerate() {
+        let (column, row) = (i % PLACES.0, i / PLACES.0);
+        let mut sum = 0.0;
+        for dy in 0..4 {
+            for dx in 0..4 {
+                let x = (column * 4 + dx) * width / (PLACES.0 * 4);
+                let y = (row * 4 + dy) * height / (PLACES.1 * 4);
+                sum += frame.y.get(y * frame.luma_stride + x).copied().map_or(0.0, f32::from);
+            }
+        }
+        *place = sum / 16.0;
+    }
+    places
+}
+
 fn histogram(frame: &crate::frame::I420View<'_>) -> Histogram {
-    let mut bins = [0.0; 96];
+    let mut bins = [0.0; 3 * BINS];
     let size = frame.size;
     // About 100 samples across are plenty for a histogram of the scene.
     let step = (size.width as usize / 100).max(1);
@@ -289,11 +392,15 @@ fn histogram(frame: &crate::frame::I420View<'_>) -> Histogram {
         (frame.v, frame.chroma_stride, half(size.width), half(size.height), step.div_ceil(2)),
     ];
     for (i, (samples, stride, width, height, step)) in planes.into_iter().enumerate() {
-        let bins = &mut bins[32 * i..32 * (i + 1)];
+        let bins = &mut bins[BINS * i..BINS * (i + 1)];
         let mut count = 0.0f32;
         for row in samples.chunks(stride).take(height).step_by(step) {
-            for sample in row.iter().take(width).step_by(step) {
-                bins[usize::from(sample / 8)] += 1.0;
+            for &sample in row.iter().take(width).step_by(step) {
+                // Shared between the two nearest bins: a flicker by one grey level moves an eighth
+                // of a dark picture's samples from one bin to the next, not all of them.
+                let upper = f32::from(sample % 8) / 8.0;
+                bins[usize::from(sample / 8)] += 1.0 - upper;
+                bins[usize::from(sample / 8 + 1)] += upper;
                 count += 1.0;
             }
         }
@@ -337,6 +444,55 @@ mod tests {
     }
 
     #[test]
+    fn another_light_is_no_cut_and_another_face_is_one() {
+        let size = crate::frame::FrameSize::new(192, 108);
+        let grey = vec![128; 96 * 54];
+        let scene = |factor: f32, moved: usize| -> Vec<u8> {
+            (0..192 * 108)
+                .map(|i| {
+                    let (x, y) = (i % 192, i / 192);
+                    // A wall with windows, and somebody 30 x 40 before it.
+                    let wall = 60.0 + 80.0 * ((x / 24 + y / 27) % 2) as f32;
+                    let face = (60 + moved..90 + moved).contains(&x) && (40..80).contains(&y);
+                    (if face { 170.0 } else { wall } * factor) as u8
+                })
+                .collect()
+        };
+        let places_of = |factor, moved| {
+            let (y, u, v) = (&scene(factor, moved)[..], &grey[..], &grey[..]);
+            let (luma_stride, chroma_stride) = (192, 96);
+            places(&crate::frame::I420View { size, y, u, v, luma_stride, chroma_stride })
+        };
+        assert!(is_another_light(&places_of(1.0, 0), &places_of(0.5, 0)));
+        assert!(is_another_light(&places_of(0.4, 0), &places_of(1.0, 0)));
+        assert!(!is_another_light(&places_of(1.0, 0), &places_of(0.5, 60)));
+        assert!(!is_another_light(&places_of(1.0, 0), &places_of(0.0, 0)));
+    }
+
+    #[test]
+    fn a_flicker_of_a_dark_picture_is_no_cut() {
+        let size = crate::frame::FrameSize::new(64, 48);
+        let grey = vec![128; 32 * 24];
+        let mut cuts = CutDetector::default();
+        for i in 0..30u8 {
+            // Noise of a few levels around one that moves by one.
+            let luma: Vec<u8> = (0..64 * 48u32)
+                .map(|at| 22 + i % 2 + (at.wrapping_mul(2_654_435_761) >> 30) as u8)
+                .collect();
+            let picture = crate::frame::I420View {
+                size,
+                y: &luma,
+                u: &grey,
+                v: &grey,
+                luma_stride: 64,
+                chroma_stride: 32,
+            };
+            let cut = cuts.step(&picture);
+            assert_eq!(cut, if i == 0 { Cut::Sure } else { Cut::None }, "frame {i}");
+        }
+    }
+
+    #[test]
     fn cuts_that_follow_each_other_closely_are_cuts() {
         let size = crate::frame::FrameSize::new(64, 48);
         let grey = vec![128; 32 * 24];
@@ -352,7 +508,9 @@ mod tests {
                 luma_stride: 64,
                 chroma_stride: 32,
             };
-            assert!(cuts.step(&picture), "frame {i}");
+            // The third and later ones were there before.
+            let cut = if i < 2 { Cut::Sure } else { Cut::Back };
+            assert_eq!(cuts.step(&picture), cut, "frame {i}");
         }
     }
 

@@ -561,3 +561,41 @@ fn the_configuration_sets_the_log_unless_told_nearer_by() {
     let nearer = [&record[..], &["--log", "warn"]].concat();
     assert!(!logged("classveil=info", &nearer).contains("INFO"));
 }
+
+#[test]
+fn one_of_several_cameras_is_named() {
+    let desk = Desk::new();
+    let config = desk.path("two.toml");
+    let cameras = "[[camera]]\nid = \"front\"\ninput = \"/nowhere/front.mp4\"\n\
+                   [[camera]]\nid = \"back\"\ninput = \"/nowhere/back.mp4\"\n";
+    std::fs::write(&config, cameras).unwrap();
+    let record = |more: &[(&str, &str)]| {
+        let own = [("--input", ""), ("--config", config.as_str())];
+        desk.record(&[&own[..], more].concat())
+    };
+    for (more, wanted, said) in [
+        (&[][..], 64, "give --camera ID, one of front, back"),
+        (&[("--camera", "side")], 64, "has no camera `side`: it has front, back"),
+        (&[("--camera", "back")], 66, "/nowhere/back.mp4"),
+    ] {
+        let output = record(more);
+        assert_eq!(code(&output), wanted, "{more:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{more:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn recover_takes_its_places_from_the_configuration() {
+    let desk = Desk::new();
+    let (store, key) = (desk.path("store"), desk.path("box.key"));
+    let made = desk.record(&[("--input", &sample("obama_speech.mp4").display().to_string())]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let config = desk.path("box.toml");
+    let text = format!("[store]\nfolder = \"{store}\"\nbox-key = \"{key}\"\n");
+    std::fs::write(&config, text).unwrap();
+    let done = classveil_at(desk.folder.path(), &["recover", "--config", &config]);
+    assert_eq!(code(&done), 0, "{}", stderr(&done));
+    assert!(stdout(&done).contains("nothing to do: 1 recordings complete"), "{}", stdout(&done));
+    let nowhere = classveil_at(desk.folder.path(), &["recover"]);
+    assert_eq!(code(&nowhere), 64, "{}", stderr(&nowhere));
+}

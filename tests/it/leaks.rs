@@ -84,7 +84,7 @@ fn watcher(models: &Models, refused: &RgbImage) -> Watcher {
         full_size: 1920,
         full_every: 10,
         identify_every: 10,
-        check_every: 30,
+        check_every: std::time::Duration::from_secs(1),
         region: Region::Head,
     };
     let thresholds = models.thresholds();

@@ -9,7 +9,7 @@ use std::fs;
 
 use crate::{
     eyes::Pictures,
-    media::{ffprobe, frame_times, sample},
+    media::{Clips, ffprobe, frame_times, sample},
     scene::{Recorded, School, text},
 };
 
@@ -136,4 +136,33 @@ fn stock_tools_read_a_recording() {
     let opened = school.open(&folder);
     assert_same_times(&opened, &sample("obama_speech.mp4"));
     assert_eq!(Pictures::of(&opened).len(), 105);
+    // The joined file says of the whole what its segments say of themselves.
+    let whole = comment(&opened);
+    assert_eq!((&whole["segments"], &whole["counts"]["frames"]), (&3.into(), &105.into()));
+    assert!(whole.get("segment").is_none(), "{whole}");
+    for field in ["recording", "purpose", "delete_by", "policy", "list_version"] {
+        assert!(manifest[field] == whole[field] && whole[field].is_string(), "{field}: {whole}");
+    }
+}
+
+/// However long segments are, and however short the last one, a finished picture of each is looked
+/// at.
+#[test]
+fn every_segment_is_checked() {
+    let school = School::with_refused_man();
+    let clips = Clips::new();
+    let from = sample("obama_speech.mp4");
+    // Two segments, and a last one of two frames.
+    let clip = clips.make("short.mp4", &format!("-t 2.16 -i {} -c copy", from.display()));
+    let Recorded { json, folder, .. } =
+        school.record(&clip, &["--policy", "refused", "--dpia", "D", "--segment", "1 s"]);
+    let segments = json["segments"].as_u64().unwrap();
+    assert!(segments >= 3, "{json}");
+    for number in 1..=segments {
+        let mp4 = school.unseal(&folder, &format!("cam1/{number:06}.mp4.age"));
+        let path = school.path(&format!("{number}.mp4"));
+        fs::write(&path, mp4).unwrap();
+        let verdict = comment(&path)["self_check"].clone();
+        assert!(verdict == "passed" || verdict == "corrected", "segment {number}: {verdict}");
+    }
 }

@@ -21,7 +21,7 @@ use classveil::{
     frame::{Frame, FrameSize, I420View, Raw, SlotPool},
     units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Checked, Details, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
+        BoxKey, Checked, Details, Finished, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
         RecordingWriter, SegmentCounts, SegmentFile, SelfCheck, State, Trust, VaultError,
         WriterThread, check, recover, write_identity,
     },
@@ -666,8 +666,9 @@ fn an_error_stops_the_writer_and_what_is_whole_is_sealed() {
     assert!(error.to_string().contains("000002"), "{error}");
     assert!(other.check().is_err());
     fs::rename(path.join("away"), path.join("cam1")).unwrap();
-    let error = thread.finish(outcome()).unwrap_err();
-    assert!(matches!(error, VaultError::Io { .. }), "{error}");
+    let Finished { sealed, stopped } = thread.finish(outcome()).unwrap();
+    assert!(matches!(stopped, Some(VaultError::Io { .. })), "{stopped:?}");
+    assert_eq!((sealed.segments, &sealed.path), (1, &path));
     let checked = scene.check(&path).unwrap();
     assert_eq!(checked.manifest().segments.len(), 1);
     assert_eq!(checked.manifest().state, State::Sealed);
@@ -688,7 +689,8 @@ fn the_writer_thread_seals_what_it_was_given() {
             });
         }
     });
-    let sealed = thread.finish(outcome()).unwrap();
+    let Finished { sealed, stopped } = thread.finish(outcome()).unwrap();
+    assert!(stopped.is_none());
     assert_eq!(sealed.segments, 10);
     let checked = scene.check(&sealed.path).unwrap();
     assert_eq!(checked.manifest().bytes(), sealed.bytes);
@@ -828,6 +830,31 @@ fn open_joins_every_picture_at_its_time() {
     assert_eq!(forced.status.code(), Some(0), "{}", stderr(&forced));
     assert_all_pictures(&out);
     assert!(!files(&scene.root).iter().any(|name| name.contains(".part")));
+}
+
+#[test]
+fn open_replaces_ordinary_files_only() {
+    let scene = Scene::new();
+    let path = record_media(&scene, &["cam1"], at(FAR));
+    let place = |name: &str| scene.root.join(name);
+    rustix::fs::mkfifoat(rustix::fs::CWD, place("pipe"), 0o600.into()).unwrap();
+    std::os::unix::fs::symlink("teacher.key", place("link")).unwrap();
+    let before = fs::read(place("teacher.key")).unwrap();
+    let own = "classveil/box.key";
+    for name in ["pipe", "link", "teacher.key", own] {
+        let args = ["open", text(&path), "-i", "teacher.key", "-o", name, "--force"];
+        let refused = scene.run(&args);
+        assert_eq!(refused.status.code(), Some(78), "{name}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains("is never replaced"), "{name}: {}", stderr(&refused));
+    }
+    assert_eq!(fs::read(place("teacher.key")).unwrap(), before);
+    assert!(BoxKey::load(&place(own)).is_ok());
+    assert!(fs::symlink_metadata(place("link")).unwrap().is_symlink());
+    // A key that others can read opens, with a word about it.
+    fs::set_permissions(place("teacher.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let opened = scene.run(&["open", text(&path), "-i", "teacher.key", "-o", "lesson.mp4"]);
+    assert_eq!(opened.status.code(), Some(0), "{}", stderr(&opened));
+    assert!(stderr(&opened).contains("can be read by others (mode 644)"), "{}", stderr(&opened));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use mp4_atom::{Decode, Moof};
 
-use super::{SOUND_ID, VIDEO_ID};
+use super::{SOUND_ID, VIDEO_ID, write};
 use crate::{
     encode::{sound, video::TICKS_PER_SECOND},
     error::{ErrorKind, Kind},
@@ -41,6 +41,9 @@ pub enum JoinError {
     /// There was none.
     #[error("there is no segment to join")]
     Empty,
+    /// The comment is longer than what was kept free for it.
+    #[error("the comment of the joined file is too long")]
+    Comment,
     /// The result could not be written.
     #[error("the joined file cannot be written: {0}")]
     Write(#[from] io::Error),
@@ -52,6 +55,7 @@ impl Kind for JoinError {
             Self::Damaged { .. } | Self::OtherTracks { .. } | Self::Order { .. } | Self::Empty => {
                 ErrorKind::DataLoss
             }
+            Self::Comment => ErrorKind::Bug,
             Self::Write(error) => ErrorKind::of_io(error),
         }
     }
@@ -70,8 +74,8 @@ pub struct Summary {
 
 /// Joins segments that come one after the other, holding none of them longer than its own turn.
 ///
-/// The result is complete only after [`Joiner::finish`]: before, its stated duration is that of the
-/// first segment.
+/// The result is complete only after [`Joiner::finish`]: before, its stated duration and its comment
+/// are those of the first segment.
 #[derive(Debug)]
 #[must_use = "the file is complete only after `finish`"]
 pub struct Joiner<W> {
@@ -79,6 +83,8 @@ pub struct Joiner<W> {
     /// Bytes written, to find the duration again.
     written: u64,
     first: Option<First>,
+    /// The comment of each segment.
+    comments: Vec<String>,
     summary: Summary,
     last_sequence: u32,
     /// End of the last picture.
@@ -93,15 +99,47 @@ struct First {
     shared: Vec<u8>,
     /// Where the duration stands in the joined file.
     duration_at: u64,
+    /// Where the user data begin that hold the comment, and how long a comment fits.
+    user_data_at: u64,
+    comment_room: usize,
     /// When the recording begins, in ticks of the pictures' clock.
     start: u64,
+}
+
+/// Bytes by which the comment of the whole may be longer than that of the first segment: it has
+/// larger numbers in it. Spaces fill what is not needed.
+const COMMENT_ROOM: usize = 256;
+
+/// User data with `comment` and spaces up to `room` bytes.
+fn user_data(comment: &str, room: usize) -> Result<Vec<u8>, JoinError> {
+    if comment.len() > room {
+        return Err(JoinError::Comment);
+    }
+    write::user_data(&format!("{comment:<0$}", room - (comment.len() - comment.chars().count())))
+        .map_err(|_| JoinError::Comment)
 }
 
 impl<W: Write + Seek> Joiner<W> {
     /// Joins into `out`, which is at its beginning.
     pub fn new(out: W) -> Self {
         let summary = Summary::default();
-        Self { out, written: 0, first: None, summary, last_sequence: 0, end: 0, all_end: 0 }
+        let comments = Vec::new();
+        Self {
+            out,
+            written: 0,
+            first: None,
+            comments,
+            summary,
+            last_sequence: 0,
+            end: 0,
+            all_end: 0,
+        }
+    }
+
+    /// The comments of the segments so far, in their order.
+    #[must_use]
+    pub fn comments(&self) -> &[String] {
+        &self.comments
     }
 
     /// Appends the next segment.
@@ -116,21 +154,30 @@ impl<W: Write + Seek> Joiner<W> {
         if parts.first_sequence <= self.last_sequence || parts.start < self.end {
             return Err(JoinError::Order { segment: number });
         }
-        let from = match &self.first {
+        let beginning = match &self.first {
             Some(first) if first.shared != parts.shared => {
                 return Err(JoinError::OtherTracks { segment: number });
             }
-            Some(_) => parts.media_at,
+            Some(_) => Vec::new(),
             None => {
-                let start = parts.start.min(parts.sound_start.unwrap_or(u64::MAX));
-                let duration_at = parts.duration_at as u64;
-                self.first = Some(First { shared: parts.shared, duration_at, start });
-                0
+                let comment_room = parts.comment.len() + COMMENT_ROOM;
+                let user_data = user_data(&parts.comment, comment_room)?;
+                let beginning = parts.beginning(segment, &user_data).map_err(damaged)?;
+                self.first = Some(First {
+                    shared: parts.shared,
+                    duration_at: parts.duration_at as u64,
+                    user_data_at: parts.user_data_at as u64,
+                    comment_room,
+                    start: parts.start.min(parts.sound_start.unwrap_or(u64::MAX)),
+                });
+                beginning
             }
         };
-        let bytes = segment.get(from..).unwrap_or_default();
-        self.out.write_all(bytes)?;
-        self.written += bytes.len() as u64;
+        let media = segment.get(parts.media_at..).unwrap_or_default();
+        self.out.write_all(&beginning)?;
+        self.out.write_all(media)?;
+        self.written += (beginning.len() + media.len()) as u64;
+        self.comments.push(parts.comment);
         self.summary.segments = number;
         self.summary.frames += parts.frames;
         self.last_sequence = parts.last_sequence;
@@ -139,12 +186,19 @@ impl<W: Write + Seek> Joiner<W> {
         Ok(())
     }
 
-    /// Writes the whole duration into the beginning and gives the output back.
+    /// Writes the whole duration, and `comment` in place of the first segment's, into the beginning
+    /// and gives the output back.
     ///
     /// # Errors
-    /// There was no segment, or writing failed.
-    pub fn finish(mut self) -> Result<(W, Summary), JoinError> {
+    /// There was no segment, the comment is longer than the first one's by more than 256 bytes, or
+    /// writing failed.
+    pub fn finish(mut self, comment: Option<&str>) -> Result<(W, Summary), JoinError> {
         let first = self.first.ok_or(JoinError::Empty)?;
+        if let Some(comment) = comment {
+            let user_data = user_data(comment, first.comment_room)?;
+            self.out.seek(SeekFrom::Start(first.user_data_at))?;
+            self.out.write_all(&user_data)?;
+        }
         let ticks = self.all_end.saturating_sub(first.start);
         self.summary.duration = Duration::from_secs(ticks) / TICKS_PER_SECOND;
         self.out.seek(SeekFrom::Start(first.duration_at))?;
@@ -167,7 +221,7 @@ pub fn join<'a>(
     for segment in segments {
         joiner.push(segment)?;
     }
-    joiner.finish().map(|(_, summary)| summary)
+    joiner.finish(None).map(|(_, summary)| summary)
 }
 
 /// What is to be known of a segment before it is appended.
@@ -176,6 +230,10 @@ struct Parts {
     shared: Vec<u8>,
     /// Where the 64-bit duration in `mehd` stands.
     duration_at: usize,
+    /// Where the movie begins, and in it, as its last box, the user data with the comment.
+    movie_at: usize,
+    user_data_at: usize,
+    comment: String,
     /// Where the first fragment begins.
     media_at: usize,
     first_sequence: u32,
@@ -210,7 +268,7 @@ impl Parts {
                 _ => return Err("it has a box that is out of place"),
             }
         }
-        if parts.duration_at == 0 || parts.frames == 0 {
+        if parts.duration_at == 0 || parts.user_data_at == 0 || parts.frames == 0 {
             return Err("its beginning or its pictures are missing");
         }
         if awaits_media { Err("its end is missing") } else { Ok(parts) }
@@ -218,10 +276,17 @@ impl Parts {
 
     /// Keeps all but the comment and the duration, the two things in which segments differ.
     fn read_movie(&mut self, movie: &Found<'_>) -> Result<(), &'static str> {
+        self.movie_at = movie.at;
         for child in boxes(movie.body(), movie.at + 8) {
             let child = child?;
+            if self.user_data_at != 0 {
+                return Err("its comment is not at the end of its beginning");
+            }
             match &child.kind {
-                b"udta" => {}
+                b"udta" => {
+                    self.user_data_at = child.at;
+                    self.comment = comment_in(&child).ok_or("its comment cannot be read")?;
+                }
                 b"mvex" => {
                     for grandchild in boxes(child.body(), child.at + 8) {
                         let grandchild = grandchild?;
@@ -239,6 +304,16 @@ impl Parts {
             }
         }
         Ok(())
+    }
+
+    /// What comes before the media of `file`, with other user data.
+    fn beginning(&self, file: &[u8], user_data: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let mut out = file.get(..self.user_data_at).unwrap_or_default().to_vec();
+        out.extend(user_data);
+        let size = u32::try_from(out.len() - self.movie_at).map_err(|_| "its beginning is long")?;
+        let head = out.get_mut(self.movie_at..self.movie_at + 4).ok_or("it has no beginning")?;
+        head.copy_from_slice(&size.to_be_bytes());
+        Ok(out)
     }
 
     fn read_fragment(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
@@ -289,6 +364,19 @@ impl<'a> Found<'a> {
     fn body(&self) -> &'a [u8] {
         self.whole.get(8..).unwrap_or_default()
     }
+}
+
+/// The comment in user data that [`write`] wrote.
+fn comment_in(user_data: &Found<'_>) -> Option<String> {
+    let child = |bytes, kind: [u8; 4]| {
+        boxes(bytes, 0).filter_map(Result::ok).find(|found| found.kind == kind)
+    };
+    let meta = child(user_data.body(), *b"meta")?;
+    // Version and flags come before its boxes, type and locale before the text.
+    let list = child(meta.body().get(4..)?, *b"ilst")?;
+    let tag = child(list.body(), *b"\xa9cmt")?;
+    let data = child(tag.body(), *b"data")?;
+    String::from_utf8(data.body().get(8..)?.to_vec()).ok()
 }
 
 /// The boxes side by side in `bytes`, which begin at `at` in the file. Ours have 32-bit sizes.

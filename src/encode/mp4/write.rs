@@ -249,7 +249,7 @@ impl Fragment {
 }
 
 /// The tags that `ffprobe` and players show, in the form that iTunes began and all of them read.
-fn user_data(comment: &str) -> Result<Vec<u8>, Error> {
+pub(super) fn user_data(comment: &str) -> Result<Vec<u8>, Error> {
     // Version and flags, a predefined 0, then the handler of tags; three reserved words, the
     // first of which says "appl", and an empty name.
     let handler = boxed(*b"hdlr", &[b"\0\0\0\0\0\0\0\0mdirappl", &[0; 9]])?;

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{ErrorKind, Kind};
+use crate::error::{ErrorKind, Kind, advice};
 
 /// Why a list was not loaded, or is not in force.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The operating system failed.
-    #[error("cannot {doing} {}: {source}", .path.display())]
+    #[error("cannot {doing} {}: {source}{}", .path.display(), advice(source))]
     Io {
         /// What was tried.
         doing: &'static str,

@@ -299,8 +299,11 @@ fn finish_interrupted(store: &Path, gallery_key: &Path) {
         let Some((record, _)) = Record::read(&folder, Date::MIN)? else { return Ok(()) };
         tidy(&folder, gallery_key, &StoreTag::of(store)?, Some(&record))
     };
-    if let Err(error) = finish() {
-        tracing::warn!(%error, "could not clear what an interrupted load left");
+    match finish() {
+        // A key of something else was named by mistake: nothing is wrong with the store, and who opens
+        // the gallery says so.
+        Ok(()) | Err(StoreError::ForeignKey { .. } | StoreError::OpenKey { .. }) => {}
+        Err(error) => tracing::warn!(%error, "could not clear what an interrupted load left"),
     }
 }
 

@@ -115,6 +115,65 @@ fn a_turned_photo_is_put_upright() {
 }
 
 #[test]
+fn a_photo_on_its_side_without_a_tag_is_turned_and_told() {
+    let folder = Folder::new();
+    let portrait = picture("obama.jpg");
+    fs::copy(sample("obama.jpg"), folder.path("portrait.jpg")).unwrap();
+    let original = one(&folder, "portrait.jpg").unwrap();
+    let lying = [
+        (270, imageops::rotate90(&portrait)),
+        (180, imageops::rotate180(&portrait)),
+        (90, imageops::rotate270(&portrait)),
+    ];
+    for (degrees, lying) in lying {
+        save(&folder, "lying.png", &lying);
+        let mut finished = enrol(&folder, "p-01,a,refused,2026-09-01,lying.png\n").unwrap();
+        let told: Vec<_> =
+            finished.notices.iter().map(|n| format!("{}: {}", n.at, n.remark)).collect();
+        let turned = format!(
+            "2:27: photo `lying.png` was turned by {degrees} degrees to the right: check that it is \
+             upright"
+        );
+        assert!(told.contains(&turned), "{told:?}");
+        let (_, person) = finished.gallery.people.pop_first().unwrap();
+        let cosine = person.references[0].cosine(&original);
+        assert!(cosine > 0.85, "{degrees}: {cosine}");
+    }
+}
+
+/// Each of these was taken as a reference once; it resembled nobody, so the pupil it stood for was
+/// told apart from himself and shown.
+#[test]
+fn a_photo_that_resembles_nobody_is_refused() {
+    let folder = Folder::new();
+    let portrait = picture("obama.jpg");
+    let altered = |alter: &dyn Fn(f32) -> f32| {
+        let mut picture = portrait.clone();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        for value in picture.iter_mut() {
+            *value = alter(f32::from(*value)).clamp(0.0, 255.0) as u8;
+        }
+        picture
+    };
+    let blurred = |sigma| imageops::blur(&portrait, sigma);
+    let faint = "is too blurred, dark or covered to be compared";
+    let bad = [
+        ("blurred", blurred(16.0), faint),
+        ("strongly-blurred", blurred(25.0), ""),
+        ("dark", altered(&|v| v * 0.02), ""),
+        ("low-contrast", altered(&|v| 128.0 + (v - 128.0) * 0.03), ""),
+        ("negative", altered(&|v| 255.0 - v), "is a colour negative"),
+    ];
+    for (name, picture, why) in bad {
+        save(&folder, &format!("{name}.png"), &picture);
+        let problems = one(&folder, &format!("{name}.png")).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with("2:27: "), "{problems:?}");
+        assert!(problems[0].contains(why), "{name}: {problems:?}");
+    }
+}
+
+#[test]
 fn a_photo_of_several_people_is_refused() {
     let folder = Folder::new();
     for (name, count) in [("thai_people.jpg", 4), ("multi_face.jpg", 5)] {

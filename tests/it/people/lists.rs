@@ -292,3 +292,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_row_with_the_wrong_number_of_fields_tells_its_other_problems() {
+    let folder = Folder::new();
+    // Its end is missing: the rest is where it should be.
+    let short = folder.read("Jan Jansen,5a,perhaps,2026-09-01\n").unwrap_err();
+    let problems = ["2:1: pupil_id", "2:15: status", "2:33: this row has 4 fields"];
+    assert!(short.iter().zip(problems).all(|(got, part)| got.starts_with(part)), "{short:?}");
+    assert_eq!(short.len(), 3, "{short:?}");
+    // A comma too many in front of `class`: what lies behind is told in the wrong column.
+    let long = folder.read("p-01,,5a,refused,2026-09-01,,,,x\n").unwrap_err();
+    assert_eq!(long, ["2:6: class is empty", "2:33: this row has 9 fields, the header has 8"]);
+    // What has moved into the column of photos may be a name: it is not repeated.
+    let moved = folder.read("p-01,5a,refused,2026-09-01,Jan Jansen,,,,x\n").unwrap_err();
+    assert_eq!(moved, ["2:45: this row has 9 fields, the header has 8"]);
+    // The pupil counts as named.
+    let twice = folder.read("p-01,5a,refused\np-01,5a,refused,2026-09-01,,,,\n").unwrap_err();
+    assert!(twice.iter().any(|p| p == "3:1: this pupil_id stands on line 2 already"), "{twice:?}");
+}

@@ -102,6 +102,16 @@ fn check_writes_nothing_and_tells_all() {
 }
 
 #[test]
+fn a_pipe_is_no_list() {
+    let home = Home::new();
+    let pipe = home.0.path("pipe.csv");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, 0o600.into()).unwrap();
+    let refused = home.run(&["check", path(&pipe)]);
+    assert_eq!(code(&refused), 74);
+    assert!(err(&refused).contains("it is no ordinary file: check that it is the file you mean"));
+}
+
+#[test]
 fn check_looks_for_faces() {
     let home = Home::new();
     let list = home.list("p-01,a,refused,2026-09-01,one.jpg\n");
@@ -113,6 +123,11 @@ fn check_looks_for_faces() {
     assert!(
         err(&bad).contains("list.csv:2:27: photo `one.jpg` shows 5 equal faces: crop it to one")
     );
+    let portrait = image::open(sample("obama.jpg")).unwrap();
+    portrait.blur(16.0).save(home.0.path("one.jpg")).unwrap();
+    let blurred = home.run(&["check", path(&list)]);
+    assert_eq!(code(&blurred), 78);
+    assert!(err(&blurred).contains("list.csv:2:27: the face in photo `one.jpg` is too blurred"));
     let blind = home
         .command(&["check", path(&list), "--json"])
         .env("CLASSVEIL_ONNXRUNTIME", home.0.path("none.so"))
@@ -132,6 +147,7 @@ fn photos_need_an_impact_assessment() {
         let text = err(&refused);
         assert!(text.contains("--dpia REF") && text.contains("unless-cleared"), "{text}");
         assert_eq!(text.lines().last().unwrap().matches(". ").count(), 0, "one sentence");
+        assert!(text.contains("seats and markers clear nobody yet"), "{text}");
         assert!(!home.store().exists());
     }
     let config = home.0.write("classveil.toml", "[biometrics]\ndpia = \"DPIA-7\"\n");

@@ -91,6 +91,7 @@ const FILES: &[&str] = &[
     "store/recordings/.ID.new/key.age.part",
     "store/recordings/.ID.new/manifest.json.minisig.part",
     "store/recordings/.ID.new/manifest.json.part",
+    "store/recordings/.ID.new/reserve.part",
     "store/recordings/.ID.new/segments.jsonl",
     "store/recordings/ID/cam1/*.mp4.age.part",
     "store/recordings/ID/cam1/*.tracks.age.part",

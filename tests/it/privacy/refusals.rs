@@ -204,14 +204,27 @@ fn a_full_disk_leaves_whole_segments() {
         let inject = format!("fsync,fdatasync:error=ENOSPC:when={when}+");
         let said = strained(&school, &from, &inject, &more).ended(74);
         assert!(said.err.contains("No space left"), "{name}: {}", said.err);
-        println!("{name}: {}", said.err);
+        assert!(said.err.contains("make room on the disk"), "{name}: {}", said.err);
         let [cut] = &school.recordings()[..] else { panic!("{name}: one recording") };
+        let json = said.json();
+        assert_eq!(school.path(json["path"].as_str().unwrap()), *cut, "{json}");
+        assert!(json["fault"].as_str().unwrap().contains("No space left"), "{json}");
+        let kept = json["segments"].as_u64().unwrap();
+        // Nothing can be synced any more, so its end cannot be written either.
+        assert!(
+            said.err.contains(&format!("its {kept} complete segments are kept")),
+            "{}",
+            said.err
+        );
+        assert!(said.err.contains("classveil recover --store DIR"), "{name}: {}", said.err);
         // A disk that is full cannot take the final manifest either; recovery seals it later.
         school.run(&["recover", "--store", "store"]).ended(0);
         school.run(&["verify", text(cut)]).ended(0);
         let opened = school.open(cut);
         let frames = frame_times(&opened).len();
         assert!((1..=last).contains(&frames), "{name}: {frames}");
+        // The segment that failed may have got its name before it did.
+        assert!(json["frames_out"].as_u64().unwrap() <= frames as u64, "{name}: {json}");
         fs::remove_dir_all(school.store()).unwrap();
         fs::remove_file(opened).unwrap();
     }
@@ -239,9 +252,13 @@ fn a_quota_leaves_whole_segments() {
     ]);
     shell.args(school.record_args(text(&clip))).args(REFUSED).args(["--segment", "1 s"]);
     let said = Said::from(shell.output().unwrap()).ended(74);
-    println!("{}", said.err);
     let [cut] = &school.recordings()[..] else { panic!("one recording") };
-    school.run(&["recover", "--store", "store"]).ended(0);
+    let json = said.json();
+    assert!(json["fault"].is_string(), "{json}");
+    let sealed = format!("is sealed with the {} segments that were complete", json["segments"]);
+    assert!(said.err.contains(&sealed), "{}", said.err);
+    school.run(&["verify", text(cut)]).ended(0);
     let frames = frame_times(&school.open(cut)).len();
     assert!((50..=100).contains(&frames), "{frames}");
+    assert_eq!(json["frames_out"], frames);
 }

@@ -184,6 +184,7 @@ fn sound_needs_a_reason() {
     let silent = clips.make("silent.mp4", &format!("-i {} -an -c copy", clip.display()));
     let recorded = school.record(&silent, &KEEP);
     assert_eq!(recorded.manifest()["audio"], false);
+    assert!(recorded.err.contains("notice: the input has no sound"), "{}", recorded.err);
     assert_eq!(
         ffprobe(&school.open(&recorded.folder), "-show_entries stream=codec_type"),
         ["video"]
@@ -323,7 +324,14 @@ fn broken_files_are_sealed_as_far_as_they_go() {
             println!("{name}: {:?} {}", said.code, said.err);
             assert!([Some(0), Some(65)].contains(&said.code), "{name}: {}", said.err);
             assert!(!said.err.contains("panicked"), "{name}: {}", said.err);
+            let code = said.code;
             let recorded = school.recorded(said);
+            if name.starts_with("broken") && code == Some(0) {
+                // Then the recording is whole, and it says what the source lacked.
+                let warnings = recorded.json["warnings"].as_array().unwrap();
+                assert!(!warnings.is_empty(), "{name}: {}", recorded.json);
+                assert!(recorded.err.contains("warning: "), "{name}: {}", recorded.err);
+            }
             let frames = recorded.json["frames_out"].as_u64().unwrap();
             assert!((40..=105).contains(&frames), "{name}: {frames}");
             assert_eq!(recorded.json["frames_in"], recorded.json["frames_out"], "{name}");
@@ -333,6 +341,14 @@ fn broken_files_are_sealed_as_far_as_they_go() {
             assert_looked_after(&mut eyes, &man, &name, &opened);
         }
     }
+    // Where the sound is not read, nobody knows whether it is longer or the file is cut.
+    let args = format!("-i {} -c copy -movflags +faststart", from.display());
+    let whole = clips.make("with-sound.mp4", &args);
+    let bytes = fs::read(&whole).unwrap();
+    let cut = clips.write("cut-with-sound.mp4", &bytes[..bytes.len() / 2]);
+    let said = school.try_record(&cut, &REFUSED).ended(0);
+    assert!(said.err.contains("it may have been cut"), "{}", said.err);
+    assert!(said.json()["warnings"][0].as_str().unwrap().contains("the input says it lasts"));
     // Without its index nothing can be found in an MP4 file: nothing is recorded.
     let whole = fs::read(&from).unwrap();
     let before = school.recordings().len();

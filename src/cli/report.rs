@@ -1,0 +1,126 @@
+//! What `classveil record` says when a recording is over.
+
+use std::path::Path;
+
+use super::{Failure, output};
+use crate::{appliance::Report, units::RecordingId, veil::policy::Policy};
+
+#[derive(serde::Serialize)]
+struct Summary<'a> {
+    recording: RecordingId,
+    path: &'a Path,
+    segments: usize,
+    frames_in: u64,
+    frames_out: u64,
+    /// Followed faces; one that was veiled and shown at different times counts once.
+    tracks: u64,
+    tracks_veiled: u64,
+    tracks_shown: u64,
+    frames_veiled_whole: u64,
+    frames_damaged: u64,
+    frames_displaced: u64,
+    seconds: f64,
+    bytes: u64,
+    policy: Policy,
+    encoder: &'a str,
+    delete_by: jiff::Timestamp,
+    /// What the operator should know of a recording that is complete.
+    warnings: Vec<String>,
+    fault: Option<String>,
+}
+
+/// What the input lacked, though the recording went on to its end.
+fn warnings(report: &Report) -> Vec<String> {
+    let Report { progress, .. } = report;
+    let mut warnings = Vec::new();
+    if let Some(announced) = progress.announced {
+        warnings.push(format!(
+            "the pictures end at {:.1} s and the input says it lasts {:.1} s: it may have been cut; \
+             compare it with the original",
+            report.seconds,
+            announced.as_secs_f64()
+        ));
+    }
+    if progress.damaged > 0 {
+        let frames = if progress.damaged == 1 { "frame" } else { "frames" };
+        warnings.push(format!(
+            "{} {frames} could not be decoded and are veiled whole: the input is damaged; copy or \
+             export it again if more of it is needed",
+            progress.damaged
+        ));
+    }
+    warnings
+}
+
+/// Prints what came of the recording, and fails where it ended early.
+pub(super) fn finish(
+    json: bool,
+    (report, delete_by): (Report, jiff::Timestamp),
+) -> Result<(), Failure> {
+    let progress = report.progress;
+    let warnings = warnings(&report);
+    for warning in &warnings {
+        output::note(format_args!("warning: {warning}"));
+    }
+    if json {
+        output::json(&Summary {
+            recording: report.id,
+            path: &report.path,
+            segments: report.segments,
+            frames_in: progress.frames_in,
+            frames_out: progress.frames_out,
+            tracks: progress.tracks,
+            tracks_veiled: progress.tracks_veiled,
+            tracks_shown: progress.tracks_shown,
+            frames_veiled_whole: progress.veiled_whole,
+            frames_damaged: progress.damaged,
+            frames_displaced: progress.displaced,
+            seconds: report.seconds,
+            bytes: report.bytes,
+            policy: report.policy,
+            encoder: &report.encoder,
+            delete_by,
+            warnings,
+            fault: report.fault.as_ref().map(ToString::to_string),
+        });
+    } else {
+        output::line(format_args!("recording {}", report.id));
+        output::line(format_args!("  folder    {}", report.path.display()));
+        output::line(format_args!(
+            "  length    {:.1} s, {} frames in, {} out, {} segments, {}",
+            report.seconds,
+            progress.frames_in,
+            progress.frames_out,
+            report.segments,
+            report.encoder
+        ));
+        output::line(format_args!(
+            "  faces     {} tracks: {} veiled, {} shown (policy {})",
+            progress.tracks, progress.tracks_veiled, progress.tracks_shown, report.policy
+        ));
+        if progress.veiled_whole > 0 {
+            output::line(format_args!(
+                "  whole     {} frames veiled whole for want of a complete look",
+                progress.veiled_whole
+            ));
+        }
+        if progress.displaced > 0 {
+            output::line(format_args!("  dropped   {} frames: too slow", progress.displaced));
+        }
+        output::line(format_args!("  delete by {delete_by}"));
+    }
+    let Some(error) = report.fault else { return Ok(()) };
+    let Failure { kind, message } = error.into();
+    Err(if report.is_sealed {
+        let (path, segments) = (report.path.display(), report.segments);
+        Failure::new(
+            kind,
+            format!(
+                "the recording ended early: {message}; {path} is sealed with the {segments} segments \
+                 that were complete"
+            ),
+        )
+    } else {
+        Failure::new(kind, message)
+    })
+}
