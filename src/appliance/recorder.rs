@@ -102,6 +102,8 @@ pub struct Report {
     pub seconds: f64,
     /// The policy that was applied.
     pub policy: Policy,
+    /// The policy that was asked for.
+    pub policy_asked: Policy,
     /// The encoder's name.
     pub encoder: String,
     /// Why it ended early.
@@ -196,6 +198,10 @@ pub fn record(
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
+    if policy != plan.policy {
+        tracing::warn!(asked = %plan.policy, applied = %policy,
+            "a refusing pupil has no usable photo: everyone who is not cleared is veiled");
+    }
     let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch)
         .with_places(plan.places.clone());
     let capture = Capture::open(&plan.input, &plan.capture)?;
@@ -257,6 +263,7 @@ pub fn record(
         progress,
         seconds: progress.position.seconds(),
         policy,
+        policy_asked: plan.policy,
         encoder: encoder_name,
         fault,
     })

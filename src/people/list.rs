@@ -155,8 +155,8 @@ pub fn read(path: &Path, today: Date) -> Result<(PupilList, Vec<Notice>), ListPr
     "this list has photos, and comparing faces is processing of biometric data, so record your data \
      protection impact assessment first: give its reference with --dpia REF or as `[biometrics] \
      dpia = \"REF\"` in the configuration, or do without comparing: the policy everyone veils all faces \
-     and needs no photo, and with a list without photos unless-cleared veils all faces too, since in \
-     this version seats and markers clear nobody yet"
+     and needs no photo, and with a list without photos unless-cleared veils all but those who stay \
+     in the seat that the list gives them"
 )]
 pub struct NoDpia;
 

@@ -23,11 +23,11 @@ use crate::support::{models, sample};
 /// Frames of this size, with one face in the middle.
 const SIZE: FrameSize = FrameSize::new(320, 240);
 /// Width of that face.
-const FACE_PX: u32 = 90;
+pub(crate) const FACE_PX: u32 = 90;
 
 /// The faces of a group photo, from left to right, each with its surroundings scaled so that it is
 /// [`FACE_PX`] wide and lies in the middle of a grey picture.
-fn faces(models: &Models, name: &str) -> Vec<RgbImage> {
+pub(crate) fn faces(models: &Models, name: &str) -> Vec<RgbImage> {
     let photo = image::open(sample(name)).expect("a readable photo").to_rgb8();
     let mut found = detector(models).detect_image(&bgr(&photo), 1280).expect("a look");
     found.retain(|f| f.score > 0.8);
@@ -50,16 +50,16 @@ fn framed(photo: &RgbImage, face: &Detection) -> RgbImage {
     frame
 }
 
-fn bgr(picture: &RgbImage) -> BgrImage {
+pub(crate) fn bgr(picture: &RgbImage) -> BgrImage {
     let size = FrameSize::new(picture.width(), picture.height());
     BgrImage { size, data: picture.pixels().flat_map(|p| [p.0[2], p.0[1], p.0[0]]).collect() }
 }
 
-fn detector(models: &Models) -> Detector {
+pub(crate) fn detector(models: &Models) -> Detector {
     Detector::new(models, 1).expect("detector")
 }
 
-fn draw(picture: &RgbImage, planes: &mut I420ViewMut<'_>) {
+pub(crate) fn draw(picture: &RgbImage, planes: &mut I420ViewMut<'_>) {
     let (luma, chroma) = (planes.layout.luma_stride(), planes.layout.chroma_stride());
     for (x, y, pixel) in picture.enumerate_pixels() {
         let [red, green, blue] = pixel.0.map(f32::from);

@@ -19,6 +19,7 @@ mod privacy;
 mod record;
 mod rtsp;
 mod scene;
+mod seats;
 mod support;
 mod vault;
 mod vision;
