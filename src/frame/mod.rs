@@ -12,6 +12,7 @@ mod geometry;
 pub mod pixels;
 mod shrink;
 mod slot;
+pub mod tags;
 
 pub use geometry::{FrameSize, Letterbox, Point, Rect};
 pub use slot::{I420View, I420ViewMut, PlaneLayout, Slot, SlotBytes, SlotPool};

@@ -108,6 +108,15 @@ impl PlaneRef<'_> {
     }
 }
 
+/// Runs `with` on a picture's luma as `OpenCV` sees it, without copying.
+pub(super) fn with_luma<T>(
+    view: &I420View<'_>,
+    with: impl FnOnce(&BoxedRef<'_, Mat>) -> opencv::Result<T>,
+) -> opencv::Result<T> {
+    let [luma, ..] = planes_of(view, Area::whole(view.size));
+    luma.with_mat(with)
+}
+
 fn planes_of<'a>(view: &I420View<'a>, area: Area) -> [PlaneRef<'a>; 3] {
     let (luma, chroma) = (view.size.height, view.size.height.div_ceil(2));
     let plane = |samples, stride, height, area| PlaneRef { samples, stride, height, area };

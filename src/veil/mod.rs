@@ -9,6 +9,7 @@
 //! Invariant: without a [`Verdict`] that names the frame and a completed look, the whole picture is
 //! veiled.
 
+pub mod badge;
 pub mod decide;
 pub mod evidence;
 pub mod place;

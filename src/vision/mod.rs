@@ -9,6 +9,7 @@ pub mod glance;
 mod graph;
 pub mod identify;
 pub mod infer;
+pub mod markers;
 pub mod motion;
 pub mod pose;
 pub mod search;

@@ -13,6 +13,7 @@ mod encode;
 mod eval;
 mod eyes;
 mod leaks;
+mod markers;
 mod media;
 mod people;
 mod privacy;
