@@ -68,7 +68,7 @@ pub struct Plan {
 }
 
 /// What a list says of places in the picture of `camera`: seats of those who may be seen today, zones
-/// of those who may not.
+/// of those who may not; and which markers clear their wearer today.
 #[must_use]
 pub fn places(list: &PupilList, camera: &CameraId) -> Places {
     let mut places = Places::default();
@@ -78,6 +78,11 @@ pub fn places(list: &PupilList, camera: &CameraId) -> Places {
             Standing::Consented | Standing::Staff => places.seats.push(seat),
             Standing::Refused => places.zones.push(seat),
             Standing::NotYet => {}
+        }
+    }
+    for (marker, pupil, standing) in list.markers() {
+        if matches!(standing, Standing::Consented | Standing::Staff) {
+            places.markers.insert(marker.id(), pupil.clone());
         }
     }
     places
@@ -203,7 +208,7 @@ pub fn record(
             "a refusing pupil has no usable photo: everyone who is not cleared is veiled");
     }
     let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch)
-        .with_places(plan.places.clone());
+        .with_places(plan.places.clone())?;
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let format = capture.video().clone();
     let encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;

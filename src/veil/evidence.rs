@@ -78,6 +78,13 @@ pub enum Reason {
         /// Whose seat.
         person: PupilId,
     },
+    /// Wears the marker of a consenting pupil or of staff.
+    Marked {
+        /// Whose marker.
+        person: PupilId,
+        /// Its number.
+        number: u16,
+    },
     /// Nobody on the list refuses.
     NobodyRefuses,
 }

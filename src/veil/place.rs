@@ -112,13 +112,15 @@ impl Seat {
     }
 }
 
-/// What the list says of places in one camera's picture.
+/// What the list says of places in one camera's picture, and of markers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Places {
     /// Seats of people who may be seen.
     pub seats: Vec<Seat>,
     /// Seats of those who may not: always veiled.
     pub zones: Vec<Seat>,
+    /// Markers that say of their wearer "may be seen", by number.
+    pub markers: BTreeMap<u16, PupilId>,
 }
 
 impl Places {
@@ -307,7 +309,7 @@ mod tests {
 
     #[test]
     fn a_zone_is_covered_by_few_strips() {
-        let places = Places { seats: vec![], zones: vec![square()] };
+        let places = Places { zones: vec![square()], ..Places::default() };
         let [(0, strip)] = places.veiled(SIZE)[..] else { panic!("one strip") };
         assert!(strip.grown(0.001, 0.001, 0.001).contains(Rect::new(100.0, 100.0, 200.0, 200.0)));
         assert!(strip.area() < 40_100.0);
@@ -328,7 +330,7 @@ mod tests {
         #[test]
         fn strips_cover_all_of_a_zone(zone in outline(), x in 0.0..1.0f32, y in 0.0..1.0f32) {
             let inside = zone.contains(x, y);
-            let veiled = Places { seats: vec![], zones: vec![zone] }.veiled(SIZE);
+            let veiled = Places { zones: vec![zone], ..Places::default() }.veiled(SIZE);
             let (x, y) = (x * 1000.0, y * 500.0);
             let covered = veiled.iter().any(|(_, r)| {
                 let r = Rect::new(r.x - 0.01, r.y - 0.01, r.w + 0.02, r.h + 0.02);

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     Cover, Hidden, Verdict,
+    badge::Badges,
     decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, Reason, State, View},
     place::{Places, Stays},
@@ -28,6 +29,7 @@ use crate::{
         glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
+        markers::MarkerFinder,
         motion::CameraMotion,
         pose::is_oblique,
         search::{Search, Searcher},
@@ -62,6 +64,11 @@ const MERGE_OVERLAP: f32 = 0.1;
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
+/// Markers are looked for this often: a look costs about as much as a pass of the detector over the
+/// whole picture at full size.
+const MARKERS_EVERY: Duration = Duration::from_millis(250);
+/// A marker clears its wearer for this long after it was seen last: a hand before it for two looks.
+const MARKER_HOLD: Duration = Duration::from_millis(600);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
 const PLAIN_SCORE: f32 = 0.7;
 
@@ -133,6 +140,66 @@ impl Known {
     }
 }
 
+/// Worn markers and whom they clear.
+#[derive(Debug)]
+struct Worn {
+    finder: MarkerFinder,
+    badges: Badges,
+    /// The last look for markers.
+    looked: Option<Pts>,
+    /// By track: from when to when which marker cleared it.
+    spans: BTreeMap<TrackId, VecDeque<(Pts, Pts, u16)>>,
+}
+
+impl Worn {
+    fn new() -> Result<Self, VisionError> {
+        let (finder, badges) = (MarkerFinder::new()?, Badges::new(MARKER_HOLD));
+        Ok(Self { finder, badges, looked: None, spans: BTreeMap::new() })
+    }
+
+    /// Looks for markers if it is time to; only sure faces can be cleared by one.
+    fn look(
+        &mut self,
+        picture: &I420View<'_>,
+        pts: Pts,
+        all: &[(TrackId, Rect)],
+        sure: &[(TrackId, Rect)],
+    ) -> Result<(), VisionError> {
+        if self.looked.is_some_and(|last| pts.since(last) < MARKERS_EVERY) {
+            return Ok(());
+        }
+        let before = self.looked;
+        let markers = self.finder.find(picture)?;
+        self.looked = Some(pts);
+        self.badges.step(pts, all, &markers);
+        for &(id, _) in sure {
+            let Some(number) = self.badges.clears(id, pts) else { continue };
+            let spans = self.spans.entry(id).or_default();
+            match spans.back_mut() {
+                // From one look to the next it was on the same face.
+                Some((_, until, same)) if *same == number && Some(*until) == before => *until = pts,
+                _ => spans.push_back((pts, pts, number)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The marker by which a track is cleared at a time.
+    fn clears(&self, id: TrackId, pts: Pts) -> Option<u16> {
+        let spans = self.spans.get(&id)?;
+        spans.iter().find(|(from, until, _)| (*from..=*until).contains(&pts)).map(|span| span.2)
+    }
+
+    fn forget_before(&mut self, pts: Pts, remembered: &BTreeSet<TrackId>) {
+        self.spans.retain(|id, _| remembered.contains(id));
+        for spans in self.spans.values_mut() {
+            while spans.len() > 1 && spans.front().is_some_and(|(_, until, _)| *until < pts) {
+                spans.pop_front();
+            }
+        }
+    }
+}
+
 /// What a look at a finished picture found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -157,6 +224,7 @@ pub struct Watcher {
     known: BTreeMap<TrackId, Known>,
     places: Places,
     stays: Stays,
+    worn: Option<Worn>,
     camera: CameraMotion,
     /// A new scene has begun, and the tracker has not been told yet.
     cut: Cut,
@@ -192,6 +260,7 @@ impl Watcher {
             known: BTreeMap::new(),
             places: Places::default(),
             stays: Stays::default(),
+            worn: None,
             camera: CameraMotion::default(),
             cut: Cut::None,
             scenes: VecDeque::new(),
@@ -199,15 +268,22 @@ impl Watcher {
         }
     }
 
-    /// The same watcher where seats clear faces and zones are veiled.
-    #[must_use]
-    pub fn with_places(mut self, places: Places) -> Self {
+    /// The same watcher where seats and markers clear faces and zones are veiled. Markers are looked
+    /// for only where the list has any.
+    pub fn with_places(mut self, places: Places) -> Result<Self, VisionError> {
+        let may_clear = self.judge.policy() != Policy::Everyone;
         self.stays = Stays::new(places.seats.clone());
+        self.worn = if may_clear && !places.markers.is_empty() { Some(Worn::new()?) } else { None };
         self.places = places;
-        if self.stays.is_used() {
+        if self.has_other_means() {
             self.judge = self.judge.with_other_means();
         }
-        self
+        Ok(self)
+    }
+
+    /// Whether a face can be cleared whoever it resembles.
+    fn has_other_means(&self) -> bool {
+        self.stays.is_used() || self.worn.is_some()
     }
 
     /// Looks at the newest frame. An error means that the look was not completed: the frame has to
@@ -230,29 +306,46 @@ impl Watcher {
         let cut = std::mem::take(&mut self.cut);
         let mut seen = self.tracker.step(seq, pts, &found, cut > Cut::None);
         let compares = self.judge.compares();
-        if compares || self.stays.is_used() {
+        if compares || self.has_other_means() {
             self.doubt_merged(seq, pts, &mut seen);
         }
         if compares {
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
-        self.find_seated(pts, view.size, &seen);
-        Ok(())
+        self.find_means(pts, &view, &seen)
     }
 
-    /// Notes who is in which seat: only what is surely a face, so that a ghost neither takes a seat
-    /// nor spoils another's.
-    fn find_seated(&mut self, pts: Pts, size: FrameSize, seen: &[(TrackId, Detection)]) {
-        if !self.stays.is_used() {
-            return;
+    /// Notes who is in which seat and wears which marker: only what is surely a face, so that a ghost
+    /// neither takes a seat nor spoils another's.
+    fn find_means(
+        &mut self,
+        pts: Pts,
+        picture: &I420View<'_>,
+        seen: &[(TrackId, Detection)],
+    ) -> Result<(), VisionError> {
+        if !self.has_other_means() {
+            return Ok(());
         }
         let sure = |id: TrackId| {
             self.tracker.tracks().iter().any(|t| t.id == id && t.best_score >= RELIABLE_SCORE)
         };
         let faces: Vec<(TrackId, Rect)> =
             seen.iter().filter(|(id, _)| sure(*id)).map(|(id, d)| (*id, d.rect)).collect();
-        self.stays.step(pts, size, &faces);
+        self.stays.step(pts, picture.size, &faces);
+        match &mut self.worn {
+            Some(worn) => {
+                for (id, _) in seen {
+                    if self.known.get(id).is_some_and(|known| known.changed) {
+                        worn.badges.doubt(*id);
+                    }
+                }
+                // Whoever might wear a marker puts another's in doubt, a ghost as well.
+                let all: Vec<(TrackId, Rect)> = seen.iter().map(|(id, d)| (*id, d.rect)).collect();
+                worn.look(picture, pts, &all, &faces)
+            }
+            None => Ok(()),
+        }
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -279,7 +372,7 @@ impl Watcher {
         if self.judge.policy() == Policy::Everyone {
             return None;
         }
-        let seated = self.stays.seated(id, pts)?;
+        let reason = self.seated(id, pts).or_else(|| self.marked(id, pts))?;
         let unlike = || {
             let known = self.known.get(&id)?;
             (known.confirms(pts) && known.evidence.is_unlike_refused(&self.judge)).then_some(())
@@ -287,7 +380,17 @@ impl Watcher {
         if self.judge.looks_for_somebody() {
             unlike()?;
         }
-        Some(Reason::Seated { person: seated.clone() })
+        Some(reason)
+    }
+
+    fn seated(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        Some(Reason::Seated { person: self.stays.seated(id, pts)?.clone() })
+    }
+
+    /// A number that is not on the list clears nobody.
+    fn marked(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        let number = self.worn.as_ref()?.clears(id, pts)?;
+        Some(Reason::Marked { person: self.places.markers.get(&number)?.clone(), number })
     }
 
     /// Whether a face is shown for now, if nothing new is learnt.
@@ -415,7 +518,7 @@ impl Watcher {
                 State::Refused { .. } => (false, every * VEILED_FACTOR, false),
                 State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
                 // Small faces are worth the effort where a comparison may be all they wait for.
-                State::Undecided if self.stays.is_seated(*id) && !self.is_told(*id) => {
+                State::Undecided if self.awaits_means(*id, pts) && !self.is_told(*id) => {
                     (false, UNDECIDED_EVERY, true)
                 }
                 State::Undecided
@@ -441,6 +544,12 @@ impl Watcher {
         cleared.sort_unstable();
         let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
         first(veiled, VEILED_PER_FRAME).chain(first(cleared, CLEARED_PER_FRAME)).collect()
+    }
+
+    /// Whether a face may be shown for another reason than its looks once it was compared.
+    fn awaits_means(&self, id: TrackId, pts: Pts) -> bool {
+        self.stays.is_seated(id)
+            || self.worn.as_ref().is_some_and(|worn| worn.badges.clears(id, pts).is_some())
     }
 
     /// Whether enough was seen of a face to show it for another reason than its looks.
@@ -553,6 +662,9 @@ impl Watcher {
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
         self.known.retain(|id, _| remembered.contains(id));
         self.stays.forget_before(horizon, &remembered);
+        if let Some(worn) = &mut self.worn {
+            worn.forget_before(horizon, &remembered);
+        }
         self.camera.forget_before(horizon);
         for known in self.known.values_mut() {
             while known.doubts.front().is_some_and(|&first| first < horizon) {

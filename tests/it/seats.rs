@@ -97,14 +97,16 @@ fn watcher(models: &Models, policy: Policy, refused: Option<&RgbImage>, places: 
     let thresholds = models.thresholds();
     let judge = Judge::new(policy, &gallery, thresholds);
     let embedder = Embedder::new(models, 1).expect("embedder");
-    Watcher::new(detector(models), embedder, judge, thresholds, settings).with_places(places)
+    Watcher::new(detector(models), embedder, judge, thresholds, settings)
+        .with_places(places)
+        .expect("a watcher")
 }
 
 /// The seat of `p-2`: 190 x 190 pixels, whose middle is at 150, 150.
 fn seat() -> Places {
     let at = |x: f32, y: f32| [x / 640.0, y / 360.0];
     let corners = vec![at(55.0, 55.0), at(245.0, 55.0), at(245.0, 245.0), at(55.0, 245.0)];
-    Places { seats: vec![Seat { pupil: pupil("p-2"), corners }], zones: vec![] }
+    Places { seats: vec![Seat { pupil: pupil("p-2"), corners }], ..Places::default() }
 }
 
 /// What of each frame is hidden, and why tracks are shown in it, when all frames were looked at
@@ -220,7 +222,7 @@ fn the_seat_of_who_refuses_is_always_veiled() {
     let models = models();
     let people = faces(&models, "multi_face.jpg");
     let Places { seats: zones, .. } = seat();
-    let places = Places { zones, seats: vec![] };
+    let places = Places { zones, ..Places::default() };
     let frames = vec![stage(&[]); 3];
     for policy in [Policy::Refused, Policy::UnlessCleared, Policy::Everyone] {
         let mut watcher = watcher(&models, policy, Some(&people[0]), places.clone());
