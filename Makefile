@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test lint bench eval clean
+.PHONY: help setup build demo test crash lint bench eval clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,11 @@ demo: build ## the main job on the sample clip; results in demo-out/
 
 test: setup ## run all tests
 	@cargo test $(CARGO_FLAGS)
+
+# The tests try a few of these points each time; here all of them.
+crash: setup ## kill the vault at every system call that changes the disk
+	@CLASSVEIL_TEST_EVERY_CRASH=1 cargo test $(CARGO_FLAGS) --test it -- --test-threads=1 \
+	    killed_at_any_call an_error_at_any_call a_full_disk_at_any_call recovery_can_be_killed
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check

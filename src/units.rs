@@ -165,6 +165,15 @@ impl RecordingId {
     }
 }
 
+impl RecordingId {
+    /// The time that the id carries, to the millisecond.
+    #[must_use]
+    pub fn made(&self) -> Option<jiff::Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        jiff::Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    }
+}
+
 impl fmt::Display for RecordingId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -8,6 +8,7 @@ mod chain;
 mod hardening;
 mod reasons;
 mod recorder;
+pub mod time;
 
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;

@@ -17,7 +17,9 @@ use crate::{
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{
-        BoxKey, Finished, NewRecording, Outcome, RecordingWriter, Sealed, VaultError, WriterThread,
+        BoxKey, Digest, Finished, NewRecording, Outcome, RecordingWriter, Sealed, VaultError,
+        WriterThread,
+        audit::{AuditError, AuditLog, Event, Word},
     },
     veil::{
         Style,
@@ -131,6 +133,9 @@ pub enum RecordError {
     /// The recording could not be written.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// What happens could not be written into the log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The camera's chain ended early.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -149,6 +154,7 @@ impl Kind for RecordError {
             Self::Vision(error) => error.kind(),
             Self::Encode(error) => error.kind(),
             Self::Vault(error) => error.kind(),
+            Self::Audit(error) => error.kind(),
             Self::Chain(error) => error.kind(),
             Self::Thread(_) => ErrorKind::Exhausted,
             Self::Empty => ErrorKind::DataLoss,
@@ -178,6 +184,8 @@ pub struct Around<'a> {
     pub store: &'a Path,
     /// The box's signing key.
     pub key: &'a BoxKey,
+    /// The store's log.
+    pub audit: &'a AuditLog,
     /// Where the present comes from.
     pub clock: &'a dyn Clock,
     /// Says when to drain.
@@ -190,8 +198,12 @@ impl std::fmt::Debug for Around<'_> {
     }
 }
 
-/// Records with `eyes` until the source ends or draining is asked for, and seals the recording. `new` fills in
-/// the manifest once it is known that recording can begin: before that nothing is written.
+/// Records with `eyes` until the source ends or draining is asked for, and seals the recording.
+/// `new` fills in the manifest once it is known that recording can begin: before that nothing is
+/// written.
+///
+/// Each step is in the log before it takes effect: a recording whose line cannot be written does
+/// not begin.
 pub fn record(
     plan: &Plan,
     around: &Around<'_>,
@@ -199,7 +211,7 @@ pub fn record(
     new: impl FnOnce(&Started) -> NewRecording,
     mut report: impl FnMut(&Progress) + Send,
 ) -> Result<Report, RecordError> {
-    let Around { store, key, clock, shutdown } = *around;
+    let Around { store, key, audit, clock, shutdown } = *around;
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
@@ -224,7 +236,18 @@ pub fn record(
     let (id, began) = (new.id, new.started);
     let capacity = ring_capacity(&format, plan.look_ahead);
     let pool = SlotPool::new(format.size, capacity + encode::FRAMES_HELD + SLOTS_IN_HAND);
-    let writer = WriterThread::spawn(RecordingWriter::create(store, new, key)?)?;
+    audit.append(clock.now(), &Event::armed(&new)).map(drop)?;
+    let list = Event::ListVersion { recording: id, version: new.list_version.clone() };
+    audit.append(clock.now(), &list).map(drop)?;
+    let created = RecordingWriter::create(store, new, key).and_then(WriterThread::spawn);
+    let writer = created
+        .inspect_err(|_| note_fault(around, id, "the recording's folder could not be made"))?;
+    let event = Event::Started { recording: id, manifest: writer.manifest() };
+    if let Err(error) = audit.append(clock.now(), &event) {
+        let fault = Some("the log could not be written".to_owned());
+        writer.finish(Outcome { ended: clock.now(), fault })?;
+        return Err(error.into());
+    }
     let chain = Chain {
         camera: plan.camera.clone(),
         capture,
@@ -242,26 +265,46 @@ pub fn record(
     if fault.is_none() && progress.frames_in == 0 && !shutdown.is_requested() {
         fault = Some(RecordError::Empty);
     }
-    let outcome = Outcome { ended: clock.now(), fault: fault.as_ref().map(fault_word) };
-    let (is_sealed, kept) = match writer.finish(outcome) {
+    let word = fault.as_ref().map(fault_word);
+    if let Some(word) = word {
+        note_fault(around, id, word);
+    }
+    let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned) };
+    let kept = match writer.finish(outcome) {
         Ok(Finished { sealed, stopped }) => {
             if let Some(stopped) = stopped {
                 // The chain only hears that writing has stopped; this says why.
                 fault = Some(stopped.into());
             }
-            (true, sealed)
+            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
+            Kept { path, segments, bytes, frames, manifest: Some(manifest) }
         }
         Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
-            let kept = Sealed { id, path: path.clone(), segments, bytes, frames };
+            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
             fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
-            (false, kept)
+            kept
         }
         Err(error) => return Err(error.into()),
     };
     let progress = Progress { frames_out: kept.frames, ..progress };
+    if let Some(manifest) = kept.manifest {
+        let sealed = Event::Sealed {
+            recording: id,
+            manifest,
+            segments: kept.segments as u64,
+            frames: progress.frames_out,
+            frames_veiled_whole: progress.veiled_whole,
+            tracks_veiled: progress.tracks_veiled,
+            tracks_shown: progress.tracks_shown,
+        };
+        if let Err(error) = audit.append(clock.now(), &sealed) {
+            // The recording is whole; that its end is not in the log is a fault of its own.
+            fault.get_or_insert(error.into());
+        }
+    }
     Ok(Report {
         id,
-        is_sealed,
+        is_sealed: kept.manifest.is_some(),
         path: kept.path,
         segments: kept.segments,
         bytes: kept.bytes,
@@ -272,6 +315,16 @@ pub fn record(
         encoder: encoder_name,
         fault,
     })
+}
+
+/// What is in the recording's folder at its end.
+struct Kept {
+    path: PathBuf,
+    segments: usize,
+    bytes: u64,
+    frames: u64,
+    /// Digest of the signed manifest; none where it could not be signed.
+    manifest: Option<Digest>,
 }
 
 /// Runs the chain on a thread of its own, named after the camera.
@@ -317,8 +370,16 @@ fn ring_capacity(format: &capture::VideoFormat, look_ahead: Duration) -> usize {
     wanted.min(fits).max(2)
 }
 
-/// What the manifest may say of a fault: no paths, no names.
-fn fault_word(error: &RecordError) -> String {
+/// Notes a fault. Nothing depends on the line: what it is about ends anyway.
+fn note_fault(around: &Around<'_>, recording: RecordingId, what: &'static str) {
+    let event = Event::Fault { recording: Some(recording), what: Word::new(what) };
+    if let Err(error) = around.audit.append(around.clock.now(), &event) {
+        tracing::error!(%recording, %error, "a fault could not be written into the log");
+    }
+}
+
+/// What manifest and log may say of a fault: no paths, no names.
+fn fault_word(error: &RecordError) -> &'static str {
     match error {
         RecordError::Capture(_) | RecordError::Chain(ChainError::Capture(_)) => {
             "the source broke off"
@@ -329,5 +390,4 @@ fn fault_word(error: &RecordError) -> String {
         RecordError::Empty => "the source had no pictures",
         _ => "a fault of the program",
     }
-    .to_owned()
 }

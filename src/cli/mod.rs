@@ -1,6 +1,8 @@
 //! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
 //! belong: anything a second front end would need too.
 
+mod audit;
+mod backup;
 mod completions;
 mod config;
 mod eval;
@@ -14,8 +16,11 @@ mod pupils;
 mod record;
 mod recover;
 mod report;
+mod retention;
+mod store;
 mod telemetry;
 mod verify;
+mod verify_certificate;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -51,6 +56,11 @@ enum Command {
     Verify(verify::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
+    Audit(audit::Args),
+    Retention(retention::Args),
+    VerifyCertificate(verify_certificate::Args),
+    Store(store::Args),
+    Backup(backup::Args),
     Config(config::Args),
     Eval(eval::Args),
     Completions(completions::Args),
@@ -123,6 +133,11 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Retention(args) => retention::run(&args),
+        Command::VerifyCertificate(args) => verify_certificate::run(&args),
+        Command::Store(args) => store::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 use crate::{
     error::ErrorKind,
-    vault::{BoxPublicKey, Trust},
+    vault::{
+        BoxPublicKey, Trust,
+        audit::{AuditKey, AuditPublicKey, AuditTrust},
+    },
 };
 
 /// This program's folder for what it keeps: `$XDG_DATA_HOME/classveil`, else
@@ -36,4 +39,25 @@ pub(super) fn trust(given: Option<&Path>) -> Result<Trust, Failure> {
         (None, None) => None,
     };
     Ok(own.map_or(Trust::Unpinned, Trust::Pinned))
+}
+
+/// The key of the audit log: `given`, else `audit.key` beside the box key.
+pub(super) fn audit_key(given: Option<&Path>, box_key: &Path) -> PathBuf {
+    given.map_or_else(|| box_key.with_file_name("audit.key"), Path::to_owned)
+}
+
+/// Whose signature counts in a log: the public key in `given`, else this machine's own, else none in
+/// particular.
+pub(super) fn audit_trust(
+    given: Option<&Path>,
+    box_key: Option<&Path>,
+) -> Result<AuditTrust, Failure> {
+    if let Some(path) = given {
+        return Ok(AuditTrust::Pinned(AuditPublicKey::load(path)?));
+    }
+    let own = box_key.map(Path::to_owned).or_else(default_box_key);
+    match own.map(|path| audit_key(None, &path)).filter(|path| path.exists()) {
+        Some(path) => Ok(AuditTrust::Own(AuditKey::load(&path)?)),
+        None => Ok(AuditTrust::Unpinned),
+    }
 }

@@ -12,6 +12,13 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// The store: `given`, else the configured one.
+pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
+    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
+        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
+    })
+}
+
 /// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'
 /// folder names.
 pub(super) fn models(config: &Config) -> Result<Models, Failure> {
@@ -32,13 +39,6 @@ fn default_models() -> PathBuf {
         .map(|p| p.join("share/classveil/models"))
         .filter(|p| p.is_dir())
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"))
-}
-
-/// The store's folder: `given`, else the configuration's.
-pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
-    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
-        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
-    })
 }
 
 /// The gallery's key file: `given`, else the configuration's, else one named after the store in

@@ -21,7 +21,10 @@ use crate::{
     people::{self, Draft, PupilList, Rules, face::Enroller, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
-    vault::{self, BoxKey, Details, LegalBasis, NewRecording, Purpose, Recipient},
+    vault::{
+        self, BoxKey, Details, Digest, LegalBasis, NewRecording, Purpose, Recipient,
+        audit::{AuditKey, AuditLog},
+    },
     veil::{
         Style,
         policy::{Policy, Region},
@@ -115,6 +118,10 @@ pub(super) struct Args {
     /// The box's signing key, outside the store; made at first use.
     #[arg(long, value_name = "FILE")]
     box_key: Option<PathBuf>,
+    /// The key that signs the audit log, outside the store; made at first use [default: audit.key
+    /// beside the box key].
+    #[arg(long, value_name = "FILE")]
+    audit_key: Option<PathBuf>,
     /// The key of the loaded list's embeddings, outside the store.
     #[arg(long, value_name = "FILE", conflicts_with = "pupils")]
     gallery_key: Option<PathBuf>,
@@ -173,12 +180,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             wanted.policy
         ));
     }
-    recover(&wanted.store, &key);
+    let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
+    recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
-    let result = record(args, &config, wanted, list, eyes, &key, &shutdown)?;
+    let result = record(args, &config, wanted, list, eyes, (&key, &audit), &shutdown)?;
     report::finish(args.json, result)
 }
 
@@ -384,22 +392,37 @@ fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
     Ok(Rules { photo_age, ..Rules::on(today) })
 }
 
+/// The store's log, which every recording needs.
+fn audit_log(
+    args: &Args,
+    config: &Config,
+    store: &Path,
+    box_key_path: &Path,
+    key: &BoxKey,
+) -> Result<AuditLog, Failure> {
+    let path = paths::audit_key(args.audit_key.as_deref(), box_key_path);
+    let now = SystemClock.now();
+    let audit = AuditLog::open(store, AuditKey::load_or_create(&path, store)?, key.public(), now)?;
+    let in_force = serde_json::to_vec(config).map_err(|e| wrong(e.to_string()))?;
+    audit.note_configuration(now, Digest::of(&in_force))?;
+    Ok(audit)
+}
+
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
-/// not to make this one.
-fn recover(store: &Path, key: &BoxKey) {
-    if !store.exists() {
-        return;
-    }
+/// not to make this one; a log that cannot be written is.
+fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> {
     match vault::recover(store, key, SystemClock.now()) {
         Ok(recovery) => {
             for recovered in &recovery.recovered {
                 tracing::warn!(recording = %recovered.id, "sealed a recording that had been cut off");
             }
+            audit.note_recovery(SystemClock.now(), &recovery)?;
         }
         Err(error) => output::note(format_args!(
             "earlier recordings could not be checked: {error}; run `classveil recover`"
         )),
     }
+    Ok(())
 }
 
 fn record(
@@ -408,7 +431,7 @@ fn record(
     wanted: Wanted,
     list: List,
     eyes: Eyes,
-    key: &BoxKey,
+    (key, audit): (&BoxKey, &AuditLog),
     shutdown: &Shutdown,
 ) -> Result<(Report, jiff::Timestamp), Failure> {
     let plan = Plan {
@@ -470,7 +493,8 @@ fn record(
         }
     };
     let show = |progress: &Progress| show(&bar, progress);
-    let around = Around { store: &wanted.store, key, clock: &SystemClock, shutdown };
+    let store = &wanted.store;
+    let around = Around { store, key, audit, clock: &SystemClock, shutdown };
     let report = appliance::record(&plan, &around, eyes, new, show);
     bar.finish_and_clear();
     Ok((report?, delete_by))

@@ -1,6 +1,6 @@
 //! `classveil recover`: seals recordings that were cut off.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -8,7 +8,11 @@ use super::{Failure, output, paths, places};
 use crate::{
     clock::{Clock, SystemClock},
     error::Kind,
-    vault::{BoxKey, Recovery, recover},
+    vault::{
+        BoxKey, Recovery,
+        audit::{AuditKey, AuditLog},
+        recover,
+    },
 };
 
 /// Seal recordings that a crash or power cut left unfinished.
@@ -31,6 +35,9 @@ pub(super) struct Args {
     /// Settings, for the store's folder and the box key; options given here go before them.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The key that signs the audit log [default: audit.key beside the box key].
+    #[arg(long, value_name = "FILE")]
+    audit_key: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -63,20 +70,40 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let box_key = args.box_key.as_deref().or(config.store.box_key.as_deref());
-    let key = BoxKey::load(&paths::box_key(box_key)?)?;
+    let box_key_path = paths::box_key(box_key)?;
+    let key = BoxKey::load(&box_key_path)?;
     let recovery = recover(&store, &key, SystemClock.now())?;
+    // After the work: a log that is damaged keeps nobody from completing a recording.
+    let audited = note(args, &store, &box_key_path, &key, &recovery);
     if args.json {
         output::json(&report(&recovery));
     } else {
         print(&recovery);
     }
     match &recovery.failed[..] {
-        [] => Ok(()),
+        [] => audited,
         [(_, error), ..] => Err(Failure::new(
             error.kind(),
             format!("{} of the recordings cannot be completed: {error}", recovery.failed.len()),
         )),
     }
+}
+
+fn note(
+    args: &Args,
+    store: &Path,
+    box_key_path: &Path,
+    key: &BoxKey,
+    recovery: &Recovery,
+) -> Result<(), Failure> {
+    if recovery.recovered.is_empty() {
+        return Ok(());
+    }
+    let path = paths::audit_key(args.audit_key.as_deref(), box_key_path);
+    let audit_key = AuditKey::load_or_create(&path, store)?;
+    let now = SystemClock.now();
+    let audit = AuditLog::open(store, audit_key, key.public(), now)?;
+    Ok(audit.note_recovery(now, recovery)?)
 }
 
 fn report(recovery: &Recovery) -> Report {

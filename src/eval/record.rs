@@ -13,7 +13,7 @@ use super::{
     truth::SceneFiles,
 };
 use crate::{
-    appliance::{self, Around, Plan, Started},
+    appliance::{self, Around, Plan, RecordError, Started},
     capture::{self, Input},
     clock::Clock,
     frame::FrameSize,
@@ -22,6 +22,7 @@ use crate::{
     units::{CameraId, RecordingId},
     vault::{
         self, BoxKey, Details, Existing, LegalBasis, NewRecording, Output, Purpose, Trust,
+        audit::{AuditKey, AuditLog},
         write_identity,
     },
     veil::{Style, place::Places, policy::Policy, watch},
@@ -122,7 +123,17 @@ pub(super) fn record(
         software: software(),
         details: Details::default(),
     };
-    let around = Around { store: &store, key: &key, clock: setup.clock, shutdown: setup.shutdown };
+    // Its log is thrown away with the store, but made and written as on a box.
+    let audit = AuditKey::load_or_create(&work.join("audit.key"), &store)
+        .and_then(|audit| AuditLog::open(&store, audit, key.public(), started))
+        .map_err(RecordError::from)?;
+    let around = Around {
+        store: &store,
+        key: &key,
+        audit: &audit,
+        clock: setup.clock,
+        shutdown: setup.shutdown,
+    };
     // From the first picture on: loading models is no part of a picture's cost.
     let mut meter = None;
     let recorded = appliance::record(&plan, &around, eyes, new, |progress| {

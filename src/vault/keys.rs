@@ -128,7 +128,7 @@ fn sign_error(error: &minisign::PError) -> VaultError {
 }
 
 /// A copy of the store must not carry the key that signs it.
-fn refuse_inside(path: &Path, store: &Path) -> Result<(), VaultError> {
+pub(super) fn refuse_inside(path: &Path, store: &Path) -> Result<(), VaultError> {
     let real = |path: &Path| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         // What does not exist yet is judged by the part of its path that does.

@@ -88,6 +88,9 @@ pub struct Manifest {
     pub ended: Option<Timestamp>,
     /// When it must be gone.
     pub delete_by: Timestamp,
+    /// When the follow-up talk was closed, which may have moved `delete_by` earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub talk_closed: Option<Timestamp>,
     /// What it is for.
     pub purpose: Purpose,
     /// What it may never be used for.
@@ -170,14 +173,15 @@ impl Manifest {
         Ok(bytes)
     }
 
-    /// Signs the manifest and puts both files in place, durably.
-    pub(super) fn publish(&self, dir: &RecordingDir, key: &BoxKey) -> Result<(), VaultError> {
+    /// Signs the manifest and puts both files in place, durably. Returns the digest of the manifest.
+    pub(super) fn publish(&self, dir: &RecordingDir, key: &BoxKey) -> Result<Digest, VaultError> {
         let bytes = self.to_bytes(dir)?;
         let state = serde_json::to_string(&self.state).unwrap_or_default();
         let state = state.trim_matches('"');
         let comment = format!("classveil recording {} {state}", self.recording);
         let signature = key.sign(&bytes, &comment)?;
-        publish_pair(dir, &bytes, signature.as_bytes())
+        publish_pair(dir, &bytes, signature.as_bytes())?;
+        Ok(Digest::of(&bytes))
     }
 }
 
@@ -273,8 +277,13 @@ pub(super) fn newest(dir: &RecordingDir, key: &BoxPublicKey) -> Result<Found, Va
                 continue;
             }
             let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { continue };
-            let further = best.as_ref().is_none_or(|best| {
-                best.manifest.state == State::Recording && manifest.state != State::Recording
+            let further = best.as_ref().is_none_or(|Found { manifest: best, .. }| {
+                let sealed = manifest.state != State::Recording;
+                let rank = |manifest: &Manifest| {
+                    (manifest.state != State::Recording, manifest.talk_closed)
+                };
+                // A deadline only ever moves earlier.
+                rank(&manifest) > rank(best) || (sealed && manifest.delete_by < best.delete_by)
             });
             if further {
                 best = Some(Found { manifest, manifest_part, signature_part });

@@ -20,16 +20,18 @@
 //! # Locks
 //! Who writes a recording holds an exclusive `flock` on its folder; who reads one, a shared lock.
 
+pub mod audit;
 mod check;
 mod digest;
 mod error;
+pub mod fsck;
 mod journal;
 mod keys;
 mod manifest;
 mod open;
 mod output;
 mod recover;
-mod retention;
+pub mod retention;
 mod seal;
 mod store;
 mod terms;

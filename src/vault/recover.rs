@@ -13,13 +13,13 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Fault, FileDigest, VaultError,
+    Digest, Fault, FileDigest, VaultError,
     journal::Journal,
     keys::BoxKey,
     manifest::{JournalHead, Manifest, Segment, State, newest},
     store::{
-        CameraFile, DETAILS, KEY, Locked, PART, RecordingDir, STAGING, Store, at, lock_to_write,
-        names_in, open_regular, segment_name, sync_dir, tracks_name,
+        CameraFile, DETAILS, KEY, Locked, MANIFEST, PART, RecordingDir, STAGING, Store, at,
+        lock_to_write, names_in, open_regular, segment_name, sync_dir, tracks_name,
     },
     writer::files_of,
 };
@@ -39,6 +39,8 @@ pub struct Recovered {
     /// How much of the end may be lost: one segment and what waited for its decision. A disk that
     /// lagged behind the camera can have lost more.
     pub may_miss: Duration,
+    /// Digest of the signed manifest.
+    pub manifest: Digest,
 }
 
 /// What a recovery found.
@@ -127,6 +129,7 @@ fn one(
             segments: manifest.segments.len(),
             listed: 0,
             may_miss: Duration::ZERO,
+            manifest: digest_of(dir, MANIFEST)?.sha256,
         }));
     }
     for (name, listed) in [(KEY, manifest.key), (DETAILS, manifest.details)] {
@@ -140,13 +143,14 @@ fn one(
     manifest.may_miss_ms = Some(u64::try_from(may_miss.as_millis()).unwrap_or(u64::MAX));
     manifest.segments = settled.segments;
     manifest.journal = settled.head;
-    manifest.publish(dir, key)?;
+    let signed = manifest.publish(dir, key)?;
     Ok(Found::Recovered(Recovered {
         id,
         path: dir.0.clone(),
         segments: manifest.segments.len(),
         listed: settled.listed,
         may_miss,
+        manifest: signed,
     }))
 }
 

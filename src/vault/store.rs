@@ -190,6 +190,32 @@ impl Drop for PartFile {
     }
 }
 
+/// Overwrites a file with random bytes, syncs it and removes its name. The caller syncs the folder. A
+/// link is removed and what it points to left alone. What overwriting is worth on flash memory is
+/// written in SECURITY.md.
+pub(super) fn destroy_file(path: &Path) -> Result<(), VaultError> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let file = OpenOptions::new().write(true).custom_flags(flags.cast_signed()).open(path);
+    match file {
+        Ok(mut file) => {
+            let mut left = file.metadata().map_err(at(path))?.len();
+            let mut noise = [0; 4096];
+            while left > 0 {
+                let length = noise.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                let failed = |error: getrandom::Error| io::Error::other(error.to_string());
+                getrandom::fill(&mut noise[..length]).map_err(failed).map_err(at(path))?;
+                file.write_all(&noise[..length]).map_err(at(path))?;
+                left -= length as u64;
+            }
+            file.sync_all().map_err(at(path))?;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {}
+        Err(error) => return Err(at(path)(error)),
+    }
+    fs::remove_file(path).map_err(at(path))
+}
+
 /// Opens a regular file for reading; symbolic links and devices are refused.
 pub(super) fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
@@ -244,6 +270,13 @@ pub(super) fn lock_to_write(dir: &Path) -> Result<Locked, VaultError> {
         Err(Errno::WOULDBLOCK) => Ok(Locked::Busy),
         Err(error) => Err(at(dir)(error.into())),
     }
+}
+
+/// Locks `dir` for its only writer as soon as nobody else has it. For what lasts moments.
+pub(super) fn lock_and_wait(dir: &Path) -> Result<Lock, VaultError> {
+    let file = File::open(dir).map_err(at(dir))?;
+    flock(&file, FlockOperation::LockExclusive).map_err(|error| at(dir)(error.into()))?;
+    Ok(Lock(file))
 }
 
 /// Tries to lock `dir` against writers.
@@ -327,10 +360,7 @@ impl Store {
     /// Keeps recovery from removing what is just being made, and the other way round. Held for
     /// moments only.
     pub(super) fn lock(&self) -> Result<Lock, VaultError> {
-        let dir = self.recordings();
-        let file = File::open(&dir).map_err(at(&dir))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| at(&dir)(error.into()))?;
-        Ok(Lock(file))
+        lock_and_wait(&self.recordings())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{
-    Outcome, RecordingWriter, RetentionRecord, Sealed, SegmentFile, VaultError, store::at,
+    Digest, Outcome, RecordingWriter, RetentionRecord, Sealed, SegmentFile, VaultError, store::at,
 };
 use crate::error::{ErrorKind, Kind};
 
@@ -60,6 +60,7 @@ impl SegmentSender {
 pub struct WriterThread {
     sender: SegmentSender,
     retention: RetentionRecord,
+    manifest: Digest,
     path: PathBuf,
     thread: JoinHandle<Result<Option<Finished>, VaultError>>,
 }
@@ -80,6 +81,7 @@ impl WriterThread {
         let failure = Failure::default();
         let retention = writer.retention();
         let path = writer.path().to_owned();
+        let manifest = writer.manifest();
         let thread = Builder::new()
             .name("writer".to_owned())
             .spawn({
@@ -87,7 +89,7 @@ impl WriterThread {
                 move || run(writer, &inbox, &failure)
             })
             .map_err(at(&path))?;
-        Ok(Self { sender: SegmentSender { jobs, failure }, retention, path, thread })
+        Ok(Self { sender: SegmentSender { jobs, failure }, retention, manifest, path, thread })
     }
 
     /// A handle for one more camera.
@@ -105,6 +107,12 @@ impl WriterThread {
     #[must_use]
     pub fn retention(&self) -> &RetentionRecord {
         &self.retention
+    }
+
+    /// Digest of the manifest as it was signed at the start.
+    #[must_use]
+    pub fn manifest(&self) -> Digest {
+        self.manifest
     }
 
     /// The recording's folder.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
-    LegalBasis, Purpose, Recipient, RetentionRecord, SegmentCounts, SelfCheck, VaultError,
+    Digest, LegalBasis, Purpose, Recipient, RetentionRecord, SegmentCounts, SelfCheck, VaultError,
     digest::FileDigest,
     journal::Journal,
     keys::BoxKey,
@@ -161,6 +161,8 @@ pub struct Sealed {
     pub bytes: u64,
     /// Frames in them.
     pub frames: u64,
+    /// Digest of the signed manifest.
+    pub manifest: Digest,
 }
 
 /// A recording in progress. Dropped without [`finish`](Self::finish) it stays unsealed, and
@@ -170,6 +172,8 @@ pub struct Sealed {
 pub struct RecordingWriter {
     dir: RecordingDir,
     manifest: Manifest,
+    /// Digest of the manifest as it was signed at the start.
+    signed: Digest,
     journal: Journal,
     sealing: SealingKey,
     key: BoxKey,
@@ -209,20 +213,36 @@ impl RecordingWriter {
             return Err(VaultError::InProgress { path: staging.0.0.clone() });
         };
         let mut reserve = Reserve::take(&staging.0)?;
-        let (manifest, mut journal) = fill(&staging.0, new, key, &sealing, &wrapped)?;
+        let (manifest, signed, mut journal) = fill(&staging.0, new, key, &sealing, &wrapped)?;
         fs::rename(&staging.0.0, &dir.0).map_err(at(&dir.0))?;
         sync_dir(&store.recordings())?;
         journal.moved_to(&dir);
         if let Some(reserve) = &mut reserve {
             reserve.0 = dir.file(RESERVE);
         }
-        Ok(Self { dir, manifest, journal, sealing, key: key.clone(), failed: None, reserve, lock })
+        Ok(Self {
+            dir,
+            manifest,
+            signed,
+            journal,
+            sealing,
+            key: key.clone(),
+            failed: None,
+            reserve,
+            lock,
+        })
     }
 
     /// The recording's folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.dir.0
+    }
+
+    /// Digest of the manifest as it was signed at the start.
+    #[must_use]
+    pub fn manifest(&self) -> Digest {
+        self.signed
     }
 
     /// What every segment says about itself.
@@ -315,27 +335,31 @@ impl RecordingWriter {
     pub fn finish(mut self, outcome: Outcome) -> Result<Sealed, VaultError> {
         // A disk that is full has room for the end.
         self.reserve = None;
-        if let Err(source) = self.seal(outcome) {
-            return Err(VaultError::NotSealed {
-                segments: self.manifest.segments.len(),
-                bytes: self.manifest.bytes(),
-                frames: self.manifest.frames(),
-                path: self.dir.0,
-                source: Box::new(source),
-            });
-        }
+        let manifest = match self.seal(outcome) {
+            Ok(digest) => digest,
+            Err(source) => {
+                return Err(VaultError::NotSealed {
+                    segments: self.manifest.segments.len(),
+                    bytes: self.manifest.bytes(),
+                    frames: self.manifest.frames(),
+                    path: self.dir.0,
+                    source: Box::new(source),
+                });
+            }
+        };
         let sealed = Sealed {
             id: self.manifest.recording,
             segments: self.manifest.segments.len(),
             bytes: self.manifest.bytes(),
             frames: self.manifest.frames(),
+            manifest,
             path: self.dir.0,
         };
         drop(self.lock);
         Ok(sealed)
     }
 
-    fn seal(&mut self, outcome: Outcome) -> Result<(), VaultError> {
+    fn seal(&mut self, outcome: Outcome) -> Result<Digest, VaultError> {
         self.manifest.fault = outcome.fault;
         if let Some(failed) = self.failed.take() {
             self.manifest.fault.get_or_insert(failed.fault);
@@ -402,7 +426,7 @@ fn fill(
     key: &BoxKey,
     sealing: &SealingKey,
     wrapped: &[u8],
-) -> Result<(Manifest, Journal), VaultError> {
+) -> Result<(Manifest, Digest, Journal), VaultError> {
     for camera in &new.cameras {
         make_dir(&dir.camera(camera))?;
     }
@@ -422,6 +446,7 @@ fn fill(
         started: new.started,
         ended: None,
         delete_by: new.delete_by,
+        talk_closed: None,
         purpose: new.purpose,
         never_for: NEVER_FOR.map(str::to_owned).to_vec(),
         legal_basis: new.legal_basis,
@@ -450,8 +475,8 @@ fn fill(
         journal: journal.head(),
         segments: Vec::new(),
     };
-    manifest.publish(dir, key)?;
-    Ok((manifest, journal))
+    let signed = manifest.publish(dir, key)?;
+    Ok((manifest, signed, journal))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -205,6 +205,9 @@ pub struct Searcher {
     next: usize,
     credit: f32,
     turned: Option<Pts>,
+    /// A place in which tests let it find nothing.
+    #[cfg(test)]
+    pub(crate) blind: Option<Rect>,
 }
 
 impl Searcher {
@@ -224,6 +227,8 @@ impl Searcher {
             next: 0,
             credit: 0.0,
             turned: None,
+            #[cfg(test)]
+            blind: None,
         }
     }
 
@@ -264,6 +269,8 @@ impl Searcher {
             }
             found.extend_from_slice(&tile.found);
         }
+        #[cfg(test)]
+        found.retain(|d| self.blind.is_none_or(|place| place.iou(d.rect) <= 0.0));
         Ok(suppress(found, self.nms))
     }
 

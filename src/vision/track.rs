@@ -163,6 +163,16 @@ impl Tracker {
         seen
     }
 
+    /// Notes a face that was found on another way in frame `seq`, which later frames may follow
+    /// already: a track of its own that nothing continues.
+    pub fn note(&mut self, seq: u64, pts: Pts, found: &Detection) -> TrackId {
+        let id = self.begin(Sighting { seq, pts, rect: found.rect, score: found.score });
+        if let Some(track) = self.tracks.last_mut() {
+            track.live = false;
+        }
+        id
+    }
+
     /// Every track that is remembered.
     #[must_use]
     pub fn tracks(&self) -> &[Track] {

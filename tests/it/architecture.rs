@@ -51,7 +51,8 @@ const AROUND: [(&str, &[&str]); 11] = [
             "veil::Style",
             "veil::policy",
             "veil::watch",
-            // `pupils` needs the models as `record` does.
+            // `pupils` and `record` open the models.
+            "vision::Eyes",
             "vision::infer",
             "vision::detect",
             "vision::identify",
@@ -78,7 +79,7 @@ const AROUND: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that one part of the program keeps to itself: where their names may stand.
-const KEPT: [(&str, &[&str]); 7] = [
+const KEPT: [(&str, &[&str]); 8] = [
     // One owner of a session: running one needs exclusive access.
     ("ort", &["src/vision/infer.rs"]),
     // Besides the pixel operations, the error that carries OpenCV's own.
@@ -86,6 +87,7 @@ const KEPT: [(&str, &[&str]); 7] = [
     ("gstreamer", &["src/capture/", "src/encode/"]),
     ("gstreamer_app", &["src/capture/", "src/encode/"]),
     ("minisign", &["src/vault/"]),
+    ("ed25519_dalek", &["src/vault/"]),
     ("clap", &["src/cli/"]),
     ("mp4_atom", &["src/encode/"]),
 ];

@@ -6,18 +6,21 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod architecture;
+mod audit;
 mod capture;
 mod cli;
 mod config;
 mod encode;
 mod eval;
 mod eyes;
+mod fsck;
 mod leaks;
 mod markers;
 mod media;
 mod people;
 mod privacy;
 mod record;
+mod retention;
 mod rtsp;
 mod scene;
 mod seats;

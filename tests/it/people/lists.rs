@@ -303,10 +303,10 @@ fn a_row_with_the_wrong_number_of_fields_tells_its_other_problems() {
     assert_eq!(short.len(), 3, "{short:?}");
     // A comma too many in front of `class`: what lies behind is told in the wrong column.
     let long = folder.read("p-01,,5a,refused,2026-09-01,,,,x\n").unwrap_err();
-    assert_eq!(long, ["2:6: class is empty", "2:33: this row has 9 fields, the header has 8"]);
+    assert_eq!(long, ["2:6: class is empty", "2:32: this row has 9 fields, the header has 8"]);
     // What has moved into the column of photos may be a name: it is not repeated.
     let moved = folder.read("p-01,5a,refused,2026-09-01,Jan Jansen,,,,x\n").unwrap_err();
-    assert_eq!(moved, ["2:45: this row has 9 fields, the header has 8"]);
+    assert_eq!(moved, ["2:42: this row has 9 fields, the header has 8"]);
     // The pupil counts as named.
     let twice = folder.read("p-01,5a,refused\np-01,5a,refused,2026-09-01,,,,\n").unwrap_err();
     assert!(twice.iter().any(|p| p == "3:1: this pupil_id stands on line 2 already"), "{twice:?}");

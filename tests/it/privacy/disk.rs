@@ -83,9 +83,15 @@ fn generic(word: &str) -> &str {
 
 /// Files that the program may write.
 const FILES: &[&str] = &[
+    "home/.local/share/classveil/.audit.key.*.part",
     "home/.local/share/classveil/.box.key.*.part",
+    "home/.local/share/classveil/audit.key",
     "home/.local/share/classveil/box.key",
     "store/.box.pub.*.part",
+    "store/audit/.log.vkey.*.part",
+    "store/audit/checkpoint.part",
+    "store/audit/log.jsonl",
+    "store/audit/log.vkey",
     "store/box.pub",
     "store/recordings/.ID.new/details.json.age.part",
     "store/recordings/.ID.new/key.age.part",
@@ -111,7 +117,10 @@ const NAMES: &[&str] = &[
     "store/recordings/ID/cam1/*.tracks.age",
     "store/recordings/ID/manifest.json",
     "store/recordings/ID/manifest.json.minisig",
+    "store/audit/checkpoint",
+    "store/audit/log.vkey",
     "store/box.pub",
+    "home/.local/share/classveil/audit.key",
     "home/.local/share/classveil/box.key",
 ];
 
@@ -182,6 +191,7 @@ fn no_plaintext_touches_the_disk() {
                         kind_of(path, &root).or_else(|| kind_of(&absolute(&root, path), &root));
                     let known = [
                         "store",
+                        "store/audit",
                         "store/recordings",
                         "store/recordings/.ID.new",
                         "store/recordings/.ID.new/cam1",
@@ -292,8 +302,9 @@ fn search_the_disk(school: &School, recorded: &Recorded, root: &Path, before: &B
             }
         }
         let expected = is_of_a_library(text(path))
+            || path.ends_with("store/audit/checkpoint")
             || path.extension().is_some_and(|e| {
-                ["age", "key", "pub", "json", "jsonl", "minisig"].iter().any(|k| e == *k)
+                ["age", "key", "pub", "vkey", "json", "jsonl", "minisig"].iter().any(|k| e == *k)
             });
         assert!(expected, "{} was left behind", path.display());
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{LegalBasis, Manifest, Purpose};
+use super::super::{LegalBasis, Manifest, Purpose};
 use crate::units::{CameraId, RecordingId};
 
 /// What was done in one segment, in numbers.
@@ -47,7 +47,7 @@ pub struct RetentionRecord {
 /// The comment of a recording's joined file, from those of its segments: counts are added up, so a
 /// track counts once for each segment it is in, and the self-check's verdict is the worst. `None`
 /// where a comment is none of ours.
-pub(super) fn joined(comments: &[String]) -> Option<String> {
+pub(in crate::vault) fn joined(comments: &[String]) -> Option<String> {
     let read = |text: &String| serde_json::from_str::<Map<String, Value>>(text).ok();
     let all = comments.iter().map(read).collect::<Option<Vec<_>>>()?;
     let mut whole = all.first()?.clone();
@@ -84,7 +84,7 @@ struct Comment<'a> {
 }
 
 impl RetentionRecord {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    pub(in super::super) fn of(manifest: &Manifest) -> Self {
         Self {
             recording: manifest.recording,
             purpose: manifest.purpose,

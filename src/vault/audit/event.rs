@@ -1,0 +1,365 @@
+//! What is worth a line in the log, and what a line may hold: pseudonyms, digests, counts, times
+//! and words of this program. There is no field for a name, a text somebody typed, a path or a
+//! picture, so nobody ever has to be removed from the log.
+
+use std::{borrow::Cow, fmt};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{Digest, LegalBasis, Manifest, NewRecording, Purpose},
+    AuditPublicKey,
+};
+use crate::units::{ClassId, PersonId, RecordingId};
+
+/// A word of this program, such as the kind of a fault. It can be made from a literal only, so that
+/// nothing that was typed or read gets into the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Word(Cow<'static, str>);
+
+impl Word {
+    /// The word `text`.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a recording is destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DestroyReason {
+    /// The deadline set at its start is over.
+    HardEnd,
+    /// The deadline set when the follow-up talk was closed is over.
+    TalkClosed,
+    /// Nothing on it says until when it may be kept: the longest term of the policy is over.
+    NoDeadline,
+    /// Its successor, with more people veiled, took its place.
+    Replaced,
+    /// A request for its deletion was granted.
+    Requested,
+}
+
+impl fmt::Display for DestroyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HardEnd => "the deadline set at its start",
+            Self::TalkClosed => "the deadline set when its follow-up talk was closed",
+            Self::NoDeadline => "the longest term, for want of a deadline of its own",
+            Self::Replaced => "its successor took its place",
+            Self::Requested => "a request for its deletion",
+        })
+    }
+}
+
+/// What was destroyed, as far as it could still be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// The deadline in its manifest.
+    pub delete_by: Option<Timestamp>,
+    /// `manifest.json`, which lists every file with its digest.
+    pub manifest: Option<Digest>,
+    /// `key.age`.
+    pub key: Option<Digest>,
+    /// Granted keys in `grants/`.
+    pub grants: u64,
+    /// Segments of all cameras.
+    pub segments: u64,
+    /// Size of the encrypted segments.
+    pub bytes: u64,
+}
+
+/// One event. Its name in the log is its `kind`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// The log begins: always and only line 1.
+    Opened {
+        /// Origin and key of the log.
+        key: AuditPublicKey,
+        /// Id of the box's signing key.
+        box_key: String,
+        /// Recordings that the store held already.
+        recordings: u64,
+        /// The program and its version.
+        software: String,
+    },
+    /// A last line that a crash had torn was cut away.
+    Repaired {
+        /// Its length.
+        bytes: u64,
+        /// Its digest.
+        sha256: Digest,
+    },
+    /// A recording is about to begin, for these people and until then.
+    Armed {
+        /// The recording.
+        recording: RecordingId,
+        /// When it must be gone.
+        delete_by: Timestamp,
+        /// The class.
+        class: Option<ClassId>,
+        /// The teacher.
+        teacher: Option<PersonId>,
+        /// The coach.
+        coach: Option<PersonId>,
+        /// What for.
+        purpose: Purpose,
+        /// On what ground.
+        legal_basis: LegalBasis,
+        /// Who is veiled.
+        policy: String,
+        /// How much of a person.
+        region: String,
+        /// Whether sound is kept.
+        audio: bool,
+        /// SHA-256 of each public key that can open it.
+        recipients: Vec<Digest>,
+    },
+    /// A reason not to record was waived.
+    Waiver {
+        /// The recording it was waived for; none where it is for all.
+        recording: Option<RecordingId>,
+        /// What was waived.
+        code: Word,
+        /// By whom.
+        by: PersonId,
+        /// Digest of the reason given.
+        reason: Digest,
+    },
+    /// The pupil list that a recording goes by.
+    ListVersion {
+        /// The recording.
+        recording: RecordingId,
+        /// Keyed digest of the list.
+        version: String,
+    },
+    /// The recording's folder is there; the first frame may be taken.
+    Started {
+        /// The recording.
+        recording: RecordingId,
+        /// `manifest.json` as it was signed at the start.
+        manifest: Digest,
+    },
+    /// The recording is complete and signed.
+    Sealed {
+        /// The recording.
+        recording: RecordingId,
+        /// `manifest.json`, which lists the digests of all segments and of all reasons.
+        manifest: Digest,
+        /// Segments of all cameras.
+        segments: u64,
+        /// Frames in them.
+        frames: u64,
+        /// Frames veiled whole.
+        frames_veiled_whole: u64,
+        /// Tracks that were veiled at any time.
+        tracks_veiled: u64,
+        /// Tracks that were shown at any time.
+        tracks_shown: u64,
+    },
+    /// A recording that had been cut off was signed with what is whole.
+    Recovered {
+        /// The recording.
+        recording: RecordingId,
+        /// `manifest.json` as it was signed then.
+        manifest: Digest,
+        /// Segments of all cameras.
+        segments: u64,
+    },
+    /// A recording was handed to somebody who may open it.
+    Viewed {
+        /// The recording.
+        recording: RecordingId,
+        /// Who.
+        person: PersonId,
+    },
+    /// Somebody may open a recording.
+    Granted {
+        /// The recording.
+        recording: RecordingId,
+        /// Who.
+        person: PersonId,
+        /// Until when.
+        until: Timestamp,
+        /// The teacher who granted it.
+        by: PersonId,
+        /// Digest of the signed statement.
+        statement: Digest,
+    },
+    /// Somebody may not open a recording any more.
+    Revoked {
+        /// The recording.
+        recording: RecordingId,
+        /// Who.
+        person: PersonId,
+        /// By whom; none where it ran out.
+        by: Option<PersonId>,
+    },
+    /// The follow-up talk was closed, which sets an earlier deadline.
+    TalkClosed {
+        /// The recording.
+        recording: RecordingId,
+        /// Who closed it.
+        by: PersonId,
+        /// The deadline from now on.
+        delete_by: Timestamp,
+    },
+    /// Destruction is postponed at the request of somebody recorded; nobody may open it meanwhile.
+    Held {
+        /// The recording.
+        recording: RecordingId,
+        /// Who is recorded and asked for it.
+        requested_by: PersonId,
+        /// The privacy officer who approved it.
+        approved_by: PersonId,
+        /// Until when.
+        until: Timestamp,
+        /// Digest of the reason given.
+        reason: Digest,
+    },
+    /// A hold ends.
+    Released {
+        /// The recording.
+        recording: RecordingId,
+        /// Who ended it.
+        by: PersonId,
+    },
+    /// A recording is destroyed from here on: this line comes before the first change.
+    Destroyed {
+        /// The recording.
+        recording: RecordingId,
+        /// Why.
+        reason: DestroyReason,
+        /// The deadline that counted.
+        deadline: Timestamp,
+        /// What it was.
+        facts: Facts,
+    },
+    /// The keys are gone, and a certificate says so.
+    Certified {
+        /// The recording.
+        recording: RecordingId,
+        /// Digest of the certificate.
+        certificate: Digest,
+    },
+    /// Files of a destroyed recording were there again, such as from a backup, and go again.
+    Returned {
+        /// The recording.
+        recording: RecordingId,
+        /// Whether a key was among them.
+        key: bool,
+    },
+    /// The configuration in force is another.
+    ConfigurationChanged {
+        /// Digest of what is in force now.
+        sha256: Digest,
+    },
+    /// A person's key is another.
+    KeyChanged {
+        /// Whose.
+        person: PersonId,
+        /// Digest of the public key before.
+        old: Option<Digest>,
+        /// Digest of the public key from now on.
+        new: Option<Digest>,
+    },
+    /// Encrypted files were copied out, without keys.
+    BackedUp {
+        /// Recordings.
+        recordings: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// A check of the store set something right.
+    StoreRepaired {
+        /// How many things.
+        repairs: u64,
+    },
+    /// Something went wrong.
+    Fault {
+        /// The recording it happened to.
+        recording: Option<RecordingId>,
+        /// What.
+        what: Word,
+    },
+}
+
+impl Event {
+    /// A recording as it is about to begin.
+    #[must_use]
+    pub fn armed(new: &NewRecording) -> Self {
+        let recipients = new.recipients.iter();
+        Self::Armed {
+            recording: new.id,
+            delete_by: new.delete_by,
+            class: new.class.clone(),
+            teacher: new.teacher.clone(),
+            coach: new.coach.clone(),
+            purpose: new.purpose,
+            legal_basis: new.legal_basis,
+            policy: new.policy.clone(),
+            region: new.region.clone(),
+            audio: new.audio,
+            recipients: recipients.map(|r| Digest::of(r.to_string().as_bytes())).collect(),
+        }
+    }
+
+    /// The recording that the event is about.
+    #[must_use]
+    pub fn recording(&self) -> Option<RecordingId> {
+        match self {
+            Self::Armed { recording, .. }
+            | Self::ListVersion { recording, .. }
+            | Self::Started { recording, .. }
+            | Self::Sealed { recording, .. }
+            | Self::Recovered { recording, .. }
+            | Self::Viewed { recording, .. }
+            | Self::Granted { recording, .. }
+            | Self::Revoked { recording, .. }
+            | Self::TalkClosed { recording, .. }
+            | Self::Held { recording, .. }
+            | Self::Released { recording, .. }
+            | Self::Destroyed { recording, .. }
+            | Self::Certified { recording, .. }
+            | Self::Returned { recording, .. } => Some(*recording),
+            Self::Waiver { recording, .. } | Self::Fault { recording, .. } => *recording,
+            Self::Opened { .. }
+            | Self::Repaired { .. }
+            | Self::ConfigurationChanged { .. }
+            | Self::KeyChanged { .. }
+            | Self::BackedUp { .. }
+            | Self::StoreRepaired { .. } => None,
+        }
+    }
+}
+
+impl Facts {
+    /// What a manifest tells; `bytes` is the file itself.
+    pub(in super::super) fn of(manifest: &Manifest, bytes: &[u8], grants: u64) -> Self {
+        Self {
+            started: Some(manifest.started),
+            ended: manifest.ended,
+            delete_by: Some(manifest.delete_by),
+            manifest: Some(Digest::of(bytes)),
+            key: Some(manifest.key.sha256),
+            grants,
+            segments: manifest.segments.len() as u64,
+            bytes: manifest.bytes(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What moves an end earlier, and what postpones it: the closed talk, and holds.
+//!
+//! The log is the register: a deadline or hold counts from the moment its line is on disk.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        BoxKey, Digest,
+        audit::{AuditLog, Event},
+        manifest::{self, State},
+        store::{Locked, RecordingDir, lock_to_write},
+    },
+    Policy, RetentionError,
+    plan::{HOLD_LIMIT, later},
+    survey::{Story, stories},
+};
+use crate::units::{PersonId, RecordingId};
+
+/// A hold that is asked for.
+#[derive(Clone, Debug)]
+pub struct NewHold {
+    /// The recording.
+    pub recording: RecordingId,
+    /// Who is recorded and asks for it.
+    pub requested_by: PersonId,
+    /// The privacy officer who approves it.
+    pub approved_by: PersonId,
+    /// How long from now.
+    pub length: Duration,
+    /// Digest of the reason, whose text stays with the privacy officer.
+    pub reason: Digest,
+}
+
+/// The recording's folder and what the log says about it, unless it is destroyed or unknown.
+fn living(
+    store: &Path,
+    log: &AuditLog,
+    id: RecordingId,
+) -> Result<(RecordingDir, Story), RetentionError> {
+    let told = stories(&log.entries()?).remove(&id).unwrap_or_default();
+    if let Some(line) = &told.destroyed {
+        return Err(RetentionError::Destroyed { recording: id, line: line.line });
+    }
+    let dir = RecordingDir(store.join("recordings").join(id.to_string()));
+    if dir.0.is_dir() {
+        Ok((dir, told))
+    } else {
+        Err(RetentionError::NoRecording { recording: id })
+    }
+}
+
+/// The present, not before what the log knows.
+fn latest(log: &AuditLog, now: Timestamp) -> Timestamp {
+    log.highest().map_or(now, |highest| highest.max(now))
+}
+
+/// Places a hold; returns until when it lasts. From now on nobody gets the recording, and it is not
+/// destroyed.
+pub fn hold(
+    store: &Path,
+    log: &AuditLog,
+    new: &NewHold,
+    now: Timestamp,
+) -> Result<Timestamp, RetentionError> {
+    let NewHold { recording, requested_by, approved_by, length, reason } = new;
+    let recording = *recording;
+    let refuse = |problem| Err(RetentionError::BadHold { recording, problem });
+    if requested_by == approved_by {
+        return refuse("who asks for it cannot approve it");
+    }
+    if length.is_zero() || *length > HOLD_LIMIT {
+        return refuse("it lasts up to 90 days at a time");
+    }
+    living(store, log, recording)?;
+    let until = later(latest(log, now), *length);
+    let event = Event::Held {
+        recording,
+        requested_by: requested_by.clone(),
+        approved_by: approved_by.clone(),
+        until,
+        reason: *reason,
+    };
+    log.append(now, &event).map(drop)?;
+    Ok(until)
+}
+
+/// Ends every hold on a recording. One whose deadline is over goes with the next plan.
+pub fn release(
+    store: &Path,
+    log: &AuditLog,
+    recording: RecordingId,
+    by: &PersonId,
+    now: Timestamp,
+) -> Result<(), RetentionError> {
+    let (_, told) = living(store, log, recording)?;
+    if told.holds.iter().all(|hold| hold.until <= latest(log, now)) {
+        return Err(RetentionError::BadHold { recording, problem: "there is none to release" });
+    }
+    log.append(now, &Event::Released { recording, by: by.clone() }).map(drop)?;
+    Ok(())
+}
+
+/// Closes the follow-up talk: sets the deadline that `policy` gives after it, if that is earlier,
+/// and signs the manifest again. Returns the deadline that counts from now on.
+pub fn close_talk(
+    store: &Path,
+    log: &AuditLog,
+    key: &BoxKey,
+    recording: RecordingId,
+    by: &PersonId,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Timestamp, RetentionError> {
+    let (dir, told) = living(store, log, recording)?;
+    let Locked::Held(_lock) = lock_to_write(&dir.0)? else {
+        return Err(RetentionError::InUse { recording });
+    };
+    let found = manifest::newest(&dir, key.public())?;
+    found.put_in_place(&dir)?;
+    let mut manifest = found.manifest;
+    if manifest.state == State::Recording {
+        return Err(super::super::VaultError::Unsealed { path: dir.0 }.into());
+    }
+    // A clock that went back must not set a deadline that is over already.
+    let after_talk = later(latest(log, now), policy.after_talk());
+    let earlier = told.deadlines.iter().map(|deadline| deadline.at);
+    let delete_by = earlier.fold(manifest.delete_by, Timestamp::min).min(after_talk);
+    log.append(now, &Event::TalkClosed { recording, by: by.clone(), delete_by }).map(drop)?;
+    manifest.delete_by = delete_by;
+    manifest.talk_closed = Some(now);
+    let _ = manifest.publish(&dir, key)?;
+    Ok(delete_by)
+}
