@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test crash lint bench eval clean
+.PHONY: help setup build demo test crash lint bench eval attack clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ bench: build ## criterion benches, then the whole program against its floor
 
 eval: build ## how many frames leak: all scenes, all policies; writes docs/leaks.md
 	@CLASSVEIL="$(TARGET_DIR)/release/classveil" scripts/eval.sh
+
+attack: build ## try to name people behind the veil, in full; takes some minutes
+	@"$(TARGET_DIR)/release/classveil" eval attack
 
 clean: ## remove what was built and the demo's results; fetched files stay
 	@cargo clean

@@ -6,9 +6,13 @@
 
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
+use crossbeam_channel::Receiver;
 use jiff::{SignedDuration, Timestamp};
 
-use super::reasons::Reasons;
+use super::{
+    ladder::{Ladder, Load, Rung},
+    reasons::Reasons,
+};
 use crate::{
     capture::{Capture, CaptureError, CapturedFrame, Event},
     encode::{EncodeError, Encoder, MediaSegment},
@@ -18,9 +22,11 @@ use crate::{
     units::{CameraId, Pts, TrackId},
     vault::{RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError},
     veil::{
+        evidence::Judge,
+        place::Places,
         redact::Redactor,
         ring::{Ring, Waiting},
-        watch::{Finding, Watcher},
+        watch::{Effort, Finding, Watcher},
     },
 };
 
@@ -50,6 +56,8 @@ pub struct Progress {
     pub announced: Option<Duration>,
     /// Frames of a live camera that gave way to newer ones.
     pub displaced: u64,
+    /// Why they did, and what else gave way.
+    pub load: Load,
     /// Segments handed to the writer.
     pub segments: u32,
 }
@@ -94,6 +102,22 @@ impl Kind for ChainError {
     }
 }
 
+/// What a chain is told while it runs.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Another list is in force.
+    List {
+        /// Who is veiled by it.
+        judge: Box<Judge>,
+        /// What it says of places in the camera's picture.
+        places: Places,
+        /// Its version.
+        version: String,
+    },
+    /// The recording ends.
+    End,
+}
+
 /// Everything one camera's thread owns.
 #[derive(Debug)]
 pub(super) struct Chain {
@@ -107,6 +131,9 @@ pub(super) struct Chain {
     pub(super) sender: SegmentSender,
     pub(super) retention: RetentionRecord,
     pub(super) started: Timestamp,
+    /// None for files, which are never in a hurry.
+    pub(super) ladder: Option<Ladder>,
+    pub(super) orders: Receiver<Order>,
 }
 
 /// What changes while a chain runs.
@@ -168,7 +195,7 @@ impl Chain {
         tally: &mut Tally,
         report: &mut dyn FnMut(&Progress),
     ) -> Result<(), ChainError> {
-        while !shutdown.is_requested() {
+        while !shutdown.is_requested() && self.listen() {
             match self.capture.next(PATIENCE)? {
                 Some(Event::Video(frame)) => self.take_video(frame, tally)?,
                 Some(Event::Audio(chunk)) => {
@@ -183,13 +210,53 @@ impl Chain {
                 None => {}
             }
             tally.progress.displaced = self.capture.displaced();
+            if let Some(ladder) = &mut self.ladder {
+                ladder.count(tally.progress.displaced);
+                tally.progress.load = ladder.load();
+            }
             report(&tally.progress);
         }
         Ok(())
     }
 
+    /// Does what it was told. `false` where that is to end.
+    fn listen(&mut self) -> bool {
+        for order in self.orders.try_iter() {
+            match order {
+                Order::List { judge, places, version } => {
+                    // Segments that are being made are decided by both lists and name the stricter
+                    // policy, which is the new one.
+                    self.retention.replace_list(version.clone(), judge.policy().to_string());
+                    if let Err(error) = self.watcher.replace_list(*judge, places) {
+                        tracing::error!(camera = %self.camera, %error,
+                            "markers cannot be read: nobody is shown for one");
+                    }
+                    tracing::warn!(camera = %self.camera, version, "another pupil list is in force");
+                }
+                Order::End => return false,
+            }
+        }
+        true
+    }
+
+    /// Lets the next rung give way, or takes one back, as the camera's queue asks for it.
+    fn keep_up(&mut self, pts: Pts) {
+        let Some(ladder) = &mut self.ladder else { return };
+        let changed = ladder.step(pts, self.capture.waiting(), self.capture.displaced());
+        let Some(rung) = changed else { return };
+        self.watcher.set_effort(match rung {
+            Rung::None => Effort::Whole,
+            Rung::Cadence => Effort::Seldom,
+            Rung::Resolution | Rung::Preset | Rung::Frames => Effort::Coarse,
+        });
+        self.encoder.lighten(rung >= Rung::Preset);
+        tracing::warn!(camera = %self.camera, %pts, gave_way = rung.word(),
+            "the machine's effort follows the camera");
+    }
+
     fn take_video(&mut self, captured: CapturedFrame, tally: &mut Tally) -> Result<(), ChainError> {
         let pts = captured.pts;
+        self.keep_up(pts);
         let mut slot = self.pool.take();
         slot.fill(&captured.view())
             .map_err(|_| ChainError::FrameSize { camera: self.camera.clone(), pts })?;
@@ -269,6 +336,7 @@ impl Chain {
     /// Veils and encodes what still waits, and hands over the last segments.
     fn drain(mut self, tally: &mut Tally) -> Result<(), ChainError> {
         while let Some(waiting) = self.ring.pop() {
+            self.listen();
             if self.ring.oldest().is_none() {
                 // The last segment may be too short for a look to come due in it.
                 self.watcher.check_next();

@@ -6,10 +6,14 @@
 
 mod chain;
 mod hardening;
+mod ladder;
+mod lists;
 mod reasons;
 mod recorder;
 pub mod time;
 
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;
+pub use ladder::{Load, Rung};
+pub use lists::{ListSender, Lists, NewList, lists};
 pub use recorder::{Around, Plan, RecordError, Report, Started, places, record};

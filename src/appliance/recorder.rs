@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::chain::{Chain, ChainError, Progress};
+use super::{
+    chain::{Chain, ChainError, Order, Progress},
+    ladder::Ladder,
+    lists::{Lists, NewList, News},
+};
 use crate::{
     capture::{self, Capture, CaptureError, Input},
     clock::Clock,
@@ -15,10 +19,10 @@ use crate::{
     frame::{PlaneLayout, SlotPool},
     people::PupilList,
     shutdown::Shutdown,
-    units::{CameraId, RecordingId},
+    units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Digest, Finished, NewRecording, Outcome, RecordingWriter, Sealed, VaultError,
-        WriterThread,
+        BoxKey, Course, Digest, Finished, ListChange, NewRecording, Outcome, Overload,
+        RecordingWriter, Sealed, VaultError, WriterThread,
         audit::{AuditError, AuditLog, Event, Word},
     },
     veil::{
@@ -33,7 +37,7 @@ use crate::{
     vision::{
         Eyes,
         identify::{Gallery, Standing},
-        infer::VisionError,
+        infer::{Thresholds, VisionError},
     },
 };
 
@@ -43,6 +47,8 @@ const ASSUMED_RATE: f64 = 30.0;
 const RING_BYTES: usize = 256 << 20;
 /// Slots beside the ring and the encoder: the frame being filled and the one being veiled.
 const SLOTS_IN_HAND: usize = 2;
+/// How long to wait for a new list before the chain is asked whether it still runs.
+const LISTEN: Duration = Duration::from_millis(100);
 
 /// What is to be recorded and how. Everything in it has been checked.
 #[derive(Debug)]
@@ -107,12 +113,16 @@ pub struct Report {
     pub progress: Progress,
     /// Seconds from the start to the newest frame.
     pub seconds: f64,
-    /// The policy that was applied.
+    /// The policy that was applied at the start.
     pub policy: Policy,
     /// The policy that was asked for.
     pub policy_asked: Policy,
     /// The encoder's name.
     pub encoder: String,
+    /// Lists that took the place of the first.
+    pub lists: Vec<ListChange>,
+    /// How many lists were to do so and could not.
+    pub lists_refused: u32,
     /// Why it ended early.
     pub fault: Option<RecordError>,
 }
@@ -190,6 +200,8 @@ pub struct Around<'a> {
     pub clock: &'a dyn Clock,
     /// Says when to drain.
     pub shutdown: &'a Shutdown,
+    /// Where lists come from that take the place of the plan's; none where it stays.
+    pub lists: Option<&'a Lists>,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -211,7 +223,7 @@ pub fn record(
     new: impl FnOnce(&Started) -> NewRecording,
     mut report: impl FnMut(&Progress) + Send,
 ) -> Result<Report, RecordError> {
-    let Around { store, key, audit, clock, shutdown } = *around;
+    let Around { store, key, audit, clock, shutdown, .. } = *around;
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
@@ -223,7 +235,9 @@ pub fn record(
         .with_places(plan.places.clone())?;
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let format = capture.video().clone();
-    let encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;
+    let mut encoder = Encoder::start(&format, capture.audio(), &plan.encode)?;
+    let is_live = plan.input.is_live();
+    let ladder = is_live.then(|| Ladder::new(encoder.can_lighten(&plan.encode)));
     let encoder_name = encoder.name().to_owned();
     let started = Started {
         policy,
@@ -245,9 +259,11 @@ pub fn record(
     let event = Event::Started { recording: id, manifest: writer.manifest() };
     if let Err(error) = audit.append(clock.now(), &event) {
         let fault = Some("the log could not be written".to_owned());
-        writer.finish(Outcome { ended: clock.now(), fault })?;
+        writer.finish(Outcome { ended: clock.now(), fault, course: Course::default() })?;
         return Err(error.into());
     }
+    // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
+    let (orders, told) = crossbeam_channel::bounded(2);
     let chain = Chain {
         camera: plan.camera.clone(),
         capture,
@@ -259,9 +275,15 @@ pub fn record(
         sender: writer.sender(),
         retention: writer.retention().clone(),
         started: began,
+        ladder,
+        orders: told,
     };
-    let (progress, ran) = run(chain, &plan.camera, shutdown, &mut report)?;
-    let mut fault: Option<RecordError> = ran.err().map(Into::into);
+    let camera = plan.camera.clone();
+    let mut swaps =
+        Swaps { id, camera, policy, thresholds, orders, made: Vec::new(), refused: 0, fault: None };
+    let (progress, ran) = run(chain, around, &mut swaps, &mut report)?;
+    let Swaps { made: lists, refused: lists_refused, fault: unlogged, .. } = swaps;
+    let mut fault: Option<RecordError> = ran.err().map(Into::into).or(unlogged.map(Into::into));
     if fault.is_none() && progress.frames_in == 0 && !shutdown.is_requested() {
         fault = Some(RecordError::Empty);
     }
@@ -269,7 +291,8 @@ pub fn record(
     if let Some(word) = word {
         note_fault(around, id, word);
     }
-    let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned) };
+    let course = Course { lists: lists.clone(), overload: overload(&progress) };
+    let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned), course };
     let kept = match writer.finish(outcome) {
         Ok(Finished { sealed, stopped }) => {
             if let Some(stopped) = stopped {
@@ -313,7 +336,21 @@ pub fn record(
         policy,
         policy_asked: plan.policy,
         encoder: encoder_name,
+        lists,
+        lists_refused,
         fault,
+    })
+}
+
+/// What the manifest says of a recording that did not keep up with ease.
+fn overload(progress: &Progress) -> Option<Overload> {
+    let load = progress.load;
+    let strained = load.changes > 0 || load.frames_late + load.frames_overload > 0;
+    strained.then(|| Overload {
+        furthest: load.furthest.word().to_owned(),
+        changes: load.changes,
+        frames_late: load.frames_late,
+        frames_overload: load.frames_overload,
     })
 }
 
@@ -327,13 +364,58 @@ struct Kept {
     manifest: Option<Digest>,
 }
 
-/// Runs the chain on a thread of its own, named after the camera.
+/// Lists that take the place of the first, on their way to the chain.
+struct Swaps {
+    id: RecordingId,
+    camera: CameraId,
+    /// The policy that is applied. No list makes it a weaker one than the manifest names.
+    policy: Policy,
+    thresholds: Thresholds,
+    orders: crossbeam_channel::Sender<Order>,
+    made: Vec<ListChange>,
+    refused: u32,
+    /// A list that could not be written into the log.
+    fault: Option<AuditError>,
+}
+
+impl Swaps {
+    /// Puts a list in force: into the log first. Where that fails it counts all the same, because it
+    /// may name somebody who must not be seen; but the recording ends.
+    fn replace(&mut self, around: &Around<'_>, list: NewList, position: Pts) {
+        let judge = Judge::new(self.policy, &list.gallery, self.thresholds);
+        self.policy = judge.policy();
+        let places = places(&list.people, &self.camera);
+        let NewList { version, dpia, .. } = list;
+        let event = Event::ListVersion { recording: self.id, version: version.clone() };
+        let logged = around.audit.append(around.clock.now(), &event);
+        let policy = self.policy.to_string();
+        self.made.push(ListChange { at_ns: position, version: version.clone(), policy, dpia });
+        self.tell(Order::List { judge: Box::new(judge), places, version });
+        if let Err(error) = logged {
+            self.fault.get_or_insert(error);
+            self.tell(Order::End);
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        // A chain that is gone shows nobody any more.
+        let _ = self.orders.send(order);
+    }
+
+    fn refuse(&mut self, around: &Around<'_>) {
+        self.refused += 1;
+        note_fault(around, self.id, "a new pupil list could not be used");
+    }
+}
+
+/// Runs the chain on a thread of its own, named after the camera, and hands it new lists.
 fn run(
     chain: Chain,
-    camera: &CameraId,
-    shutdown: &Shutdown,
+    around: &Around<'_>,
+    swaps: &mut Swaps,
     report: &mut (impl FnMut(&Progress) + Send),
 ) -> Result<(Progress, Result<(), ChainError>), RecordError> {
+    let (camera, shutdown) = (chain.camera.clone(), around.shutdown);
     let latest = std::sync::Mutex::new(Progress::default());
     let lock = || latest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     std::thread::scope(|scope| {
@@ -346,6 +428,18 @@ fn run(
                 })
             })
             .map_err(RecordError::Thread)?;
+        if let Some(lists) = around.lists {
+            while !thread.is_finished() {
+                match lists.next(LISTEN) {
+                    Some(News::Replaced(list)) => {
+                        let position = lock().position;
+                        swaps.replace(around, list, position);
+                    }
+                    Some(News::Unusable) => swaps.refuse(around),
+                    None => {}
+                }
+            }
+        }
         Ok(thread.join().unwrap_or_else(|_| {
             // The slots of a chain that panicked are gone with it: nothing of them was encoded.
             (*lock(), Err(ChainError::Panicked { camera: camera.clone() }))
@@ -388,6 +482,7 @@ fn fault_word(error: &RecordError) -> &'static str {
         RecordError::Encode(_) | RecordError::Chain(ChainError::Encode(_)) => "the encoder failed",
         RecordError::Vault(_) | RecordError::Chain(ChainError::Vault(_)) => "writing failed",
         RecordError::Empty => "the source had no pictures",
+        RecordError::Audit(_) => "the log could not be written",
         _ => "a fault of the program",
     }
 }

@@ -169,6 +169,11 @@ impl<V: Timed, A: Timed> Meeting<V, A> {
         self.lock().displaced
     }
 
+    /// Pictures that wait now.
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().video.len()
+    }
+
     /// The earlier of the two things in front.
     ///
     /// While one queue is empty and its stream open, the other waits for it, until it is full or

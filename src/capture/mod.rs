@@ -178,6 +178,8 @@ impl Capture {
             let taken = shared.meeting.take(timeout);
             if !matches!(taken, Taken::Video(_) | Taken::End)
                 && self.live
+                // Whoever takes may have been slow: the camera is not to blame for that.
+                && shared.meeting.waiting() == 0
                 && self.last_frame.elapsed() >= self.stall_timeout
             {
                 self.over = true;
@@ -256,6 +258,12 @@ impl Capture {
             Some(_) => self.running.shared.meeting.displaced() - self.displaced_before,
             None => 0,
         }
+    }
+
+    /// Frames that were captured and wait to be taken.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.running.shared.meeting.waiting()
     }
 
     /// How long a file says it is.

@@ -1,4 +1,5 @@
-//! `classveil eval`: how many frames leak, measured on scenes with known truth.
+//! `classveil eval`: how many frames leak, measured on scenes with known truth. `eval attack` has its
+//! own file.
 
 use std::{
     io::IsTerminal,
@@ -9,7 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 
-use super::{Failure, output, places, record};
+use super::{Failure, attack, output, places, record};
 use crate::{
     clock::{Clock, SystemClock},
     error::ErrorKind,
@@ -21,7 +22,8 @@ use crate::{
 /// Measure how well faces are hidden.
 ///
 /// `scene` makes videos in which it is known who is where; `run` records them as `classveil record`
-/// would, opens the result and counts the pictures in which somebody shows who must not.
+/// would, opens the result and counts the pictures in which somebody shows who must not. `attack` tries
+/// to name people behind the veil.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -33,6 +35,7 @@ pub(super) struct Args {
 enum Command {
     Scene(SceneArgs),
     Run(RunArgs),
+    Attack(attack::Args),
 }
 
 /// Make scenes out of the sample faces, with exact truth.
@@ -119,6 +122,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Scene(args) => scene(args),
         Command::Run(args) => measure(args),
+        Command::Attack(args) => attack::run(args),
     }
 }
 
@@ -227,11 +231,12 @@ fn verdict(report: &Report, out: &Path) -> Result<(), Failure> {
 }
 
 /// Where `make setup` puts the samples.
-fn samples() -> PathBuf {
+pub(super) fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples")
 }
 
-fn bar(json: bool, template: &str) -> ProgressBar {
+/// A bar on a terminal, where nobody asked for JSON.
+pub(super) fn bar(json: bool, template: &str) -> ProgressBar {
     if json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

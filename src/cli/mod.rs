@@ -1,6 +1,7 @@
 //! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
 //! belong: anything a second front end would need too.
 
+mod attack;
 mod audit;
 mod backup;
 mod completions;
@@ -15,6 +16,7 @@ mod places;
 mod pupils;
 mod record;
 mod recover;
+mod reload;
 mod report;
 mod retention;
 mod store;

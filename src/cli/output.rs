@@ -16,6 +16,9 @@ pub(super) fn init_tracing(filter: Option<&str>) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(env_filter(filter.unwrap_or("warn")))
         .with_writer(std::io::stderr)
+        // A terminal that is closed or a pipe that nobody reads is told about on stderr, which is the
+        // one that is gone: that would end the thread that logs.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_filter_reloading();
     let handle = log.reload_handle();

@@ -10,9 +10,9 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, places, report};
+use super::{Failure, output, paths, places, reload, report};
 use crate::{
-    appliance::{self, Around, Plan, Progress, Report, Started},
+    appliance::{self, Around, NewList, Plan, Progress, Report, Started},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{AudioMode, Config},
@@ -42,7 +42,8 @@ const QUESTION_BYTES: u64 = 16 << 10;
 ///
 /// Takes pictures from a file or a camera, veils whom the pupil list and the policy say before a
 /// frame is encoded, and writes encrypted segments that only the recipients can open. Ends with the
-/// file, or with Ctrl-C; either way the recording is sealed and valid.
+/// file, or with Ctrl-C; either way the recording is sealed and valid. SIGHUP makes it read the pupil
+/// list again, which then counts from the next frame on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil record --input lesson.mp4 --pupils pupils.csv --policy refused --dpia DPIA-2026-04 \\\n      \
@@ -170,8 +171,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
     let box_key_path = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let key = BoxKey::load_or_create(&box_key_path, &wanted.store)?;
-    let today = SystemClock.now().to_zoned(TimeZone::system()).date();
-    let list = list(args, &config, &wanted, &mut eyes, &key, today)?;
+    let reading = Reading { args, config: &config, wanted: &wanted, key: &key };
+    let list = reading.list(|| Ok(&mut eyes))?;
     let applied = wanted.policy.kept_with(&list.gallery);
     if applied != wanted.policy {
         output::note(format_args!(
@@ -186,7 +187,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
-    let result = record(args, &config, wanted, list, eyes, (&key, &audit), &shutdown)?;
+    let result = record(&reading, list, eyes, &audit, &shutdown)?;
     report::finish(args.json, result)
 }
 
@@ -318,18 +319,61 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
 }
 
 /// The list in force for this recording.
-struct List {
-    people: PupilList,
+pub(super) struct List {
+    pub(super) people: PupilList,
     gallery: Gallery,
     version: String,
     dpia: Option<String>,
 }
 
-fn list(
+impl List {
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+impl From<List> for NewList {
+    fn from(list: List) -> Self {
+        let List { people, gallery, version, dpia } = list;
+        Self { people, gallery, version, dpia }
+    }
+}
+
+/// What it takes to read the list, at the start and whenever it is replaced.
+pub(super) struct Reading<'a> {
+    args: &'a Args,
+    config: &'a Config,
+    wanted: &'a Wanted,
+    key: &'a BoxKey,
+}
+
+impl Reading<'_> {
+    /// The list as it is now. `eyes` are asked for only where photos have to be looked at.
+    pub(super) fn list<'e>(
+        &self,
+        eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
+    ) -> Result<List, Failure> {
+        let Self { args, config, wanted, key } = *self;
+        let today = SystemClock.now().to_zoned(TimeZone::system()).date();
+        list(args, config, wanted, eyes, key, today)
+    }
+
+    /// Models for photos that are read while the recording's own are in use.
+    pub(super) fn eyes(&self) -> Result<Eyes, Failure> {
+        Ok(Eyes::open(&places::models(self.config)?, 1)?)
+    }
+
+    /// Whether the list is a file of its own, and not the one loaded into the store.
+    pub(super) fn is_file(&self) -> bool {
+        self.args.pupils.is_some()
+    }
+}
+
+fn list<'e>(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
-    eyes: &mut Eyes,
+    eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
     key: &BoxKey,
     today: Date,
 ) -> Result<List, Failure> {
@@ -355,7 +399,7 @@ fn list(
                 return Err(missing.into());
             }
         }
-        let Eyes { detector, embedder, .. } = eyes;
+        let Eyes { detector, embedder, .. } = eyes()?;
         draft.enrol(&mut Enroller { detector, embedder })?;
     }
     let finished = draft.finish()?;
@@ -426,20 +470,20 @@ fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> 
 }
 
 fn record(
-    args: &Args,
-    config: &Config,
-    wanted: Wanted,
+    reading: &Reading<'_>,
     list: List,
     eyes: Eyes,
-    (key, audit): (&BoxKey, &AuditLog),
+    audit: &AuditLog,
     shutdown: &Shutdown,
 ) -> Result<(Report, jiff::Timestamp), Failure> {
+    let Reading { args, config, wanted, key } = *reading;
+    let people = list.people;
     let plan = Plan {
         camera: wanted.camera.clone(),
-        input: wanted.input,
+        input: wanted.input.clone(),
         capture: capture::Settings { audio: wanted.audio, ..capture::Settings::default() },
         policy: wanted.policy,
-        places: appliance::places(&list.people, &wanted.camera),
+        places: appliance::places(&people, &wanted.camera),
         gallery: list.gallery,
         style: wanted.style,
         watch: watch::Settings {
@@ -477,11 +521,11 @@ fn record(
             class: args.class.clone().or_else(|| config.recording.class.clone()),
             teacher: args.teacher.clone().or_else(|| config.recording.teacher.clone()),
             coach: args.coach.clone().or_else(|| config.recording.coach.clone()),
-            cameras: vec![wanted.camera],
+            cameras: vec![wanted.camera.clone()],
             policy: started.policy.to_string(),
             veil: wanted.style.to_string(),
             region: wanted.region.to_string(),
-            recipients: wanted.recipients,
+            recipients: wanted.recipients.clone(),
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),
@@ -489,13 +533,20 @@ fn record(
             segment: wanted.segment,
             look_ahead: config.veil.look_ahead,
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
-            details: wanted.details,
+            details: wanted.details.clone(),
         }
     };
     let show = |progress: &Progress| show(&bar, progress);
     let store = &wanted.store;
-    let around = Around { store, key, audit, clock: &SystemClock, shutdown };
-    let report = appliance::record(&plan, &around, eyes, new, show);
+    let hangups = reload::Hangups::new(shutdown)?;
+    let report = std::thread::scope(|scope| {
+        // Both ends go with the recording, so that nobody waits for it.
+        let (sender, lists) = appliance::lists();
+        let _ends = hangups.answer(scope, reading, people, sender, &bar)?;
+        let lists = Some(&lists);
+        let around = Around { store, key, audit, clock: &SystemClock, shutdown, lists };
+        Ok::<_, Failure>(appliance::record(&plan, &around, eyes, new, show))
+    })?;
     bar.finish_and_clear();
     Ok((report?, delete_by))
 }

@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use super::{Failure, output};
-use crate::{appliance::Report, units::RecordingId, veil::policy::Policy};
+use crate::{
+    appliance::{Report, Rung},
+    units::RecordingId,
+    vault::ListChange,
+    veil::policy::Policy,
+};
 
 #[derive(serde::Serialize)]
 struct Summary<'a> {
@@ -18,10 +23,21 @@ struct Summary<'a> {
     tracks_shown: u64,
     frames_veiled_whole: u64,
     frames_damaged: u64,
+    /// Frames of a camera that gave way to newer ones: in a slow moment, or because the machine is too
+    /// slow.
     frames_displaced: u64,
+    frames_late: u64,
+    frames_overload: u64,
+    /// How far the machine's effort was turned down: none, cadence, resolution, preset or frames.
+    gave_way: &'static str,
+    effort_changes: u64,
     seconds: f64,
     bytes: u64,
     policy: Policy,
+    policy_asked: Policy,
+    /// Pupil lists that took the place of the first one.
+    lists: &'a [ListChange],
+    lists_refused: u32,
     encoder: &'a str,
     delete_by: jiff::Timestamp,
     /// What the operator should know of a recording that is complete.
@@ -47,6 +63,20 @@ fn warnings(report: &Report) -> Vec<String> {
             "{} {frames} could not be decoded and are veiled whole: the input is damaged; copy or \
              export it again if more of it is needed",
             progress.damaged
+        ));
+    }
+    if report.lists_refused > 0 {
+        let times = if report.lists_refused == 1 { "once" } else { "several times" };
+        warnings.push(format!(
+            "{times} a new pupil list could not be used and the one before stayed in force: whoever \
+             refused only in the new one may be seen"
+        ));
+    }
+    if progress.load.furthest == Rung::Frames {
+        warnings.push(format!(
+            "the machine is too slow for this camera: {} frames were dropped unseen; set the camera to \
+             a smaller picture or fewer frames a second",
+            progress.load.frames_overload
         ));
     }
     warnings
@@ -75,9 +105,16 @@ pub(super) fn finish(
             frames_veiled_whole: progress.veiled_whole,
             frames_damaged: progress.damaged,
             frames_displaced: progress.displaced,
+            frames_late: progress.load.frames_late,
+            frames_overload: progress.load.frames_overload,
+            gave_way: progress.load.furthest.word(),
+            effort_changes: progress.load.changes,
             seconds: report.seconds,
             bytes: report.bytes,
             policy: report.policy,
+            policy_asked: report.policy_asked,
+            lists: &report.lists,
+            lists_refused: report.lists_refused,
             encoder: &report.encoder,
             delete_by,
             warnings,
@@ -105,7 +142,12 @@ pub(super) fn finish(
             ));
         }
         if progress.displaced > 0 {
-            output::line(format_args!("  dropped   {} frames: too slow", progress.displaced));
+            let (late, overload) = (progress.load.frames_late, progress.load.frames_overload);
+            output::line(format_args!(
+                "  dropped   {} frames: {late} in slow moments, {overload} because the machine is too \
+                 slow",
+                progress.displaced
+            ));
         }
         output::line(format_args!("  delete by {delete_by}"));
     }

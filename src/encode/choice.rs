@@ -74,6 +74,40 @@ pub(super) fn candidates(settings: &Settings, size: FrameSize) -> Vec<Candidate>
     }
 }
 
+/// The same encoder with less effort, whose pictures go on in the same stream: none where it has
+/// nothing to give. Whether the streams really have the same parameter sets has to be tried.
+pub(super) fn lighter(element: &str, settings: &Settings, size: FrameSize) -> Option<Candidate> {
+    if settings.preset == Preset::Ultrafast {
+        return None;
+    }
+    let bits = bitrate(settings, size);
+    let threads = settings.threads.map_or_else(default_threads, |n| n.clamp(1, MAX_THREADS));
+    let mut lighter = match element {
+        "x264enc" => x264(Preset::Ultrafast, bits, threads),
+        "openh264enc" => openh264(Preset::Ultrafast, bits, threads),
+        _ => return None,
+    };
+    for (name, value) in &mut lighter.properties {
+        if *name == "option-string" {
+            value.push_str(kept(settings.preset));
+        }
+    }
+    Some(lighter)
+}
+
+/// What x264 has to keep of a preset, because it stands in the parameter sets: the entropy coder, the
+/// number of reference pictures, weighted prediction, and what psychovisual tuning does to the
+/// chroma.
+const fn kept(preset: Preset) -> &'static str {
+    match preset {
+        Preset::Ultrafast => "",
+        Preset::Superfast | Preset::Veryfast => ":cabac=1:ref=1:weightp=1",
+        Preset::Faster => ":cabac=1:ref=2:weightp=1",
+        Preset::Fast => ":cabac=1:ref=2:weightp=1:chroma-qp-offset=-2",
+        Preset::Medium => ":cabac=1:ref=3:weightp=2:chroma-qp-offset=-2",
+    }
+}
+
 /// The package to install when no candidate works.
 pub(super) fn package(choice: EncoderChoice) -> &'static str {
     match choice {

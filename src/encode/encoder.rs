@@ -86,6 +86,19 @@ impl Encoder {
         &self.name
     }
 
+    /// Whether the pictures can be encoded with less effort in the middle of a recording, as a trial
+    /// shows. Takes a moment; `settings` are those that it was started with.
+    #[must_use]
+    pub fn can_lighten(&mut self, settings: &Settings) -> bool {
+        self.video.can_lighten(settings)
+    }
+
+    /// Encodes with less effort, or as usual again, from the next segment on. Without effect where
+    /// [`Self::can_lighten`] was not asked or said no.
+    pub fn lighten(&mut self, light: bool) {
+        self.video.lighten(light);
+    }
+
     /// Encodes the next picture. Waits while the encoder is busy.
     ///
     /// # Errors

@@ -79,6 +79,13 @@ pub(super) struct Video {
     /// front of it and its own depth.
     pending: VecDeque<Ticket>,
     parameters: Option<Parameters>,
+    format: VideoFormat,
+    usual: Candidate,
+    /// The same with less effort, once it is known that its pictures fit into the same stream.
+    lighter: Option<Candidate>,
+    /// Which of the two runs, and which is to run from the next segment on.
+    is_light: bool,
+    wants_light: bool,
 }
 
 impl Video {
@@ -108,6 +115,24 @@ impl Video {
         format: &VideoFormat,
         patience: Duration,
     ) -> Result<Self, EncodeError> {
+        Ok(Self {
+            line: Self::line(candidate, format, patience)?,
+            name: candidate.element,
+            pending: VecDeque::new(),
+            parameters: None,
+            format: format.clone(),
+            usual: candidate.clone(),
+            lighter: None,
+            is_light: false,
+            wants_light: false,
+        })
+    }
+
+    fn line(
+        candidate: &Candidate,
+        format: &VideoFormat,
+        patience: Duration,
+    ) -> Result<Line, EncodeError> {
         let start = |reason| EncodeError::Start { element: candidate.element.into(), reason };
         let encoder = candidate.make().map_err(start)?;
         let mut chain = Vec::new();
@@ -117,14 +142,47 @@ impl Video {
             chain.push(convert.map_err(|e| start(e.to_string()))?);
         }
         chain.push(encoder.clone());
-        let line = Line::start(
+        Line::start(
             &input_caps(format),
             &chain,
             &encoder,
             &output_caps(candidate.hardware),
             patience,
-        )?;
-        Ok(Self { line, name: candidate.element, pending: VecDeque::new(), parameters: None })
+        )
+    }
+
+    /// Whether the encoder can do with less effort in the middle of the recording: whether there is
+    /// anything to give, and a trial shows that a decoder would not notice the change.
+    pub(super) fn can_lighten(&mut self, settings: &Settings) -> bool {
+        self.lighter = choice::lighter(self.name, settings, self.format.size).filter(|lighter| {
+            match (parameters_of(&self.usual, &self.format), parameters_of(lighter, &self.format)) {
+                (Ok(usual), Ok(light)) => usual == light,
+                _ => false,
+            }
+        });
+        self.lighter.is_some()
+    }
+
+    /// Encodes with less effort, or with the usual one again, from the next segment on. Without
+    /// effect where [`Self::can_lighten`] did not say so.
+    pub(super) fn lighten(&mut self, light: bool) {
+        self.wants_light = light && self.lighter.is_some();
+    }
+
+    /// Changes over to the encoder that is wanted, when a segment begins. Returns whether it did:
+    /// what comes next is then a key frame by itself.
+    fn change_over(&mut self, out: &mut Vec<Picture>) -> Result<bool, EncodeError> {
+        if self.wants_light == self.is_light {
+            return Ok(false);
+        }
+        let wanted = if self.wants_light { self.lighter.as_ref() } else { Some(&self.usual) };
+        let Some(wanted) = wanted.cloned() else { return Ok(false) };
+        if self.parameters.is_some() || !self.pending.is_empty() {
+            self.finish(out)?;
+        }
+        self.line = Self::line(&wanted, &self.format, PATIENCE)?;
+        self.is_light = self.wants_light;
+        Ok(true)
     }
 
     /// The element that encodes.
@@ -145,8 +203,9 @@ impl Video {
         out: &mut Vec<Picture>,
     ) -> Result<(), EncodeError> {
         let at = clock_time_at(ticket.ticks);
+        let is_first = ticket.opens && self.change_over(out)?;
         // The first picture is a key frame anyway.
-        if ticket.opens && (self.parameters.is_some() || !self.pending.is_empty()) {
+        if ticket.opens && !is_first && (self.parameters.is_some() || !self.pending.is_empty()) {
             self.line.force_key(at)?;
         }
         let mut buffer = gst::Buffer::from_slice(memory);
@@ -292,6 +351,20 @@ fn try_out(candidate: &Candidate, format: &VideoFormat) -> Result<usize, EncodeE
     Ok(most)
 }
 
+/// The parameter sets that a candidate begins its stream with.
+fn parameters_of(
+    candidate: &Candidate,
+    format: &VideoFormat,
+) -> Result<Option<Parameters>, EncodeError> {
+    let mut video = Video::open(candidate, format, TRIAL_PATIENCE)?;
+    let mut pictures = Vec::new();
+    let grey = vec![128; PlaneLayout::new(format.size).bytes()];
+    let ticket = Ticket { seq: 0, pts: Pts::ZERO, ticks: 0, opens: true };
+    video.push(grey, ticket, &mut pictures)?;
+    video.finish(&mut pictures)?;
+    Ok(video.parameters)
+}
+
 /// Memory that can be counted from outside while an encoder holds it.
 struct Trial {
     bytes: Vec<u8>,
@@ -334,6 +407,28 @@ mod tests {
                         // One more for each thread of x264 beyond the first.
                         assert!(most <= 2 + MAX_THREADS as usize, "{candidate:?}: {most}");
                     }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_preset_can_be_lightened_but_the_lightest() {
+        gst::init().unwrap();
+        for encoder in [EncoderChoice::X264, EncoderChoice::OpenH264] {
+            for preset in [
+                Preset::Ultrafast,
+                Preset::Superfast,
+                Preset::Veryfast,
+                Preset::Faster,
+                Preset::Fast,
+                Preset::Medium,
+            ] {
+                for (width, height) in [(640, 360), (1920, 1080), (853, 479)] {
+                    let settings = Settings { encoder, preset, ..Settings::default() };
+                    let mut video = Video::start(&format(width, height), &settings).unwrap();
+                    let wanted = preset != Preset::Ultrafast;
+                    assert_eq!(video.can_lighten(&settings), wanted, "{encoder:?} {preset:?}");
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! How many frames leak, measured: scenes with known truth, recorded by the real pipeline, opened,
-//! and compared with their source.
+//! and compared with their source. [`attack`] measures what a veil is worth where it is drawn.
 //!
 //! Belongs here: making scenes out of sample faces, judging a finished video against one, figures,
 //! plots, the contact sheet. Does not belong: any rule about who is shown; nothing here is part of a
@@ -8,6 +8,8 @@
 //!
 //! Runs on the caller's thread. The sample faces are public test data, so what is written here is not
 //! encrypted.
+
+pub mod attack;
 
 mod art;
 mod cast;

@@ -133,6 +133,7 @@ pub(super) fn record(
         audit: &audit,
         clock: setup.clock,
         shutdown: setup.shutdown,
+        lists: None,
     };
     // From the first picture on: loading models is no part of a picture's cost.
     let mut meter = None;

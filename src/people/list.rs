@@ -435,7 +435,9 @@ impl Draft {
             };
             self.problems.push(Problem::new(origin.at, fault));
         }
-        turned.into_iter().for_each(|(at, remark)| self.notice(at, remark));
+        for (at, remark) in turned {
+            self.notice(at, remark);
+        }
         Ok(())
     }
 
@@ -459,7 +461,9 @@ impl Draft {
                 }
             }
         }
-        turned.into_iter().for_each(|(at, remark)| self.notice(at, remark));
+        for (at, remark) in turned {
+            self.notice(at, remark);
+        }
         Ok(())
     }
 

@@ -62,6 +62,44 @@ pub struct Segment {
     pub tracks: FileDigest,
 }
 
+/// A pupil list that took the place of the one before while recording.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListChange {
+    /// Where on the recording's timeline the newest picture was. Those before it that were not yet
+    /// encoded were decided by this list too.
+    pub at_ns: Pts,
+    /// Keyed digest of the list.
+    pub version: String,
+    /// Who was veiled from then on: never fewer than before.
+    pub policy: String,
+    /// The data protection impact assessment that covers photo matching with it.
+    pub dpia: Option<String>,
+}
+
+/// How a recording from a camera kept up with it, where it did not do so with ease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overload {
+    /// How far down the ladder it went: `none`, `cadence`, `resolution`, `preset` or `frames`.
+    pub furthest: String,
+    /// How often it went a rung down or up.
+    pub changes: u64,
+    /// Frames that gave way to newer ones in a moment that was too slow.
+    pub frames_late: u64,
+    /// Frames that gave way because the machine is too slow for the camera.
+    pub frames_overload: u64,
+}
+
+/// What is known only at the end of how a recording went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// Lists that took the place of the one that it began with.
+    pub lists: Vec<ListChange>,
+    /// Where it did not keep up with ease.
+    pub overload: Option<Overload>,
+}
+
 /// The last line of `segments.jsonl`, which stands for all before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,8 +151,14 @@ pub struct Manifest {
     pub veil: String,
     /// How much of a person.
     pub region: String,
-    /// Keyed digest of the pupil list that was in force.
+    /// Keyed digest of the pupil list that was in force at the start.
     pub list_version: String,
+    /// Lists that took its place while recording.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_lists: Vec<ListChange>,
+    /// How it kept up with a camera, where it did not do so with ease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overload: Option<Overload>,
     /// SHA-256 of each model that took part.
     pub models: BTreeMap<String, String>,
     /// The encoder.

@@ -42,7 +42,7 @@ pub use check::{Checked, Trust, check};
 pub use digest::{Digest, FileDigest};
 pub use error::{Fault, VaultError};
 pub use keys::{BoxKey, BoxPublicKey};
-pub use manifest::{Manifest, Segment, State};
+pub use manifest::{Course, ListChange, Manifest, Overload, Segment, State};
 pub use open::{Joined, Opened, open};
 pub use output::{Existing, Output};
 pub use recover::{Recovered, Recovery, recover};

@@ -25,7 +25,7 @@ use super::{
     digest::FileDigest,
     journal::Journal,
     keys::BoxKey,
-    manifest::{Format, Manifest, Segment, State},
+    manifest::{Course, Format, Manifest, Segment, State},
     recover::settle,
     seal::SealingKey,
     store::{
@@ -146,6 +146,8 @@ pub struct Outcome {
     pub ended: Timestamp,
     /// What went wrong, if anything did. Goes into the manifest: no names, no paths.
     pub fault: Option<String>,
+    /// How it went.
+    pub course: Course,
 }
 
 /// A recording that is complete and signed.
@@ -370,6 +372,8 @@ impl RecordingWriter {
         } else {
             self.manifest.journal = self.journal.head();
         }
+        self.manifest.later_lists = outcome.course.lists;
+        self.manifest.overload = outcome.course.overload;
         self.manifest.state = State::Sealed;
         self.manifest.ended = Some(outcome.ended);
         self.manifest.publish(&self.dir, &self.key)
@@ -459,6 +463,8 @@ fn fill(
         veil: new.veil,
         region: new.region,
         list_version: new.list_version,
+        later_lists: Vec::new(),
+        overload: None,
         models: new.models,
         encoder: new.encoder,
         audio: new.audio,

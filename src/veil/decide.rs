@@ -3,7 +3,7 @@
 //!
 //! Pure: the frame's time, the tracks and their states come in, a [`Verdict`] goes out.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use serde::Serialize;
 
@@ -25,15 +25,16 @@ const HEAD_DOWN: f32 = 0.25;
 const BODY_SIDES: f32 = 1.0;
 const BODY_DOWN: f32 = 6.5;
 /// A region is held before the first and after the last sighting for this long.
-const HOLD: Duration = Duration::from_secs(1);
+pub const HOLD: Duration = Duration::from_secs(1);
 /// A refused track is held longer after it was lost.
 const HOLD_REFUSED: Duration = Duration::from_secs(2);
 /// The longest time for which a sighting can matter to later frames.
 pub const HOLD_LONGEST: Duration = HOLD_REFUSED;
 /// The detector was sure of a face once it scored this.
 pub const SURE_SCORE: f32 = 0.6;
-/// A track that the detector was never sure of is held this long.
-const HOLD_WEAK: Duration = Duration::from_millis(500);
+/// A track that the detector was never sure of is held this long, as long as small faces are looked for
+/// as often.
+pub const HOLD_WEAK: Duration = Duration::from_millis(500);
 /// How much a region grows to each side per second away from a sighting, in parts of the box.
 /// Growth is the most important setting for coverage: without it 30 to 48% of the boxes of moving
 /// heads were left uncovered.
@@ -45,6 +46,10 @@ const GROWTH_BETWEEN: f32 = 0.4;
 const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
+
+/// A box that overlaps the one before it by less than this jumped: part of a face that leaves the
+/// picture was found as a face of half its width, at its side.
+const STEADY_OVERLAP: f32 = 0.5;
 
 /// A track with what is known of it.
 #[derive(Clone, Debug)]
@@ -91,6 +96,8 @@ pub struct At {
     pub size: FrameSize,
     /// Whether detection was completed for it.
     pub looked: bool,
+    /// How long a track is held that the detector was never sure of.
+    pub hold_weak: Duration,
     /// The frames of its scene: nothing seen in another one is where it was.
     pub scene: Range<u64>,
 }
@@ -195,14 +202,14 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
     let next = sightings.get(after).filter(here);
     let last = after.checked_sub(1).and_then(|i| sightings.get(i)).filter(here);
     if let Some(seen) = next.filter(|s| s.seq == seq) {
-        let id = track.id;
-        return Some(Placement { track: id, face: seen.rect, basis: Basis::Seen, shown: cleared });
+        let face = if cleared { seen.rect } else { steady(sightings, after).unwrap_or(seen.rect) };
+        return Some(Placement { track: track.id, face, basis: Basis::Seen, shown: cleared });
     }
     let weak = is_weak(track);
     let hold = |refused: bool| match (weak, refused) {
         // Whoever was recognised is a face, however unsure the detector was.
         (_, true) => HOLD_REFUSED,
-        (true, false) => HOLD_WEAK,
+        (true, false) => at.hold_weak,
         (false, false) => HOLD,
     };
     let (face, basis) = match (last, next) {
@@ -225,6 +232,8 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
                 return None;
             }
             let earlier = after.checked_sub(2).and_then(|i| sightings.get(i));
+            let rect = steady(sightings, after - 1).unwrap_or(last.rect);
+            let last = &Sighting { rect, ..*last };
             (extended(now, last, earlier, away), Basis::Held)
         }
         (None, Some(next)) => {
@@ -253,6 +262,14 @@ fn with_moved(now: &Now<'_>, region: Rect, by: Point) -> Rect {
     let moved = Rect { x: region.x + by.x, y: region.y + by.y, ..region };
     let in_view = moved.intersection(now.size.rect()).area() > 0.0;
     if in_view { region.union(moved) } else { region }
+}
+
+/// The box of a sighting, and the one before it where the face cannot have got from one to the other.
+fn steady(sightings: &VecDeque<Sighting>, i: usize) -> Option<Rect> {
+    let (seen, before) = (sightings.get(i)?, sightings.get(i.checked_sub(1)?)?);
+    let jumped =
+        seen.pts.since(before.pts) <= MOTION_SPAN && seen.rect.iou(before.rect) < STEADY_OVERLAP;
+    jumped.then(|| seen.rect.union(before.rect))
 }
 
 /// The box `away` in time from its nearest sighting: where it was, where its own motion would have
@@ -292,7 +309,6 @@ mod tests {
 
     use super::*;
     use crate::{veil::evidence::Reason, vision::motion::tests::seen_from};
-    use std::collections::VecDeque;
 
     const SIZE: FrameSize = FrameSize::new(640, 360);
 
@@ -301,7 +317,7 @@ mod tests {
     }
 
     fn frame(seq: u64, looked: bool) -> At {
-        At { seq, pts: at(seq), size: SIZE, looked, scene: 0..u64::MAX }
+        At { seq, pts: at(seq), size: SIZE, looked, hold_weak: HOLD_WEAK, scene: 0..u64::MAX }
     }
 
     fn track(seqs: &[u64], step: f32) -> Track {
@@ -359,6 +375,26 @@ mod tests {
         // 1.9 s after the last sighting.
         assert!(hidden(refused, 57));
         assert!(!hidden(State::Undecided, 57));
+        // 0.8 s after it: where close looks are seldom, the unsure are held for longer.
+        assert!(!hidden(State::Undecided, 30));
+        let subjects = [Subject { track: &track, state: State::Undecided }];
+        let seldom = At { hold_weak: HOLD, ..frame(30, true) };
+        let decided = decide(&seldom, &subjects, &CameraMotion::default(), Region::Head);
+        assert_eq!(decided.1.len(), 1);
+    }
+
+    #[test]
+    fn a_box_that_jumps_covers_where_it_was() {
+        // Frame 4 finds half of the face, at its side; it is lost after that.
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        let mut track = track(&[1, 2, 3, 4], 0.0);
+        let face = track.sightings[2].rect;
+        track.sightings[3].rect = Rect { x: face.x + 35.0, w: 20.0, ..face };
+        for seq in 1..30 {
+            let cover = verdict(&track, refused.clone(), seq, true, Region::Head);
+            let Cover::Regions(hidden) = cover else { panic!("regions") };
+            assert!(hidden.iter().any(|h| h.region.contains(face)), "frame {seq}");
+        }
     }
 
     #[test]

@@ -189,11 +189,10 @@ impl Judge {
         }
     }
 
-    /// The same judge where faces can also be cleared by seat or marker. Those say nothing of who it
-    /// is, so such faces are compared with the refused people.
-    #[must_use]
-    pub fn with_other_means(self) -> Self {
-        Self { other_means: true, ..self }
+    /// Whether faces can also be cleared by seat or marker. Those say nothing of who it is, so such
+    /// faces are compared with the refused people.
+    pub fn set_other_means(&mut self, other_means: bool) {
+        self.other_means = other_means;
     }
 
     /// The policy that is applied.
@@ -247,6 +246,12 @@ impl Judge {
     fn recognised(&self, face: &Embedding, refused: f32) -> Option<(&PupilId, f32)> {
         closest(&self.cleared, face)
             .filter(|(_, c)| *c >= self.thresholds.match_cleared && *c >= refused + MATCH_MARGIN)
+    }
+
+    /// Whether a person is refused and can be found.
+    #[must_use]
+    pub fn refuses(&self, person: &PupilId) -> bool {
+        self.refused.iter().any(|wanted| wanted.pupil == *person)
     }
 
     /// Whether a face is that of a refused person by a single look.
@@ -330,6 +335,17 @@ impl Evidence {
     #[must_use]
     pub fn after_refused() -> Self {
         Self { wary: true, ..Self::default() }
+    }
+
+    /// What is left of what is known where another list is in force: nobody is cleared by what was
+    /// compared with the one before. Whoever was found refused, and still is, stays so.
+    #[must_use]
+    pub fn under(&self, judge: &Judge) -> Self {
+        let state = match &self.state {
+            State::Refused { pupil, .. } if judge.refuses(pupil) => self.state.clone(),
+            _ => State::Undecided,
+        };
+        Self { state, wary: self.was_refused(), ..Self::default() }
     }
 
     /// Whether the track is a refused person's, or goes on where such a track was broken off.
@@ -590,6 +606,33 @@ mod tests {
         assert_eq!(views_to_clear(&judge, 0.1, 33.0, 12.0), Some(5));
         assert_eq!(views_to_clear(&judge, 0.1, 80.0, 8.9), Some(5));
         assert_eq!(views_to_clear(&judge, 0.1, 80.0, f32::NAN), None);
+    }
+
+    #[test]
+    fn under_another_list_only_a_refusal_stays() {
+        let before = judge(Policy::Refused);
+        let (mut cleared, mut refused) = (Evidence::default(), Evidence::default());
+        for i in 0..6 {
+            cleared.add(&view(80.0, face(0.1, 0.0, i)), &before);
+        }
+        refused.add(&view(80.0, face(0.9, 0.0, 0)), &before);
+        assert!(matches!(cleared.state(&before), State::Cleared(_)));
+        let again = judge(Policy::Refused);
+        assert_eq!(cleared.under(&again).state(&again), State::Undecided);
+        assert!(matches!(refused.under(&again).state(&again), State::Refused { .. }));
+        // Whoever is on no list any more is still compared twice as often before anybody sees them.
+        let mut others = gallery(2);
+        others.people.values_mut().for_each(|p| p.standing = Standing::Consented);
+        let id = "p-9".parse().expect("a pseudonym");
+        let mut raw = [0.0; Embedding::LEN];
+        raw[60] = 1.0;
+        let references = vec![Embedding::new(raw).expect("a direction"); 2];
+        others.people.insert(id, Person { standing: Standing::Refused, references, recent: 2 });
+        let thresholds = Thresholds::built_in().expect("manifest");
+        let other = Judge::new(Policy::Refused, &others, thresholds);
+        let after = refused.under(&other);
+        assert_eq!(after.state(&other), State::Undecided);
+        assert!(after.was_refused());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{
 use super::{
     Cover, Hidden, Verdict,
     badge::Badges,
-    decide::{At, HOLD_LONGEST, Placement, SURE_SCORE, Subject, decide},
+    decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, Reason, State, View},
     place::{Places, Stays},
     policy::{Policy, Region},
@@ -32,7 +32,7 @@ use crate::{
         markers::MarkerFinder,
         motion::CameraMotion,
         pose::is_oblique,
-        search::{Search, Searcher},
+        search::{Pace, Search, Searcher},
         track::{Cut, CutDetector, Tracker},
     },
 };
@@ -58,6 +58,13 @@ const CLEARED_PER_FRAME: usize = 1;
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
 const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
+/// Under strain there are no comparisons in the frame after one that had some, and at most one of
+/// either kind.
+const STRAINED_PER_FRAME: usize = 1;
+/// The small pass's size under the most strain, in parts of the usual one; never below the smallest
+/// that can be configured.
+const STRAINED_SIZE: (u32, u32) = (3, 4);
+const SMALLEST_SIZE: u32 = 320;
 /// Faces that overlap a face with another standing by this much may have changed hands.
 const MERGE_OVERLAP: f32 = 0.1;
 /// A face that was seen this recently and is now covered may be behind the one in front.
@@ -89,6 +96,19 @@ pub struct Settings {
     pub check_every: Duration,
     /// What is covered of a hidden person.
     pub region: Region,
+}
+
+/// How much a watcher does, where a machine cannot do all. What is veiled does not depend on it: less
+/// is shown where less is compared, and everybody is held for longer than it takes to look again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effort {
+    /// As the settings say.
+    #[default]
+    Whole,
+    /// Close looks and comparisons less often.
+    Seldom,
+    /// The same, and every picture's own look at a smaller size.
+    Coarse,
 }
 
 #[derive(Debug, Default)]
@@ -232,6 +252,11 @@ pub struct Watcher {
     scenes: VecDeque<(u64, Pts)>,
     /// The frame whose finished picture was looked at last.
     checked: Option<Pts>,
+    effort: Effort,
+    /// The last frame in which faces were compared.
+    compared: Option<u64>,
+    /// How long whoever the detector was never sure of is held.
+    hold_weak: Duration,
 }
 
 impl Watcher {
@@ -248,6 +273,8 @@ impl Watcher {
             size: settings.size,
             full_size: settings.full_size,
             full_every: settings.full_every,
+            // Under `picture` somebody who comes in shows all of himself in one picture.
+            narrow: settings.region != Region::Picture,
         };
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
@@ -265,25 +292,74 @@ impl Watcher {
             cut: Cut::None,
             scenes: VecDeque::new(),
             checked: None,
+            effort: Effort::Whole,
+            compared: None,
+            hold_weak: HOLD_WEAK,
         }
     }
 
     /// The same watcher where seats and markers clear faces and zones are veiled. Markers are looked
     /// for only where the list has any.
     pub fn with_places(mut self, places: Places) -> Result<Self, VisionError> {
-        let may_clear = self.judge.policy() != Policy::Everyone;
-        self.stays = Stays::new(places.seats.clone());
-        self.worn = if may_clear && !places.markers.is_empty() { Some(Worn::new()?) } else { None };
-        self.places = places;
-        if self.has_other_means() {
-            self.judge = self.judge.with_other_means();
-        }
+        self.set_places(places)?;
         Ok(self)
+    }
+
+    /// Takes other places. Stays and worn markers begin anew; where markers cannot be read, the rest
+    /// counts all the same.
+    fn set_places(&mut self, places: Places) -> Result<(), VisionError> {
+        let may_clear = self.judge.policy() != Policy::Everyone;
+        let reads = may_clear && !places.markers.is_empty();
+        self.stays = Stays::new(places.seats.clone());
+        self.places = places;
+        self.worn = None;
+        let worn = reads.then(Worn::new).transpose();
+        let read = worn.map(|worn| self.worn = worn);
+        self.judge.set_other_means(self.has_other_means());
+        read
     }
 
     /// Whether a face can be cleared whoever it resembles.
     fn has_other_means(&self) -> bool {
         self.stays.is_used() || self.worn.is_some()
+    }
+
+    /// Does as much as `effort` says from the next frame on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.effort = effort;
+        let size = self.settings.size;
+        let (part, of) = STRAINED_SIZE;
+        let smaller = (size * part / of / 32 * 32).max(SMALLEST_SIZE);
+        self.searcher.set_pace(match effort {
+            Effort::Whole => Pace::usual(size),
+            Effort::Seldom => Pace::slow(size),
+            Effort::Coarse => Pace::slow(smaller.min(size)),
+        });
+        if effort > Effort::Whole {
+            // For the rest of the recording: frames that were looked at under strain may still wait.
+            self.hold_weak = HOLD;
+        }
+    }
+
+    /// Puts another list in force. Everything that was learnt by comparing with the one before is
+    /// forgotten but the refusals that still hold, so nobody is shown until compared anew: not in the
+    /// next frame, and not in those that wait for their verdict.
+    ///
+    /// An error means that markers cannot be read: they clear nobody.
+    pub fn replace_list(&mut self, judge: Judge, places: Places) -> Result<(), VisionError> {
+        for known in self.known.values_mut() {
+            known.evidence = known.evidence.under(&judge);
+            known.agreed.clear();
+            known.tried = None;
+        }
+        self.judge = judge;
+        self.set_places(places)
+    }
+
+    /// The policy that is applied.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.judge.policy()
     }
 
     /// Looks at the newest frame. An error means that the look was not completed: the frame has to
@@ -474,6 +550,7 @@ impl Watcher {
             let (id, detection) = seen[i];
             let known = self.known.entry(id).or_default();
             known.tried = Some((seq, pts));
+            self.compared = Some(seq);
             let picture = frame.planes();
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
@@ -506,6 +583,10 @@ impl Watcher {
     /// turn, within the budget.
     fn due(&self, seq: u64, pts: Pts, seen: &[(TrackId, Detection)]) -> Vec<usize> {
         let mut due: [Vec<(u64, usize)>; 2] = [Vec::new(), Vec::new()];
+        let strained = self.effort > Effort::Whole;
+        if strained && self.compared.is_some_and(|last| seq <= last + 1) {
+            return Vec::new();
+        }
         for (i, (id, detection)) in seen.iter().enumerate() {
             let width = detection.rect.w;
             if !self.judge.comparable(width) {
@@ -513,18 +594,23 @@ impl Watcher {
             }
             let known = self.known.get(id);
             let every = u64::from(self.settings.identify_every);
+            let patient = known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
             let (cleared, every, soon) = match self.state(*id) {
                 State::Cleared(_) => (true, every, true),
                 State::Refused { .. } => (false, every * VEILED_FACTOR, false),
                 State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
-                // Small faces are worth the effort where a comparison may be all they wait for.
-                State::Undecided if self.awaits_means(*id, pts) && !self.is_told(*id) => {
+                // Whoever is shown for a seat or a marker has to be compared as often as anybody shown;
+                // small faces are worth the effort where a comparison may be all they wait for.
+                State::Undecided if self.awaits_means(*id, pts) && self.is_told(*id) => {
+                    (true, every, true)
+                }
+                State::Undecided if self.awaits_means(*id, pts) && !patient => {
                     (false, UNDECIDED_EVERY, true)
                 }
                 State::Undecided
                     if width < self.thresholds.clear_min_px
                         || detection.score < RELIABLE_SCORE
-                        || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS) =>
+                        || patient =>
                 {
                     (false, every * VEILED_FACTOR, false)
                 }
@@ -543,7 +629,9 @@ impl Watcher {
         veiled.sort_unstable();
         cleared.sort_unstable();
         let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
-        first(veiled, VEILED_PER_FRAME).chain(first(cleared, CLEARED_PER_FRAME)).collect()
+        let most = |usual: usize| if strained { STRAINED_PER_FRAME } else { usual };
+        let veiled = first(veiled, most(VEILED_PER_FRAME));
+        veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
     }
 
     /// Whether a face may be shown for another reason than its looks once it was compared.
@@ -607,7 +695,8 @@ impl Watcher {
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
         let region = self.settings.region;
-        let at = At { seq, pts, size, looked, scene: self.scene_of(seq) };
+        let hold_weak = self.hold_weak;
+        let at = At { seq, pts, size, looked, hold_weak, scene: self.scene_of(seq) };
         let (mut verdict, placements) = decide(&at, &subjects, &self.camera, region);
         self.hide_zones(size, &mut verdict);
         (verdict, placements)

@@ -34,19 +34,19 @@ impl Glance {
         reason = "places are clamped to the picture before they are cast"
     )]
     pub fn at(picture: &I420View<'_>, landmarks: &Landmarks) -> Option<Self> {
-        let [[a, b, c], [_, _, f]] = align(landmarks)?.map(|row| row.map(|v| v as f32));
-        // The way back from the aligned face to the picture: [[a, b], [-b, a]] turned round.
-        let spread = a * a + b * b;
+        let [[cos, sin, left], [_, _, top]] = align(landmarks)?.map(|row| row.map(|v| v as f32));
+        // The way back from the aligned face to the picture: [[cos, sin], [-sin, cos]] turned round.
+        let spread = cos * cos + sin * sin;
         let points = CELLS * SAMPLES;
         let step = CROP as f32 / points as f32;
-        let within = |v: f32, limit: u32| v.clamp(0.0, (limit.max(1) - 1) as f32) as usize;
+        let within = |at: f32, limit: u32| at.clamp(0.0, (limit.max(1) - 1) as f32) as usize;
         let mut cells = [0.0; CELLS * CELLS];
         for row in 0..points {
-            let v = (row as f32 + 0.5) * step - f;
+            let down = (row as f32 + 0.5) * step - top;
             for column in 0..points {
-                let u = (column as f32 + 0.5) * step - c;
-                let x = within((a * u - b * v) / spread, picture.size.width);
-                let y = within((b * u + a * v) / spread, picture.size.height);
+                let across = (column as f32 + 0.5) * step - left;
+                let x = within((cos * across - sin * down) / spread, picture.size.width);
+                let y = within((sin * across + cos * down) / spread, picture.size.height);
                 let sample = picture.y.get(y * picture.luma_stride + x)?;
                 cells[row / SAMPLES * CELLS + column / SAMPLES] += f32::from(*sample);
             }

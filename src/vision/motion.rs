@@ -17,10 +17,9 @@ use crate::{frame::Point, units::Pts};
 const ACROSS: usize = 6;
 const DOWN: usize = 4;
 const PARTS: usize = ACROSS * DOWN;
-/// How far from where the camera is going the shift is looked for, in blocks: at 30 pictures a second
-/// and 16 pixels a block a pan may become faster or slower by 1,400 pixels a second from one to the
-/// next.
-const REACH: isize = 3;
+/// How far from where the camera is going the shift is looked for, in blocks, the last of which only
+/// bounds it: at 16 pixels a block a camera may turn back at once that moved 32 pixels a picture.
+const REACH: isize = 5;
 const WIDE: usize = 2 * REACH as usize + 1;
 /// The kept picture is replaced when it is this many blocks away: farther, too little of it is left.
 const FARTHEST: f32 = 6.0;

@@ -38,6 +38,16 @@ const TILE: u32 = 560;
 /// By how many of those they overlap at least. A face on a seam that is wider than this is no far
 /// one: the small pass sees it.
 const OVERLAP: u32 = 96;
+/// A detection that ends this close to the tile's edge, in pixels of the detector's input, may be of
+/// a face that goes on beyond it: the lower half of a near face was found 4 px inside at most.
+const SEAM: f32 = 8.0;
+/// Such a part of a face belongs to the face of the small pass that covers this share of it.
+const SAME_FACE: f32 = 0.5;
+/// For this long after the small pass looked at all that had changed it may look at the known faces
+/// alone: every second picture at 30 a second. A new face is then found one picture later.
+const NARROW_FOR: Duration = Duration::from_millis(45);
+/// How far a known face may move until the next picture, in parts of its size.
+const STRIDE: f32 = 0.5;
 /// Where more than this share of the picture changed, all of it is looked at.
 const MOST_OF_IT: f32 = 0.6;
 
@@ -50,6 +60,35 @@ pub struct Search {
     pub full_size: u32,
     /// Frames in which every tile has its turn.
     pub full_every: u32,
+    /// Whether the small pass may look at the known faces alone in between.
+    pub narrow: bool,
+}
+
+/// How often, and how closely at most times.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Longest side of the picture of the small pass, in pixels.
+    pub size: u32,
+    /// Every tile has its turn within this time.
+    pub turns_within: Duration,
+    /// For so long after a wide look the small pass may look at the known faces alone.
+    pub narrow_for: Duration,
+}
+
+impl Pace {
+    /// The usual one, with a small pass of `size`.
+    #[must_use]
+    pub fn usual(size: u32) -> Self {
+        Self { size, turns_within: TURNS_WITHIN, narrow_for: NARROW_FOR }
+    }
+
+    /// The least that keeps everybody covered: who is only seen in tiles is held for a second, and a
+    /// new near face is covered back to before it was found.
+    #[must_use]
+    pub fn slow(size: u32) -> Self {
+        let turns_within = Duration::from_millis(750);
+        Self { size, turns_within, narrow_for: Duration::from_millis(120) }
+    }
 }
 
 /// A part of the picture as it was last looked at.
@@ -93,6 +132,24 @@ impl Patch {
             let Some(face) = cut.filter(|_| part != self.area) else { return part };
             rect = seen.union(face);
         }
+    }
+
+    /// The part around the faces that it had; none where it had none.
+    fn around_faces(&self) -> Option<Area> {
+        let step = (Letterbox::STEP as f32 / self.scale).round();
+        let reach = |d: &Detection| d.rect.grown(STRIDE, STRIDE, STRIDE);
+        let all = self.found.iter().map(reach).reduce(Rect::union)?;
+        Some(on_grid(all, self.area, step))
+    }
+
+    /// Whether a detection ends at an edge of this part that is none of the picture.
+    fn cuts(&self, found: Rect, picture: FrameSize) -> bool {
+        let (area, all) = (rect_of(self.area), picture.rect());
+        let room = SEAM / self.scale;
+        (area.x > all.x && found.x < area.x + room)
+            || (area.y > all.y && found.y < area.y + room)
+            || (area.right() < all.right() && found.right() > area.right() - room)
+            || (area.bottom() < all.bottom() && found.bottom() > area.bottom() - room)
     }
 
     /// Looks at `part`, which takes the place of what was known of it.
@@ -205,6 +262,12 @@ pub struct Searcher {
     next: usize,
     credit: f32,
     turned: Option<Pts>,
+    /// The time within which every tile has its turn, however few frames a second there are.
+    turns_within: Duration,
+    /// When the small pass last looked at all that had changed, and for how long after that it may
+    /// look at the known faces alone.
+    widely: Option<Pts>,
+    narrow_for: Duration,
     /// A place in which tests let it find nothing.
     #[cfg(test)]
     pub(crate) blind: Option<Rect>,
@@ -227,6 +290,9 @@ impl Searcher {
             next: 0,
             credit: 0.0,
             turned: None,
+            turns_within: TURNS_WITHIN,
+            widely: None,
+            narrow_for: NARROW_FOR,
             #[cfg(test)]
             blind: None,
         }
@@ -251,8 +317,7 @@ impl Searcher {
             }
         }
         self.blocks.measure(view);
-        if let Some(part) = self.small.due(&self.blocks, pts, SMALL_AGAIN) {
-            let part = self.small.around(part);
+        if let Some(part) = self.small_part(pts) {
             self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
         }
         let mut found = self.small.found.clone();
@@ -267,7 +332,13 @@ impl Searcher {
                 // A large face that is unsure here is seen better in the small pass.
                 tile.found.retain(|d| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE);
             }
-            found.extend_from_slice(&tile.found);
+            // Half of a near face is no face of its own, or two standings would meet in one face.
+            let tile = &*tile;
+            found.extend(tile.found.iter().filter(|d| {
+                let whole =
+                    |n: &&Detection| n.rect.intersection(d.rect).area() > SAME_FACE * d.rect.area();
+                !(tile.cuts(d.rect, view.size) && self.small.found.iter().any(|n| whole(&n)))
+            }));
         }
         #[cfg(test)]
         found.retain(|d| self.blind.is_none_or(|place| place.iou(d.rect) <= 0.0));
@@ -278,6 +349,40 @@ impl Searcher {
     #[must_use]
     pub fn blocks(&self) -> &Blocks {
         &self.blocks
+    }
+
+    /// Looks from now on as often and as closely as `pace` says; what the tiles found stays known.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.search.size = pace.size;
+        self.turns_within = pace.turns_within;
+        self.narrow_for = pace.narrow_for;
+        if self.size.width == 0 {
+            return;
+        }
+        let longest = self.size.width.max(self.size.height).max(1) as f32;
+        let scale = |most: u32| (most as f32 / longest).min(1.0);
+        self.small = Patch::new(Area::whole(self.size), scale(pace.size));
+        // What the small pass does not see any more the tiles have to.
+        let full = scale(self.search.full_size);
+        if (full > self.small.scale) == self.tiles.is_empty() {
+            self.lay_out(self.size);
+        }
+    }
+
+    /// What the small pass has to look at.
+    fn small_part(&mut self, pts: Pts) -> Option<Area> {
+        let part = self.small.around(self.small.due(&self.blocks, pts, SMALL_AGAIN)?);
+        let lately = |at: Pts| pts.since(at) < self.narrow_for;
+        let narrow =
+            self.search.narrow && self.small.looked.is_some() && self.widely.is_some_and(lately);
+        if narrow {
+            let faces = self.small.around_faces()?;
+            if rect_of(faces).area() < rect_of(part).area() {
+                return Some(faces);
+            }
+        }
+        self.widely = Some(pts);
+        Some(part)
     }
 
     /// The detector, for a look of one's own.
@@ -297,13 +402,20 @@ impl Searcher {
         self.turned = None;
     }
 
+    /// The part of all tiles that has its turn in each frame.
+    fn per_frame(&self) -> f32 {
+        1.0 / self.search.full_every.max(1) as f32
+    }
+
     /// How many tiles have their turn now.
     fn turns(&mut self, pts: Pts, cut: bool) -> usize {
         let all = self.tiles.len();
         let since = self.turned.replace(pts).map(|last| pts.since(last));
         let Some(since) = since.filter(|_| !cut) else { return all };
-        let rounds = since.as_secs_f32() / TURNS_WITHIN.as_secs_f32();
-        self.credit += all as f32 * rounds.max(1.0 / self.search.full_every.max(1) as f32);
+        let rounds = since.as_secs_f32() / self.turns_within.as_secs_f32();
+        // Under strain the time alone counts, or a short `full_every` would leave nothing to give.
+        let every = if self.turns_within > TURNS_WITHIN { 0.0 } else { self.per_frame() };
+        self.credit += all as f32 * rounds.max(every);
         let turns = (1..=all).take_while(|&n| n as f32 <= self.credit).count();
         self.credit = (self.credit - turns as f32).min(1.0);
         turns
@@ -331,6 +443,24 @@ mod tests {
             for tile in tiles {
                 prop_assert!(size.rect().contains(rect_of(tile.area)));
                 prop_assert_eq!((tile.area.x % 2, tile.area.y % 2), (0, 0));
+            }
+        }
+
+        #[test]
+        fn a_face_that_a_tile_may_cut_is_cut_by_an_edge_inside_the_picture(
+            x in 0.0..1800.0f32, y in 0.0..1000.0f32, side in 20.0..80.0f32,
+        ) {
+            let size = FrameSize::new(1920, 1080);
+            let face = Rect::new(x, y, side, side);
+            for tile in tiles(size, 1.0) {
+                let area = rect_of(tile.area);
+                let seen = face.intersection(area);
+                if seen.area() > 0.0 && seen != face.intersection(size.rect()) {
+                    prop_assert!(tile.cuts(seen, size), "{face:?} {area:?}");
+                }
+                let room = 2.0 * SEAM;
+                let inner = Rect::new(area.x + room, area.y + room, area.w - 2.0 * room, area.h - 2.0 * room);
+                prop_assert!(!inner.contains(face) || !tile.cuts(face, size));
             }
         }
 

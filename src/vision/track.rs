@@ -455,8 +455,14 @@ mod tests {
 
     #[test]
     fn another_light_is_no_cut_and_another_face_is_one() {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "levels are 0 to 255"
+        )]
+        let grey = |level: f32| level as u8;
         let size = crate::frame::FrameSize::new(192, 108);
-        let grey = vec![128; 96 * 54];
+        let chroma = vec![128; 96 * 54];
         let scene = |factor: f32, moved: usize| -> Vec<u8> {
             (0..192 * 108)
                 .map(|i| {
@@ -464,12 +470,12 @@ mod tests {
                     // A wall with windows, and somebody 30 x 40 before it.
                     let wall = 60.0 + 80.0 * ((x / 24 + y / 27) % 2) as f32;
                     let face = (60 + moved..90 + moved).contains(&x) && (40..80).contains(&y);
-                    (if face { 170.0 } else { wall } * factor) as u8
+                    grey(if face { 170.0 } else { wall } * factor)
                 })
                 .collect()
         };
         let places_of = |factor, moved| {
-            let (y, u, v) = (&scene(factor, moved)[..], &grey[..], &grey[..]);
+            let (y, u, v) = (&scene(factor, moved)[..], &chroma[..], &chroma[..]);
             let (luma_stride, chroma_stride) = (192, 96);
             places(&crate::frame::I420View { size, y, u, v, luma_stride, chroma_stride })
         };

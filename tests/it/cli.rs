@@ -66,6 +66,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["store", "check"],
         vec!["backup"],
         vec!["config", "check"],
+        vec!["eval", "attack"],
         vec!["completions"],
     ]
 }

@@ -256,6 +256,46 @@ fn every_picture_comes_out_once_at_its_own_time() {
     }
 }
 
+/// An encoder whose effort changes in the middle goes on in the same stream, from a segment's first
+/// picture on, and loses none.
+#[test]
+fn less_effort_begins_with_a_segment_and_goes_on_in_the_same_stream() {
+    for (choice, preset) in [
+        (EncoderChoice::X264, Preset::Superfast),
+        (EncoderChoice::X264, Preset::Medium),
+        (EncoderChoice::OpenH264, Preset::Medium),
+    ] {
+        let settings = Settings { preset, ..settings(choice) };
+        let video = format(640, 360);
+        let times = steady(260, Duration::ZERO);
+        let mut encoder = Encoder::start(&video, None, &settings).unwrap();
+        assert!(encoder.can_lighten(&settings), "{choice:?} {preset:?}");
+        let mut painter = Painter::new(video.size);
+        let mut segments = Vec::new();
+        for (seq, &pts) in (0..).zip(&times) {
+            // In the middle of the first segment, and back in that of the third.
+            encoder.lighten((20..140).contains(&seq));
+            segments.extend(encoder.push_video(painter.numbered(seq, pts)).unwrap());
+        }
+        segments.extend(encoder.finish().unwrap());
+        let ranges: Vec<_> = segments.iter().map(MediaSegment::frames).collect();
+        assert_eq!(ranges, [0..60, 60..120, 120..180, 180..240, 240..260]);
+        let files = files(segments);
+        for (bytes, range) in files.iter().zip(&ranges) {
+            let file = on_disk(bytes);
+            assert_eq!(numbers(file.path(), 640, 360), range.clone().collect::<Vec<_>>());
+        }
+        let (whole, _) = joined(&files);
+        let file = on_disk(&whole);
+        let found: Vec<_> = packets(file.path()).iter().map(|p| p.0).collect();
+        assert_eq!(found, times.iter().copied().map(ticks).collect::<Vec<_>>());
+        assert_eq!(numbers(file.path(), 640, 360), (0..260).collect::<Vec<_>>());
+    }
+    let settings = settings(EncoderChoice::X264);
+    let mut lightest = Encoder::start(&format(640, 360), None, &settings).unwrap();
+    assert!(!lightest.can_lighten(&settings));
+}
+
 #[test]
 fn other_presets_stay_within_the_main_profile() {
     for preset in [Preset::Superfast, Preset::Medium] {

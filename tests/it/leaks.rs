@@ -7,7 +7,7 @@ use classveil::{
         Cover,
         evidence::Judge,
         policy::{Policy, Region},
-        watch::{Settings, Watcher},
+        watch::{Effort, Settings, Watcher},
     },
     vision::{
         Detection,
@@ -180,4 +180,30 @@ fn a_face_that_turns_out_to_be_refused_without_a_break_is_veiled_from_its_first_
         .chain(std::iter::repeat_n(refused, 25))
         .collect();
     assert_eq!(shown(&mut watcher(&models, refused), &frames), [false; 100]);
+}
+
+/// A machine that cannot keep up compares less, which shows less.
+#[test]
+fn under_strain_a_refused_face_in_the_place_of_a_cleared_one_stays_veiled() {
+    let models = models();
+    let people = faces(&models, "multi_face.jpg");
+    let (refused, cleared) = (&people[0], &people[1]);
+    for (effort, (first, last, step)) in [
+        (Effort::Seldom, (60, 66, 1)),
+        (Effort::Coarse, (41, 44, 1)),
+        (Effort::Coarse, (30, 80, 2)),
+    ] {
+        let refused_in = |i: usize| (first..last).step_by(step).any(|f| f == i);
+        let frames: Vec<_> =
+            (0..80).map(|i| if refused_in(i) { refused } else { cleared }).collect();
+        let mut watcher = watcher(&models, refused);
+        watcher.set_effort(effort);
+        let shown = shown(&mut watcher, &frames);
+        let leaks: Vec<usize> = (0..80).filter(|&i| refused_in(i) && shown[i]).collect();
+        assert!(
+            leaks.is_empty(),
+            "{effort:?}: shown in frames {leaks:?} of {first}..{last} by {step}"
+        );
+        assert!(step > 1 || shown[..first].contains(&true), "{effort:?}: {shown:?}");
+    }
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 mod architecture;
+mod attack;
 mod audit;
 mod capture;
 mod cli;
@@ -13,6 +14,7 @@ mod config;
 mod encode;
 mod eval;
 mod eyes;
+mod faults;
 mod fsck;
 mod leaks;
 mod markers;

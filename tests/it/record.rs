@@ -2,7 +2,7 @@
 //! writes is what the documents say, read by stock tools.
 
 mod inputs;
-mod people;
+pub(crate) mod people;
 pub(crate) mod stop;
 
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) fn assert_same_times(got: &std::path::Path, source: &std::path::Path)
 }
 
 /// The record in the `comment` tag of an MP4 file.
-fn comment(mp4: &std::path::Path) -> serde_json::Value {
+pub(crate) fn comment(mp4: &std::path::Path) -> serde_json::Value {
     let tags = ffprobe(mp4, "-of json -show_entries format_tags=comment").concat();
     let tags: serde_json::Value = serde_json::from_str(&tags).expect("JSON");
     let comment = tags["format"]["tags"]["comment"].as_str().expect("a comment");
@@ -37,27 +37,10 @@ fn comment(mp4: &std::path::Path) -> serde_json::Value {
 #[test]
 fn stock_tools_read_a_recording() {
     let school = School::with_refused_man();
-    let Recorded { json, folder, .. } = school.record(
-        &sample("obama_speech.mp4"),
-        &[
-            "--policy",
-            "refused",
-            "--dpia",
-            "DPIA-1",
-            "--segment",
-            "3 s",
-            "--retain",
-            "14 d",
-            "--class",
-            "5b",
-            "--teacher",
-            "t-07",
-            "--coach",
-            "c-02",
-            "--question",
-            "Does Jantje get a turn?",
-        ],
-    );
+    let words = "--policy refused --dpia DPIA-1 --class 5b --teacher t-07 --coach c-02";
+    let mut args: Vec<&str> = words.split(' ').collect();
+    args.extend(["--segment", "3 s", "--retain", "14 d", "--question", "Does Jantje get a turn?"]);
+    let Recorded { json, folder, .. } = school.record(&sample("obama_speech.mp4"), &args);
     let recorded = &json;
     assert_eq!(recorded["frames_in"], 105);
     assert_eq!(recorded["segments"], 3);

@@ -12,7 +12,7 @@ use std::{
 use classveil::{
     units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Details, Digest, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
+        BoxKey, Course, Details, Digest, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
         RecordingWriter, SegmentFile, Trust, VaultError,
         audit::{AuditKey, AuditLog, AuditTrust, Event, check_log},
         check, recover,
@@ -94,7 +94,7 @@ impl Scene {
         for number in 1..=2 {
             writer.write(segment(number)).unwrap();
         }
-        writer.finish(Outcome { ended: started, fault: None }).unwrap();
+        writer.finish(Outcome { ended: started, fault: None, course: Course::default() }).unwrap();
         id
     }
 

@@ -3,7 +3,7 @@
 
 use classveil::{
     frame::{Frame, FrameSize, I420View, Rect, SlotPool},
-    units::{Pts, PupilId, TrackId},
+    units::{Pts, PupilId},
     veil::{
         Cover,
         evidence::{Judge, Reason},
@@ -74,6 +74,22 @@ fn pupil(name: &str) -> PupilId {
 
 /// A list that refuses `refused`, by two photos or none, and knows `p-2` by her seat only.
 fn watcher(models: &Models, policy: Policy, refused: Option<&RgbImage>, places: Places) -> Watcher {
+    let settings = Settings {
+        size: 640,
+        full_size: 1920,
+        full_every: 10,
+        identify_every: 10,
+        check_every: std::time::Duration::from_secs(1),
+        region: Region::Head,
+    };
+    let judge = judge(models, policy, refused);
+    let embedder = Embedder::new(models, 1).expect("embedder");
+    Watcher::new(detector(models), embedder, judge, models.thresholds(), settings)
+        .with_places(places)
+        .expect("a watcher")
+}
+
+fn judge(models: &Models, policy: Policy, refused: Option<&RgbImage>) -> Judge {
     let person = |standing, references: Vec<Embedding>| {
         let recent = references.len();
         Person { standing, references, recent }
@@ -86,20 +102,7 @@ fn watcher(models: &Models, policy: Policy, refused: Option<&RgbImage>, places: 
         ]
         .into(),
     };
-    let settings = Settings {
-        size: 640,
-        full_size: 1920,
-        full_every: 10,
-        identify_every: 10,
-        check_every: std::time::Duration::from_secs(1),
-        region: Region::Head,
-    };
-    let thresholds = models.thresholds();
-    let judge = Judge::new(policy, &gallery, thresholds);
-    let embedder = Embedder::new(models, 1).expect("embedder");
-    Watcher::new(detector(models), embedder, judge, thresholds, settings)
-        .with_places(places)
-        .expect("a watcher")
+    Judge::new(policy, &gallery, models.thresholds())
 }
 
 /// The seat of `p-2`: 190 x 190 pixels, whose middle is at 150, 150.
@@ -112,6 +115,15 @@ fn seat() -> Places {
 /// What of each frame is hidden, and why tracks are shown in it, when all frames were looked at
 /// before the first is decided.
 fn decided(watcher: &mut Watcher, frames: &[RgbImage]) -> Vec<(Vec<Rect>, Vec<Reason>)> {
+    decided_after(watcher, frames, |_| {})
+}
+
+/// The same, when something else was done to the watcher before the first is decided.
+fn decided_after(
+    watcher: &mut Watcher,
+    frames: &[RgbImage],
+    act: impl FnOnce(&mut Watcher),
+) -> Vec<(Vec<Rect>, Vec<Reason>)> {
     let pool = SlotPool::new(SIZE, frames.len());
     let raw: Vec<Frame<_>> = (0u64..)
         .zip(frames)
@@ -123,6 +135,7 @@ fn decided(watcher: &mut Watcher, frames: &[RgbImage]) -> Vec<(Vec<Rect>, Vec<Re
             frame
         })
         .collect();
+    act(watcher);
     raw.iter()
         .map(|frame| {
             let (verdict, placements) = watcher.decide(frame, true);
@@ -190,7 +203,7 @@ fn a_seat_clears_a_face_that_is_too_small_to_be_told_apart_by_itself() {
     let models = models();
     let people = faces(&models, "multi_face.jpg");
     let actor = |i: usize| Actor { face: &people[i], x: 150.0, y: 150.0, width: 27.0 };
-    let mut run = |i: usize, places| {
+    let run = |i: usize, places| {
         let frames = vec![stage(&[actor(i)]); 45];
         let mut watcher = watcher(&models, Policy::Refused, Some(&people[0]), places);
         shows(&decided(&mut watcher, &frames), |_| actor(i).middle())
@@ -214,6 +227,23 @@ fn company_in_the_seat_is_veiled_and_so_is_a_face_that_is_too_near() {
         for actor in cast {
             assert_eq!(shows(&decided, |_| actor.middle()), [false; 40]);
         }
+    }
+}
+
+#[test]
+fn a_list_that_is_replaced_takes_its_seats_with_it() {
+    let models = models();
+    let people = faces(&models, "multi_face.jpg");
+    let actor = Actor { face: &people[1], x: 150.0, y: 150.0, width: 60.0 };
+    let frames = vec![stage(&[actor]); 45];
+    // The same seat has to be kept for a while again.
+    for places in [Places::default(), seat()] {
+        let mut watcher = watcher(&models, Policy::UnlessCleared, None, seat());
+        let decided = decided_after(&mut watcher, &frames, |watcher| {
+            let judge = judge(&models, Policy::UnlessCleared, None);
+            watcher.replace_list(judge, places).expect("replaced");
+        });
+        assert_eq!(shows(&decided, |_| actor.middle()), [false; 45]);
     }
 }
 
@@ -242,7 +272,7 @@ fn a_moved_camera_is_followed_on_real_pictures() {
         let size = FrameSize::new(640, 360);
         let place = |i: u32| {
             let shake = [0, 5, -3, 7, -6, 2, 0, -4][i as usize % 8];
-            (5 * i, (60 + 2 * shake) as u32)
+            (5 * i, (60 + shake) as u32)
         };
         let at = |i: u32| Pts::from_nanos(u64::from(i) * 40_000_000);
         let (mut motion, mut blocks) = (CameraMotion::default(), Blocks::default());

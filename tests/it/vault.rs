@@ -21,9 +21,9 @@ use classveil::{
     frame::{Frame, FrameSize, I420View, Raw, SlotPool},
     units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Checked, Details, Finished, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
-        RecordingWriter, SegmentCounts, SegmentFile, SelfCheck, State, Trust, VaultError,
-        WriterThread, check, recover, write_identity,
+        BoxKey, Checked, Course, Details, Finished, LegalBasis, NewRecording, Outcome, Purpose,
+        Recipient, RecordingWriter, SegmentCounts, SegmentFile, SelfCheck, State, Trust,
+        VaultError, WriterThread, check, recover, write_identity,
     },
     veil::{Cover, Style, Verdict, redact::Redactor},
 };
@@ -73,7 +73,7 @@ fn segment(camera: &CameraId, number: u32) -> SegmentFile {
 }
 
 fn outcome() -> Outcome {
-    Outcome { ended: at(60), fault: None }
+    Outcome { ended: at(60), fault: None, course: Course::default() }
 }
 
 fn new_recording(recipients: Vec<Recipient>, cameras: &[&str]) -> NewRecording {

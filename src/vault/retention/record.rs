@@ -33,7 +33,7 @@ pub enum SelfCheck {
     NotRun,
 }
 
-/// What stays the same for all segments of a recording. Cameras' threads hold a copy each.
+/// What segments of a recording have in common. Cameras' threads hold a copy each.
 #[derive(Clone, Debug)]
 pub struct RetentionRecord {
     recording: RecordingId,
@@ -45,8 +45,8 @@ pub struct RetentionRecord {
 }
 
 /// The comment of a recording's joined file, from those of its segments: counts are added up, so a
-/// track counts once for each segment it is in, and the self-check's verdict is the worst. `None`
-/// where a comment is none of ours.
+/// track counts once for each segment it is in, and the self-check's verdict is the worst; lists that
+/// took the place of the first stand beside it. `None` where a comment is none of ours.
 pub(in crate::vault) fn joined(comments: &[String]) -> Option<String> {
     let read = |text: &String| serde_json::from_str::<Map<String, Value>>(text).ok();
     let all = comments.iter().map(read).collect::<Option<Vec<_>>>()?;
@@ -64,6 +64,13 @@ pub(in crate::vault) fn joined(comments: &[String]) -> Option<String> {
         .map(|verdict| serde_json::to_value(verdict).unwrap_or_default());
     let worst = verdicts.iter().find(|v| all.iter().any(|c| c.get("self_check") == Some(v)))?;
     whole.insert("self_check".to_owned(), worst.clone());
+    let mut lists: Vec<&Value> = all.iter().filter_map(|c| c.get("list_version")).collect();
+    lists.dedup();
+    if let [_, later @ ..] = &lists[..]
+        && !later.is_empty()
+    {
+        whole.insert("later_lists".to_owned(), later.iter().copied().cloned().collect());
+    }
     serde_json::to_string(&whole).ok()
 }
 
@@ -93,6 +100,12 @@ impl RetentionRecord {
             policy: manifest.policy.clone(),
             list_version: manifest.list_version.clone(),
         }
+    }
+
+    /// Another list is in force from now on.
+    pub fn replace_list(&mut self, version: String, policy: String) {
+        self.list_version = version;
+        self.policy = policy;
     }
 
     /// The JSON text for the `comment` tag of a segment whose first frame was taken at
@@ -146,6 +159,13 @@ mod tests {
             "self_check": "corrected",
         });
         assert_eq!(whole, expected);
+        let listed = |number: u32, list: &str| {
+            let text = segment(number, 75, "passed");
+            text.replacen('{', &format!(r#"{{"list_version":"{list}","#), 1)
+        };
+        let whole = joined(&[listed(1, "a"), listed(2, "a"), listed(3, "b")]).unwrap();
+        let whole: Value = serde_json::from_str(&whole).unwrap();
+        assert_eq!((&whole["list_version"], &whole["later_lists"]), (&"a".into(), &["b"].into()));
         assert_eq!(joined(&["segment 1".to_owned()]), None);
         assert_eq!(joined(&[]), None);
     }

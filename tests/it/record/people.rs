@@ -14,14 +14,14 @@ use crate::{
 use super::assert_same_times;
 
 /// All pictures of a video and the faces in them.
-struct Watched {
-    pictures: Pictures,
-    faces: Vec<Vec<Face>>,
+pub(crate) struct Watched {
+    pub(crate) pictures: Pictures,
+    pub(crate) faces: Vec<Vec<Face>>,
 }
 
 impl Watched {
     /// Faces are described only where a test asks who they are.
-    fn of(eyes: &mut Eyes, path: &Path, who: Who) -> Self {
+    pub(crate) fn of(eyes: &mut Eyes, path: &Path, who: Who) -> Self {
         let pictures = Pictures::of(path);
         let faces = pictures
             .iter()
@@ -46,32 +46,32 @@ impl Watched {
     }
 
     /// How much of each picture's detail is in the same picture of `other`, within `rect`.
-    fn likeness(&self, other: &Self, index: usize, rect: Rect) -> f32 {
+    pub(crate) fn likeness(&self, other: &Self, index: usize, rect: Rect) -> f32 {
         likeness(&self.pictures.at(index), &other.pictures.at(index), rect)
     }
 }
 
 #[derive(Clone, Copy)]
-enum Who {
+pub(crate) enum Who {
     Described,
     Anybody,
 }
 
 /// What was found out about one person in all frames.
 #[derive(Debug, Default)]
-struct Seen {
+pub(crate) struct Seen {
     /// Frames in which the source shows the face.
-    there: u32,
+    pub(crate) there: u32,
     /// Frames in which the result shows it.
-    shown: u32,
+    pub(crate) shown: u32,
     /// The closest that the place of the face comes to the source.
-    likest: f32,
+    pub(crate) likest: f32,
     /// The closest that any face of the result comes to the person.
-    closest: f32,
+    pub(crate) closest: f32,
 }
 
 /// Follows one person: `is` picks the face in the source.
-fn follow(
+pub(crate) fn follow(
     before: &Watched,
     after: &Watched,
     person: &Embedding,
@@ -92,7 +92,7 @@ fn follow(
 }
 
 #[track_caller]
-fn assert_veiled(seen: &Seen, frames: u32) {
+pub(crate) fn assert_veiled(seen: &Seen, frames: u32) {
     assert!(seen.there >= frames, "the source shows less than expected: {seen:?}");
     assert_eq!(seen.shown, 0, "a face is found where the refused one was: {seen:?}");
     assert!(seen.closest < SAME, "a face of the result is that of the refused person: {seen:?}");
@@ -100,12 +100,12 @@ fn assert_veiled(seen: &Seen, frames: u32) {
 }
 
 #[track_caller]
-fn assert_shown(seen: &Seen, part: f32) {
+pub(crate) fn assert_shown(seen: &Seen, part: f32) {
     let shown = f64::from(seen.shown) / f64::from(seen.there);
     assert!(shown >= f64::from(part), "{shown:.2} of the frames show the face: {seen:?}");
 }
 
-fn refused_man(eyes: &mut Eyes) -> Embedding {
+pub(crate) fn refused_man(eyes: &mut Eyes) -> Embedding {
     eyes.person(&photo(&sample("obama.jpg")))
 }
 

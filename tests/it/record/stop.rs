@@ -33,8 +33,18 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(school: &School, input: &str, more: &[&str]) -> Self {
+        Self::start_with(school, input, more, &[])
+    }
+
+    /// The same with variables in its surroundings.
+    pub(crate) fn start_with(
+        school: &School,
+        input: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = school.command();
-        command.args(school.record_args(input)).args(more);
+        command.args(school.record_args(input)).args(more).envs(variables.iter().copied());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Self { child: Some(child) }
     }
