@@ -21,8 +21,8 @@ packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     # To test: a real RTSP server, the stock tools that open what classveil writes, the system call
-    # trace of the no-plaintext test, clips made on the spot.
-    libgstrtspserver-1.0-dev ffmpeg age minisign strace
+    # trace of the no-plaintext test, clips made on the spot, a browser that plays segments.
+    libgstrtspserver-1.0-dev ffmpeg age minisign strace chromium
     # To fetch the pinned files.
     python3 python3-pip ca-certificates
 )

@@ -33,10 +33,17 @@ impl Shutdown {
     /// The operating system refuses the handlers.
     pub fn on_signals(&self) -> std::io::Result<()> {
         use signal_hook::{consts::TERM_SIGNALS, flag};
-        for &signal in TERM_SIGNALS {
+        let came: Vec<_> = TERM_SIGNALS.iter().map(|&signal| (signal, Self::new())).collect();
+        for (signal, this) in &came {
             // Order matters: the conditional exit must see the flag as the first signal left it.
-            flag::register_conditional_shutdown(signal, 75, Arc::clone(&self.0))?;
-            flag::register(signal, Arc::clone(&self.0))?;
+            flag::register_conditional_shutdown(*signal, 75, Arc::clone(&self.0))?;
+            flag::register(*signal, Arc::clone(&self.0))?;
+            // Two that come at the same instant run their handlers side by side and neither sees that
+            // flag, so each says that it came and then asks for the others.
+            flag::register(*signal, Arc::clone(&this.0))?;
+            for (_, other) in came.iter().filter(|(other, _)| other != signal) {
+                flag::register_conditional_shutdown(*signal, 75, Arc::clone(&other.0))?;
+            }
         }
         Ok(())
     }

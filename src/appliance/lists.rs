@@ -8,7 +8,20 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::{people::PupilList, vision::identify::Gallery};
+use super::{
+    chain::Order,
+    recorder::{Around, note_fault, places},
+};
+use crate::{
+    people::PupilList,
+    units::{CameraId, Pts, RecordingId},
+    vault::{
+        ListChange,
+        audit::{AuditError, Event},
+    },
+    veil::{evidence::Judge, policy::Policy},
+    vision::{identify::Gallery, infer::Thresholds},
+};
 
 /// A list that is in force from now on. Everything in it has been checked.
 #[derive(Clone, Debug)]
@@ -57,6 +70,7 @@ impl ListSender {
     }
 
     /// Says that a list was to be put in force and is none. `false` where the recording is over.
+    #[must_use]
     pub fn refuse(&self) -> bool {
         self.0.send(News::Unusable).is_ok()
     }
@@ -74,5 +88,62 @@ impl Lists {
                 None
             }
         }
+    }
+}
+
+/// Lists that take the place of the first, on their way to the chain.
+#[derive(Debug)]
+pub(super) struct Swaps {
+    id: RecordingId,
+    camera: CameraId,
+    /// The policy that is applied. No list makes it a weaker one than the manifest names.
+    policy: Policy,
+    thresholds: Thresholds,
+    orders: Sender<Order>,
+    pub(super) made: Vec<ListChange>,
+    pub(super) refused: u32,
+    /// A list that could not be written into the log.
+    pub(super) fault: Option<AuditError>,
+}
+
+impl Swaps {
+    /// No list has come yet; `policy` is the one that is applied.
+    pub(super) fn new(
+        id: RecordingId,
+        camera: CameraId,
+        policy: Policy,
+        thresholds: Thresholds,
+        orders: Sender<Order>,
+    ) -> Self {
+        Self { id, camera, policy, thresholds, orders, made: Vec::new(), refused: 0, fault: None }
+    }
+
+    /// Puts a list in force: into the log first. Where that fails it counts all the same, because it
+    /// may name somebody who must not be seen; but the recording ends.
+    pub(super) fn replace(&mut self, around: &Around<'_>, list: NewList, position: Pts) {
+        let judge = Judge::new(self.policy, &list.gallery, self.thresholds);
+        self.policy = judge.policy();
+        let places = places(&list.people, &self.camera);
+        let NewList { version, dpia, .. } = list;
+        let event = Event::ListVersion { recording: self.id, version: version.clone() };
+        let logged = around.audit.append(around.clock.now(), &event);
+        let policy = self.policy.to_string();
+        self.made.push(ListChange { at_ns: position, version: version.clone(), policy, dpia });
+        self.tell(Order::List { judge: Box::new(judge), places, version });
+        if let Err(error) = logged {
+            self.fault.get_or_insert(error);
+            self.tell(Order::End);
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        // A chain that is gone shows nobody any more.
+        let _ = self.orders.send(order);
+    }
+
+    /// Notes that a list was to count and cannot.
+    pub(super) fn refuse(&mut self, around: &Around<'_>) {
+        self.refused += 1;
+        note_fault(around, self.id, "a new pupil list could not be used");
     }
 }

@@ -4,6 +4,7 @@
 //! what the process locks and forbids itself. Does not belong: any rule about who is shown
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
+mod again;
 mod chain;
 mod hardening;
 mod ladder;
@@ -12,6 +13,7 @@ mod reasons;
 mod recorder;
 pub mod time;
 
+pub use again::{AgainError, Workshop};
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;
 pub use ladder::{Load, Rung};

@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    chain::{Chain, ChainError, Order, Progress},
+    chain::{Chain, ChainError, Progress},
     ladder::Ladder,
-    lists::{Lists, NewList, News},
+    lists::{Lists, News, Swaps},
 };
 use crate::{
     capture::{self, Capture, CaptureError, Input},
@@ -19,7 +19,7 @@ use crate::{
     frame::{PlaneLayout, SlotPool},
     people::PupilList,
     shutdown::Shutdown,
-    units::{CameraId, Pts, RecordingId},
+    units::{CameraId, RecordingId},
     vault::{
         BoxKey, Course, Digest, Finished, ListChange, NewRecording, Outcome, Overload,
         RecordingWriter, Sealed, VaultError, WriterThread,
@@ -37,7 +37,7 @@ use crate::{
     vision::{
         Eyes,
         identify::{Gallery, Standing},
-        infer::{Thresholds, VisionError},
+        infer::VisionError,
     },
 };
 
@@ -278,9 +278,7 @@ pub fn record(
         ladder,
         orders: told,
     };
-    let camera = plan.camera.clone();
-    let mut swaps =
-        Swaps { id, camera, policy, thresholds, orders, made: Vec::new(), refused: 0, fault: None };
+    let mut swaps = Swaps::new(id, plan.camera.clone(), policy, thresholds, orders);
     let (progress, ran) = run(chain, around, &mut swaps, &mut report)?;
     let Swaps { made: lists, refused: lists_refused, fault: unlogged, .. } = swaps;
     let mut fault: Option<RecordError> = ran.err().map(Into::into).or(unlogged.map(Into::into));
@@ -293,22 +291,7 @@ pub fn record(
     }
     let course = Course { lists: lists.clone(), overload: overload(&progress) };
     let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned), course };
-    let kept = match writer.finish(outcome) {
-        Ok(Finished { sealed, stopped }) => {
-            if let Some(stopped) = stopped {
-                // The chain only hears that writing has stopped; this says why.
-                fault = Some(stopped.into());
-            }
-            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
-            Kept { path, segments, bytes, frames, manifest: Some(manifest) }
-        }
-        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
-            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
-            fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
-            kept
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let kept = finish(writer, outcome, &mut fault)?;
     let progress = Progress { frames_out: kept.frames, ..progress };
     if let Some(manifest) = kept.manifest {
         let sealed = Event::Sealed {
@@ -364,47 +347,27 @@ struct Kept {
     manifest: Option<Digest>,
 }
 
-/// Lists that take the place of the first, on their way to the chain.
-struct Swaps {
-    id: RecordingId,
-    camera: CameraId,
-    /// The policy that is applied. No list makes it a weaker one than the manifest names.
-    policy: Policy,
-    thresholds: Thresholds,
-    orders: crossbeam_channel::Sender<Order>,
-    made: Vec<ListChange>,
-    refused: u32,
-    /// A list that could not be written into the log.
-    fault: Option<AuditError>,
-}
-
-impl Swaps {
-    /// Puts a list in force: into the log first. Where that fails it counts all the same, because it
-    /// may name somebody who must not be seen; but the recording ends.
-    fn replace(&mut self, around: &Around<'_>, list: NewList, position: Pts) {
-        let judge = Judge::new(self.policy, &list.gallery, self.thresholds);
-        self.policy = judge.policy();
-        let places = places(&list.people, &self.camera);
-        let NewList { version, dpia, .. } = list;
-        let event = Event::ListVersion { recording: self.id, version: version.clone() };
-        let logged = around.audit.append(around.clock.now(), &event);
-        let policy = self.policy.to_string();
-        self.made.push(ListChange { at_ns: position, version: version.clone(), policy, dpia });
-        self.tell(Order::List { judge: Box::new(judge), places, version });
-        if let Err(error) = logged {
-            self.fault.get_or_insert(error);
-            self.tell(Order::End);
+/// Seals the recording. What kept it from being longer, or from being sealed, is the fault then.
+fn finish(
+    writer: WriterThread,
+    outcome: Outcome,
+    fault: &mut Option<RecordError>,
+) -> Result<Kept, RecordError> {
+    match writer.finish(outcome) {
+        Ok(Finished { sealed, stopped }) => {
+            if let Some(stopped) = stopped {
+                // The chain only hears that writing has stopped; this says why.
+                *fault = Some(stopped.into());
+            }
+            let Sealed { path, segments, bytes, frames, manifest, .. } = sealed;
+            Ok(Kept { path, segments, bytes, frames, manifest: Some(manifest) })
         }
-    }
-
-    fn tell(&self, order: Order) {
-        // A chain that is gone shows nobody any more.
-        let _ = self.orders.send(order);
-    }
-
-    fn refuse(&mut self, around: &Around<'_>) {
-        self.refused += 1;
-        note_fault(around, self.id, "a new pupil list could not be used");
+        Err(VaultError::NotSealed { path, segments, bytes, frames, source }) => {
+            let kept = Kept { path: path.clone(), segments, bytes, frames, manifest: None };
+            *fault = Some(VaultError::NotSealed { path, segments, bytes, frames, source }.into());
+            Ok(kept)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -465,7 +428,7 @@ fn ring_capacity(format: &capture::VideoFormat, look_ahead: Duration) -> usize {
 }
 
 /// Notes a fault. Nothing depends on the line: what it is about ends anyway.
-fn note_fault(around: &Around<'_>, recording: RecordingId, what: &'static str) {
+pub(super) fn note_fault(around: &Around<'_>, recording: RecordingId, what: &'static str) {
     let event = Event::Fault { recording: Some(recording), what: Word::new(what) };
     if let Err(error) = around.audit.append(around.clock.now(), &event) {
         tracing::error!(%recording, %error, "a fault could not be written into the log");

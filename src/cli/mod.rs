@@ -7,18 +7,22 @@ mod backup;
 mod completions;
 mod config;
 mod eval;
+mod grant;
 mod keygen;
 mod open;
 mod output;
 
 mod paths;
+mod people;
 mod places;
 mod pupils;
 mod record;
 mod recover;
 mod reload;
 mod report;
+mod request;
 mod retention;
+mod reveil;
 mod store;
 mod telemetry;
 mod verify;
@@ -56,8 +60,14 @@ enum Command {
     Record(Box<record::Args>),
     Open(open::Args),
     Verify(verify::Args),
+    Grant(grant::Args),
+    Revoke(grant::RevokeArgs),
+    Grants(grant::GrantsArgs),
+    Request(request::Args),
+    Reveil(reveil::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
+    People(people::Args),
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
@@ -103,7 +113,9 @@ impl<E: Kind> From<E> for Failure {
 fn prepare(command: &Command) -> Result<(), Failure> {
     match command {
         // These run models.
-        Command::Record(_) | Command::Pupils(_) | Command::Eval(_) => telemetry::forbid(),
+        Command::Record(_) | Command::Reveil(_) | Command::Pupils(_) | Command::Eval(_) => {
+            telemetry::forbid()
+        }
         _ => Ok(()),
     }
 }
@@ -133,8 +145,14 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Open(args) => open::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Grant(args) => grant::run(&args),
+        Command::Revoke(args) => grant::revoke(&args),
+        Command::Grants(args) => grant::grants(&args),
+        Command::Request(args) => request::run(&args),
+        Command::Reveil(args) => reveil::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
+        Command::People(args) => people::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),

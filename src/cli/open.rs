@@ -10,13 +10,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     Failure, output, paths,
+    places::store_of,
+    retention::refuse_withheld,
     verify::{note_end, note_trust},
 };
 use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
     error::ErrorKind,
     shutdown::Shutdown,
     units::CameraId,
-    vault::{Checked, Existing, Opened, Output, VaultError, check, open},
+    vault::{Checked, Existing, Opened, Output, VaultError, access::Note, check, open},
 };
 
 /// Decrypt a recording and join its segments into an MP4 file.
@@ -59,10 +63,33 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     note_trust(&checked, &trust);
     refuse_inside(&args.output, &checked)?;
+    if let Some(store) = store_of(&args.recording) {
+        refuse_withheld(&store, checked.manifest().recording, &Config::default())?;
+    }
     note_exposed(&args.identity);
     let opened = open(checked, &args.identity)?;
+    refuse_ended(&opened)?;
     note_end(opened.checked());
+    for note in opened.notes() {
+        let Note { request, by, added, text } = note;
+        output::note(format_args!("note {request} of {by}, added {added}:"));
+        text.lines().for_each(|line| output::note(format_args!("  {line}")));
+    }
     write(args, &opened)
+}
+
+/// A grant that is over opens nothing more, even where its file is still there.
+fn refuse_ended(opened: &Opened) -> Result<(), Failure> {
+    match opened.grant() {
+        Some(grant) if grant.until <= SystemClock.now() => Err(Failure::new(
+            ErrorKind::Denied,
+            format!(
+                "{} was granted this recording until {}: ask {} for another grant",
+                grant.person, grant.until, grant.by
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Says when others may read the key: then they can open what it opens.

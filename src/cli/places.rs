@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Failure, output, paths};
-use crate::{config::Config, error::ErrorKind, people, vision::infer::Models};
+use crate::{config::Config, error::ErrorKind, people, units::RecordingId, vision::infer::Models};
 
 /// The configuration in `file`, or the defaults. From here on its log filter counts.
 pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
@@ -17,6 +17,34 @@ pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Fa
     given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
         Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
     })
+}
+
+/// A recording that is named by its id in a store, or by its folder, and the store it lies in.
+pub(super) fn recording(
+    named: &str,
+    store_given: Option<&Path>,
+    config: &Config,
+) -> Result<(PathBuf, PathBuf), Failure> {
+    if let Ok(id) = named.parse::<RecordingId>() {
+        let store = store(store_given, config)?;
+        return Ok((store.join("recordings").join(id.to_string()), store));
+    }
+    let folder = PathBuf::from(named);
+    if let Some(store) = store_given {
+        return Ok((folder, store.to_owned()));
+    }
+    let store = store_of(&folder).or_else(|| config.store.folder.clone()).ok_or_else(|| {
+        let message = format!("{named} lies in no store: give --store DIR");
+        Failure::new(ErrorKind::Usage, message)
+    })?;
+    Ok((folder, store))
+}
+
+/// The store that a recording's folder lies in, if it lies in one.
+pub(super) fn store_of(folder: &Path) -> Option<PathBuf> {
+    let recordings = folder.canonicalize().ok()?.parent()?.to_owned();
+    let store = recordings.parent()?.to_owned();
+    (recordings.ends_with("recordings") && store.join("audit").is_dir()).then_some(store)
 }
 
 /// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'

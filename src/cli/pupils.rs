@@ -1,6 +1,6 @@
 //! `classveil pupils`: check, load and list pupils.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use serde_json::{Value, json};
@@ -15,8 +15,12 @@ use crate::{
         list::{Finished, require_dpia},
         store::{self, Listed, Load},
     },
-    units::PupilId,
-    vault::BoxKey,
+    units::{PupilId, RecordingId},
+    vault::{
+        BoxKey,
+        audit::{AuditKey, AuditLog, Entry, Event},
+        retention::{Why, survey},
+    },
     vision::{detect::Detector, identify::Embedder},
 };
 
@@ -87,6 +91,10 @@ struct LoadArgs {
     /// The box's signing key, which also keys the list's version.
     #[arg(long, value_name = "FILE")]
     box_key: Option<PathBuf>,
+    /// The key that signs the audit log, outside the store; made at first use [default: audit.key
+    /// beside the box key].
+    #[arg(long, value_name = "FILE")]
+    audit_key: Option<PathBuf>,
     /// The key of the encrypted embeddings, outside the store; replaced by every load.
     #[arg(long, value_name = "FILE")]
     gallery_key: Option<PathBuf>,
@@ -180,20 +188,33 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
     let gallery_key = places::gallery_key(args.gallery_key.as_deref(), &config, &store)?;
     let box_key = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let loaded = (|| {
-        let version_key =
-            BoxKey::load_or_create(&box_key, &store)?.derive(crate::people::VERSION_KEY);
+        let key = BoxKey::load_or_create(&box_key, &store)?;
+        let version_key = key.derive(crate::people::VERSION_KEY);
+        let now = SystemClock.now();
         let how = Load {
             store: &store,
             gallery_key: &gallery_key,
             version_key: &version_key,
             confirm_removals: args.confirm_removals,
             dpia: dpia.as_deref(),
-            now: SystemClock.now(),
+            now,
         };
-        Ok::<_, Failure>(store::load(&list, &gallery, &how)?)
+        let audit = paths::audit_key(args.audit_key.as_deref(), &box_key);
+        let open_log = || {
+            let audit = AuditKey::load_or_create(&audit, &store)?;
+            AuditLog::open(&store, audit, key.public(), now)
+        };
+        // What the log says is withheld is so before the list is in force.
+        let loaded = store::load_announced(&list, &gallery, &how, |changes, version| {
+            let late = changes.classes_of_new_refusals(&list).into_iter().collect();
+            let event = Event::ListLoaded { version: version.to_owned(), late };
+            Ok::<_, Failure>(open_log()?.append(now, &event).map(drop)?)
+        })?;
+        let withheld = withheld(&store, &open_log()?.entries()?, &key)?;
+        Ok::<_, Failure>((loaded, withheld))
     })();
     if args.json {
-        let version = loaded.as_ref().ok().map(|l| &l.version);
+        let version = loaded.as_ref().ok().map(|(l, _)| &l.version);
         output::json(&json!({
             "loaded": version.is_some(),
             "version": version,
@@ -201,14 +222,33 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
             "changes": &changes,
             "removals": changes.removals(),
             "notices": notices_json(&notices),
+            "withheld": loaded.as_ref().map_or(&[][..], |(_, withheld)| withheld),
         }));
     }
-    let loaded = loaded?;
+    let (loaded, withheld) = loaded?;
     if !args.json {
         output::line(format_args!("loaded: {}", summary(&list)));
         output::line(format_args!("version: {}", loaded.version));
+        for id in &withheld {
+            output::line(format_args!("withheld until it is veiled anew: {id}"));
+        }
+        if !withheld.is_empty() {
+            output::note(
+                "note: a pupil has refused since these were recorded; a key holder veils them anew \
+                 by `classveil reveil`",
+            );
+        }
     }
     Ok(())
+}
+
+/// Recordings that nobody gets because somebody refused after they were made.
+fn withheld(store: &Path, entries: &[Entry], key: &BoxKey) -> Result<Vec<RecordingId>, Failure> {
+    let known = survey(store, entries, key.public())?;
+    let late = known.into_iter().filter(|known| {
+        known.withheld.iter().any(|one| one.why == Why::LateRefusal && one.until.is_none())
+    });
+    Ok(late.map(|known| known.id).collect())
 }
 
 /// Why a list did not get as far as being compared with the one in force.

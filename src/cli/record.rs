@@ -10,7 +10,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, places, reload, report};
+use super::{Failure, output, paths, people as people_cli, places, reload, report};
 use crate::{
     appliance::{self, Around, NewList, Plan, Progress, Report, Started},
     capture::{self, Input},
@@ -18,7 +18,10 @@ use crate::{
     config::{AudioMode, Config},
     encode,
     error::{ErrorKind, advice},
-    people::{self, Draft, PupilList, Rules, face::Enroller, list::require_dpia, store::Current},
+    people::{
+        self, Draft, PupilList, Rules, directory::Directory, face::Enroller, list::require_dpia,
+        store::Current,
+    },
     shutdown::Shutdown,
     units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
     vault::{
@@ -34,7 +37,7 @@ use crate::{
 };
 
 /// From one look at the finished picture to the next; less where segments are short.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Longest learning question that is kept.
 const QUESTION_BYTES: u64 = 16 << 10;
 
@@ -71,7 +74,8 @@ pub(super) struct Args {
     /// Who is veiled: refused, unless-cleared or everyone [default: refused].
     #[arg(long, value_name = "P")]
     policy: Option<Policy>,
-    /// Who can open the recording: an age public key. Give one for each person.
+    /// Who can open the recording: an age public key. Give one for each person. Where the store has a
+    /// directory of people: those of it who can [default there: teacher and accepted coach].
     #[arg(long = "recipient", value_name = "age1...")]
     recipients: Vec<String>,
     /// The store's folder; made where it is missing.
@@ -137,7 +141,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-fn wrong(message: impl Into<String>) -> Failure {
+pub(super) fn wrong(message: impl Into<String>) -> Failure {
     Failure::new(ErrorKind::Config, message)
 }
 
@@ -152,6 +156,7 @@ struct Wanted {
     policy: Policy,
     style: Style,
     region: Region,
+    /// Keys that were given; a directory of people may allow fewer, or name others.
     recipients: Vec<Recipient>,
     store: PathBuf,
     purpose: Purpose,
@@ -182,12 +187,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
+    let recipients = openers(args, &config, &wanted, &audit)?;
     recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
-    let result = record(&reading, list, eyes, &audit, &shutdown)?;
+    let result = record(&reading, recipients, list, eyes, &audit, &shutdown)?;
     report::finish(args.json, result)
 }
 
@@ -196,7 +202,8 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
     let store = places::store(args.store.as_deref(), config)?;
     let given = args.recipients.iter().map(|r| r.parse()).collect::<Result<Vec<Recipient>, _>>()?;
     let recipients = if given.is_empty() { config.recording.recipients.clone() } else { given };
-    if recipients.is_empty() {
+    // A directory of people says later whose keys they are.
+    if recipients.is_empty() && !Directory::is_in(&store) {
         return Err(missing(
             "nobody could open this recording: give --recipient age1... (make a key with \
              `classveil keygen`)",
@@ -321,9 +328,9 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
 /// The list in force for this recording.
 pub(super) struct List {
     pub(super) people: PupilList,
-    gallery: Gallery,
+    pub(super) gallery: Gallery,
     version: String,
-    dpia: Option<String>,
+    pub(super) dpia: Option<String>,
 }
 
 impl List {
@@ -388,10 +395,26 @@ fn list<'e>(
     let Some(path) = &args.pupils else {
         return stored(args, config, wanted, compares, allowed, today);
     };
-    let mut draft = Draft::open(path, rules(config, today)?)?;
+    drafted(
+        Draft::open(path, rules(config, today)?)?,
+        compares,
+        wanted.dpia.as_deref(),
+        eyes,
+        &key.derive(people::VERSION_KEY),
+    )
+}
+
+/// The list that a file says, its photos looked at where faces are compared.
+pub(super) fn drafted<'e>(
+    mut draft: Draft,
+    compares: bool,
+    assessed: Option<&str>,
+    eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
+    version_key: &[u8; 32],
+) -> Result<List, Failure> {
     let mut dpia = None;
     if compares && draft.has_photos() {
-        match require_dpia(wanted.dpia.as_deref()) {
+        match require_dpia(assessed) {
             Ok(reference) => dpia = Some(reference.to_owned()),
             Err(missing) => {
                 // What is wrong with the list itself is said first: it is wrong under any assessment.
@@ -406,7 +429,7 @@ fn list<'e>(
     for notice in &finished.notices {
         output::note(notice);
     }
-    let version = finished.list.version(&key.derive(people::VERSION_KEY));
+    let version = finished.list.version(version_key);
     Ok(List { people: finished.list, gallery: finished.gallery, version, dpia })
 }
 
@@ -430,7 +453,7 @@ fn stored(
     Ok(List { people: list, gallery, version, dpia })
 }
 
-fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
+pub(super) fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
     let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit)
         .map_err(|_| wrong("[pupils] photo-age-limit is too long"))?;
     Ok(Rules { photo_age, ..Rules::on(today) })
@@ -452,6 +475,36 @@ fn audit_log(
     Ok(audit)
 }
 
+/// Whom the recording is sealed to: where the store has a directory of people, those whom it allows.
+/// Says who they are.
+fn openers(
+    args: &Args,
+    config: &Config,
+    wanted: &Wanted,
+    audit: &AuditLog,
+) -> Result<Vec<Recipient>, Failure> {
+    let (entries, now) = (audit.entries()?, SystemClock.now());
+    let Some(directory) = Directory::read(&wanted.store, &entries)? else {
+        output::note("who will be able to open this recording:");
+        for recipient in &wanted.recipients {
+            output::note(format_args!("  {recipient}"));
+        }
+        return Ok(wanted.recipients.clone());
+    };
+    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
+    let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
+    let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
+    people_cli::announce(&openers, &directory, &entries, now);
+    if let Some(coach) = coach
+        && !openers.iter().any(|opener| opener.person == *coach)
+    {
+        output::note(format_args!(
+            "  not {coach}, the coach: the teacher has accepted no key of theirs"
+        ));
+    }
+    Ok(openers.into_iter().map(|opener| opener.recipient).collect())
+}
+
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
 /// not to make this one; a log that cannot be written is.
 fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> {
@@ -471,6 +524,7 @@ fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> 
 
 fn record(
     reading: &Reading<'_>,
+    recipients: Vec<Recipient>,
     list: List,
     eyes: Eyes,
     audit: &AuditLog,
@@ -525,7 +579,7 @@ fn record(
             policy: started.policy.to_string(),
             veil: wanted.style.to_string(),
             region: wanted.region.to_string(),
-            recipients: wanted.recipients.clone(),
+            recipients,
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),
@@ -563,7 +617,7 @@ pub(super) fn watch_settings(config: &Config, region: Region) -> watch::Settings
     }
 }
 
-fn progress_bar(json: bool) -> ProgressBar {
+pub(super) fn progress_bar(json: bool) -> ProgressBar {
     if json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -573,7 +627,7 @@ fn progress_bar(json: bool) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
+pub(super) fn show(bar: &ProgressBar, progress: &Progress) {
     if bar.is_hidden() {
         return;
     }

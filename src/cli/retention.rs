@@ -10,7 +10,9 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
-    Failure, output, paths, places,
+    Failure, output, paths,
+    people::entries,
+    places,
     store::{Keys, Opened},
 };
 use crate::{
@@ -23,8 +25,8 @@ use crate::{
         BoxPublicKey, Digest,
         audit::{AuditError, check_log},
         retention::{
-            Action, Applied, Clock, NewHold, Policy, Verdict, apply, close_talk, hold, plan,
-            release, survey,
+            Action, Applied, Clock, NewHold, Policy, Verdict, apply, close_talk, hold, look_up,
+            plan, release, survey,
         },
     },
 };
@@ -88,7 +90,7 @@ struct Plan {
     at: Option<Timestamp>,
 }
 
-/// Destroy what is due, and finish what a crash interrupted.
+/// Destroy what is due, end grants that are over, and finish what a crash interrupted.
 ///
 /// For each recording: a line in the audit log, then the keys overwritten and removed, then a
 /// signed certificate, then the segments. Run it every few minutes and at start. Nothing is
@@ -213,6 +215,50 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     date.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).map_err(|e| e.to_string())
 }
 
+/// Refuses a recording that nobody gets now, by the log of the store that it lies in.
+pub(super) fn refuse_withheld(
+    store: &Path,
+    recording: RecordingId,
+    config: &Config,
+) -> Result<(), Failure> {
+    let entries = entries(store, config.store.box_key.as_deref())?;
+    let key = BoxPublicKey::load(&store.join("box.pub"))?;
+    let Some(known) = look_up(store, &entries, recording, &key) else { return Ok(()) };
+    let highest = entries.iter().map(|entry| entry.at).max();
+    let clock = Clock { now: SystemClock.now(), trusted: synchronised(), highest };
+    let Some(action) = plan(&[known], &policy(config, None)?, &clock).pop() else { return Ok(()) };
+    if action.verdict == Verdict::Keep {
+        return Ok(());
+    }
+    let reasons: Vec<String> = action.reasons.iter().map(ToString::to_string).collect();
+    Err(Failure::new(
+        ErrorKind::Denied,
+        format!("{recording} is withheld from everyone: {}", reasons.join(", ")),
+    ))
+}
+
+/// Refuses a recording that is held or restricted, by the log of the store that it lies in.
+pub(super) fn refuse_frozen(store: &Path, recording: RecordingId) -> Result<(), Failure> {
+    let entries = entries(store, None)?;
+    let key = BoxPublicKey::load(&store.join("box.pub"))?;
+    match look_up(store, &entries, recording, &key) {
+        Some(known) if known.is_frozen(SystemClock.now()) => Err(Failure::new(
+            ErrorKind::Denied,
+            format!("{recording} is held or restricted: it stays as it is"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Destroys what is due in `opened`, by its configuration.
+pub(super) fn apply_now(opened: &Opened) -> Result<Applied, Failure> {
+    let policy = policy(&opened.config, None)?;
+    let Opened { store, key, log, .. } = opened;
+    let now = SystemClock.now();
+    let clock = Clock { now, trusted: synchronised(), highest: log.highest() };
+    Ok(apply(store, log, key, &policy, &clock)?)
+}
+
 fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
     let after = after.map(parse_duration).transpose();
     let after =
@@ -312,7 +358,14 @@ struct ApplyReport<'a> {
     finished: &'a [RecordingId],
     busy: &'a [RecordingId],
     withheld: Vec<RecordingId>,
+    grants_ended: Vec<Ended>,
     failed: Vec<Failed>,
+}
+
+#[derive(Serialize)]
+struct Ended {
+    recording: RecordingId,
+    person: PersonId,
 }
 
 #[derive(Serialize)]
@@ -345,6 +398,11 @@ fn run_apply(args: &Apply) -> Result<(), Failure> {
             finished: &applied.finished,
             busy: &applied.busy,
             withheld,
+            grants_ended: applied
+                .ended
+                .iter()
+                .map(|(recording, person)| Ended { recording: *recording, person: person.clone() })
+                .collect(),
             failed: failed.collect(),
         });
     } else {
@@ -379,6 +437,9 @@ fn print(applied: &Applied, withheld: &[RecordingId], store: &Path) {
     }
     for id in &applied.busy {
         output::line(format_args!("{id}: due, but in use: it goes with the next run"));
+    }
+    for (id, person) in &applied.ended {
+        output::line(format_args!("{id}: the grant of {person} ended"));
     }
     for id in withheld {
         output::line(format_args!("{id}: withheld"));

@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use indicatif::ProgressBar;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Failure, output, paths, places};
+use super::{Failure, output, paths, places, retention::apply_now};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    error::ErrorKind,
+    error::{ErrorKind, Kind},
+    people::{self, directory::Directory},
+    units::{PersonId, RecordingId},
     vault::{
         BoxKey, BoxPublicKey, Trust,
+        access::{KeyHolder, NewSuccessor, Successor},
         audit::{AuditError, AuditKey, AuditLog, check_log},
         fsck::{Examination, Repaired, examine, repair},
     },
@@ -53,8 +57,32 @@ impl Opened {
         let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
         let path = paths::box_key(path)?;
         let key = BoxKey::load(&path)?;
+        Self::with(config, store, key, &path, keys)
+    }
+
+    /// As [`new`](Self::new); a store and its keys are made where there are none yet.
+    pub(super) fn begin(
+        store: Option<&Path>,
+        config: Option<&Path>,
+        keys: &Keys,
+    ) -> Result<Self, Failure> {
+        let config = places::config(config)?;
+        let store = places::store(store, &config)?;
+        let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
+        let path = paths::box_key(path)?;
+        let key = BoxKey::load_or_create(&path, &store)?;
+        Self::with(config, store, key, &path, keys)
+    }
+
+    fn with(
+        config: Config,
+        store: PathBuf,
+        key: BoxKey,
+        path: &Path,
+        keys: &Keys,
+    ) -> Result<Self, Failure> {
         refuse_other_box(&store, &key)?;
-        let audit = paths::audit_key(keys.audit_key.as_deref(), &path);
+        let audit = paths::audit_key(keys.audit_key.as_deref(), path);
         let audit = AuditKey::load_or_create(&audit, &store)?;
         let log = AuditLog::open(&store, audit, key.public(), SystemClock.now())?;
         Ok(Self { config, store, key, log })
@@ -74,7 +102,7 @@ fn refuse_other_box(store: &Path, key: &BoxKey) -> Result<(), Failure> {
     Err(Failure::new(ErrorKind::Conflict, message))
 }
 
-/// Look at a whole store.
+/// Look at a whole store, and take in what was veiled anew.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -85,6 +113,36 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(Check),
+    Adopt(Adopt),
+}
+
+/// Take in a recording that a key holder veiled anew, and shred the one that it replaces.
+///
+/// Checks that it is whole, signed by a key holder whose keys are in the directory, veiled by the
+/// pupil list in force, sealed to the same recipients, and no less veiled and no longer kept than the
+/// one before. The box then signs it, and the key of the one before is overwritten and removed.
+/// Grants end with it: the teacher makes them anew.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil store adopt veiled --store /srv/classveil\n  \
+    classveil store adopt veiled --store /srv/classveil --json\n\n\
+    Exit codes: 0 adopted, 65 damaged, 66 the recording that it replaces is gone, 77 it may not \
+    replace it.")]
+struct Adopt {
+    /// The folder that `classveil reveil` made.
+    #[arg(value_name = "DIR")]
+    made: PathBuf,
+    /// The store [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    #[command(flatten)]
+    keys: Keys,
+    /// Settings, for the store's folder and the box's keys.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Check every recording, the log and the certificates, and whether they tell the same story.
@@ -126,8 +184,60 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Command::Check(args) = &args.command;
-    check(args)
+    match &args.command {
+        Command::Check(args) => check(args),
+        Command::Adopt(args) => adopt(args),
+    }
+}
+
+#[derive(Serialize)]
+struct Adopted<'a> {
+    recording: RecordingId,
+    replaces: RecordingId,
+    by: &'a PersonId,
+    /// Whether the one before is destroyed; false where somebody reads it just now.
+    destroyed: bool,
+}
+
+fn adopt(args: &Adopt) -> Result<(), Failure> {
+    let opened = Opened::new(args.store.as_deref(), args.config.as_deref(), &args.keys)?;
+    let Opened { store, key, log, .. } = &opened;
+    let bar = ProgressBar::new_spinner();
+    let made = NewSuccessor::load(&args.made, |bytes| {
+        bar.set_message(format!("checking, {} MB", bytes / 1_000_000));
+    })?;
+    bar.finish_and_clear();
+    let claim = made.claim();
+    let now = SystemClock.now();
+    let listed = people::store::list(store, now.to_zoned(TimeZone::system()).date())?;
+    let keyed = listed.list.version(made.list_key());
+    let list = (&keyed[..], &listed.version[..]);
+    if let Some(directory) = Directory::read(store, &log.entries()?)? {
+        let signers = directory.signers_of(&claim.by, now);
+        let recipients = directory.recipients_of(&claim.by, now);
+        let holder = KeyHolder { signers: &signers, recipients: &recipients };
+        made.adopt(store, log, key, Some(holder), list, now)?;
+    } else {
+        output::note(
+            "note: the store has no directory of people, so it cannot tell who veiled this anew",
+        );
+        made.adopt(store, log, key, None, list, now)?;
+    }
+    let applied = apply_now(&opened)?;
+    if let Some((id, error)) = applied.failed.into_iter().find(|(id, _)| *id == claim.replaces) {
+        let message = format!("{id} could not be destroyed: {error}");
+        return Err(Failure::new(error.kind(), message));
+    }
+    let destroyed = !applied.busy.contains(&claim.replaces);
+    if args.json {
+        let Successor { recording, replaces, ref by, .. } = *claim;
+        output::json(&Adopted { recording, replaces, by, destroyed });
+        return Ok(());
+    }
+    output::line(format_args!("{}: taken in", claim.recording));
+    let gone = if destroyed { "destroyed" } else { "in use: it goes with the next run" };
+    output::line(format_args!("{}: {gone}", claim.replaces));
+    Ok(())
 }
 
 fn check(args: &Check) -> Result<(), Failure> {

@@ -1,9 +1,11 @@
 //! What a new list changes, and the rule that no refusal is lifted by accident.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::list::{PupilList, Status};
-use crate::units::PupilId;
+use super::list::{Entry, PupilList, Status};
+use crate::units::{ClassId, PupilId};
 
 /// A changed status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,6 +31,8 @@ pub struct Changes {
     pub photos: Vec<PupilId>,
     /// With another class, date, seat, marker or reference.
     pub details: Vec<PupilId>,
+    /// Refused now and not before, or now in another class: recordings that exist may show them.
+    pub refusals_new: Vec<PupilId>,
     /// Refused before and not refused any more: dropped, or with another status.
     pub refusals_lifted: Vec<PupilId>,
     /// Refusals of a list before that cannot be read any more, any of which may be lifted.
@@ -69,13 +73,25 @@ impl Changes {
         }
         let added = new.people.keys().filter(|id| !old.people.contains_key(*id));
         changes.added.extend(added.cloned());
+        changes.refusals_new = refusals(new, |id, now| {
+            let before = old.people.get(id);
+            before.is_none_or(|b| b.status != Status::Refused || b.class != now.class)
+        });
         changes
     }
 
     /// What `new` changes where nothing was loaded before.
     #[must_use]
     pub fn first(new: &PupilList) -> Self {
-        Self { added: new.people.keys().cloned().collect(), ..Self::default() }
+        let refusals_new = refusals(new, |_, _| true);
+        Self { added: new.people.keys().cloned().collect(), refusals_new, ..Self::default() }
+    }
+
+    /// The classes of `new` in which somebody refuses who did not before.
+    #[must_use]
+    pub fn classes_of_new_refusals(&self, new: &PupilList) -> BTreeSet<ClassId> {
+        let entries = self.refusals_new.iter().filter_map(|id| new.people.get(id));
+        entries.map(|entry| entry.class.clone()).collect()
     }
 
     /// The number that `--confirm-removals` has to name.
@@ -89,4 +105,10 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Refusing pupils of `list` for whom `wanted` holds.
+fn refusals(list: &PupilList, wanted: impl Fn(&PupilId, &Entry) -> bool) -> Vec<PupilId> {
+    let refused = list.people.iter().filter(|(_, entry)| entry.status == Status::Refused);
+    refused.filter(|(id, entry)| wanted(id, entry)).map(|(id, _)| id.clone()).collect()
 }

@@ -1,4 +1,5 @@
-//! Who is on the pupil list: read from CSV, checked, compared with the list before, kept.
+//! Who is on the pupil list: read from CSV, checked, compared with the list before, kept. And who,
+//! of the grown-ups, has which key: the [`directory`].
 //!
 //! Belongs here: the list's rows and their rules ([`list`]), reference photos and the one face that
 //! counts in each ([`photo`], [`face`]), what a new list changes ([`change`]), and the store's
@@ -12,6 +13,7 @@
 
 pub mod change;
 mod date;
+pub mod directory;
 mod exif;
 pub mod face;
 pub mod fault;

@@ -8,16 +8,18 @@ use std::{
 };
 
 use super::{
-    Digest, Fault, FileDigest, VaultError, journal,
+    Digest, Fault, FileDigest, VaultError,
+    access::{NOTES, SUCCESSOR, check_notes, is_grant_file},
+    journal,
     keys::BoxPublicKey,
     manifest::{self, Manifest, State},
     store::{
-        DETAILS, GRANT_KEY, GRANTS, JOURNAL, KEY, Lock, Locked, MANIFEST, PART, RecordingDir,
-        SIGNATURE, at, lock_to_read, names_in, open_regular,
+        DETAILS, GRANTS, JOURNAL, KEY, Lock, Locked, MANIFEST, PART, RecordingDir, SIGNATURE, at,
+        lock_to_read, names_in, open_regular,
     },
     writer::files_of,
 };
-use crate::units::{CameraId, PersonId, RecordingId};
+use crate::units::{CameraId, RecordingId};
 
 pub use super::manifest::Trust;
 
@@ -88,6 +90,7 @@ pub fn check(
     let expected = expected_files(&manifest);
     check_contents(&dir, &expected, &mut faults, &mut progress)?;
     check_nothing_added(&dir, &manifest, &expected, &mut faults)?;
+    check_notes(&dir, &manifest.box_key, &mut faults)?;
     if faults.is_empty() {
         Ok(Checked { dir, manifest, lock })
     } else {
@@ -198,12 +201,13 @@ fn check_nothing_added(
             }
         } else if is_dir && name == GRANTS {
             for file in names_in(&dir.file(&name))? {
-                let person = file.strip_suffix(GRANT_KEY);
-                if person.is_none_or(|person| person.parse::<PersonId>().is_err()) {
+                if !is_grant_file(&file) {
                     faults.push(Fault::new(format!("{name}/{file}"), added));
                 }
             }
-        } else if ![MANIFEST, SIGNATURE, JOURNAL].contains(&name.as_str())
+        } else if is_dir && name == NOTES {
+            // Looked at by themselves.
+        } else if ![MANIFEST, SIGNATURE, JOURNAL, SUCCESSOR].contains(&name.as_str())
             && !expected.contains_key(&name)
         {
             faults.push(Fault::new(name, added));

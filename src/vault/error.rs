@@ -164,6 +164,26 @@ pub enum VaultError {
         /// The identity file.
         file: PathBuf,
     },
+    /// A file that is encrypted to others.
+    #[error("{path} is encrypted to another key than the one given", path = path.display())]
+    NotForYou {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that should be encrypted.
+    #[error("{path} is no whole age file: copy it again", path = path.display())]
+    NoAgeFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A signed statement that cannot be used.
+    #[error("the statement {path} {problem}", path = path.display())]
+    BadStatement {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A camera that the recording does not have.
     #[error("the recording has no camera `{camera}`: it has {known}")]
     NoCamera {
@@ -260,9 +280,11 @@ impl Kind for VaultError {
             Self::BadBoxKey { .. } | Self::KeyInsideStore { .. } | Self::BadIdentity { .. } => {
                 ErrorKind::Config
             }
-            Self::ExposedKey { .. } | Self::WrongBoxKey { .. } | Self::WrongIdentity { .. } => {
-                ErrorKind::Denied
-            }
+            Self::ExposedKey { .. }
+            | Self::WrongBoxKey { .. }
+            | Self::WrongIdentity { .. }
+            | Self::NotForYou { .. }
+            | Self::BadStatement { .. } => ErrorKind::Denied,
             Self::OtherBoxKey { .. } | Self::Exists { .. } | Self::Unsealed { .. } => {
                 ErrorKind::Conflict
             }
@@ -270,7 +292,9 @@ impl Kind for VaultError {
                 ErrorKind::NotFound
             }
             Self::InProgress { .. } | Self::BrokenOff => ErrorKind::Transient,
-            Self::Damaged { .. } | Self::Join { .. } => ErrorKind::DataLoss,
+            Self::Damaged { .. } | Self::Join { .. } | Self::NoAgeFile { .. } => {
+                ErrorKind::DataLoss
+            }
             Self::UnknownFormat { .. } => ErrorKind::Config,
             Self::Stopped { kind, .. } => *kind,
             Self::NotSealed { source, .. } => source.kind(),

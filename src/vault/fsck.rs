@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    BoxKey, Digest, FileDigest, Trust, VaultError,
+    BoxKey, Digest, FileDigest, Trust, VaultError, access,
     audit::{AuditError, AuditLog, Checked as CheckedLog, Entry, Event},
     check, manifest, recover,
+    register::FOLDER as REGISTERS,
     retention::{CERTIFICATES, GONE, check_certificate},
     store::{
         DETAILS, JOURNAL, Locked, MANIFEST, PART, PartFile, RecordingDir, SIGNATURE, STAGING, at,
@@ -91,7 +92,9 @@ fn told(entries: &[Entry]) -> BTreeMap<RecordingId, Told> {
                 told.delete_by = Some(earlier(told.delete_by, *delete_by));
                 told.closed = true;
             }
-            Event::Sealed { manifest, .. } | Event::Recovered { manifest, .. } => {
+            Event::Sealed { manifest, .. }
+            | Event::Recovered { manifest, .. }
+            | Event::Adopted { manifest, .. } => {
                 told.sealed = Some(*manifest);
             }
             Event::Destroyed { .. } => told.destroyed = true,
@@ -124,7 +127,8 @@ pub fn examine(
             }
         }
     }
-    let mut told = told(log.map_or(&[], |log| &log.entries[..]));
+    let entries = log.map_or(&[][..], |log| &log.entries[..]);
+    let mut told = told(entries);
     let recordings = store.join("recordings");
     for (looked, name) in names_in(&recordings)?.into_iter().enumerate() {
         progress(looked);
@@ -132,7 +136,7 @@ pub fn examine(
         match name.parse::<RecordingId>() {
             Ok(id) if id.to_string() == name => {
                 let told = told.remove(&id).unwrap_or_default();
-                recording(&mut found, store, id, &told, trust)?;
+                recording(&mut found, store, id, (&told, entries), trust)?;
             }
             _ if name.starts_with('.') && name.ends_with(STAGING) => {
                 match lock_to_write(&recordings.join(&name))? {
@@ -158,7 +162,7 @@ fn recording(
     found: &mut Examination,
     store: &Path,
     id: RecordingId,
-    told: &Told,
+    (told, entries): (&Told, &[Entry]),
     trust: &Trust,
 ) -> Result<(), VaultError> {
     let place = format!("recordings/{id}");
@@ -196,6 +200,12 @@ fn recording(
     };
     let manifest = checked.manifest();
     found.whole += 1;
+    for (file, problem) in access::examine(&checked.dir, id, entries)? {
+        found.fault(
+            format!("{place}/{file}"),
+            format!("{problem}: `classveil retention apply` ends it"),
+        );
+    }
     let now = digest_of(&path.join(MANIFEST)).ok().map(|digest| digest.sha256);
     match told.sealed {
         None => found.remark(&*place, "is not in the log"),
@@ -251,7 +261,7 @@ fn missing(
 
 /// Part files outside recordings: left by a crash, worth nothing.
 fn parts(found: &mut Examination, store: &Path) -> Result<(), VaultError> {
-    for folder in ["", CERTIFICATES] {
+    for folder in ["", CERTIFICATES, REGISTERS] {
         for name in names_in(&store.join(folder))? {
             if name.ends_with(PART) {
                 let place = Path::new(folder).join(&name).to_string_lossy().into_owned();

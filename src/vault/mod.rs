@@ -20,6 +20,7 @@
 //! # Locks
 //! Who writes a recording holds an exclusive `flock` on its folder; who reads one, a shared lock.
 
+pub mod access;
 pub mod audit;
 mod check;
 mod digest;
@@ -31,8 +32,10 @@ mod manifest;
 mod open;
 mod output;
 mod recover;
+pub mod register;
 pub mod retention;
 mod seal;
+pub mod sign;
 mod store;
 mod terms;
 mod thread;
@@ -47,7 +50,7 @@ pub use open::{Joined, Opened, open};
 pub use output::{Existing, Output};
 pub use recover::{Recovered, Recovery, recover};
 pub use retention::{RetentionRecord, SegmentCounts, SelfCheck};
-pub use seal::{BadRecipient, Identities, Recipient, write_identity};
+pub use seal::{BadRecipient, Identities, Recipient, encrypt_to, write_identity};
 pub use terms::{BadLegalBasis, BadPurpose, LegalBasis, Purpose};
 pub use thread::{Finished, SegmentSender, WriterThread};
 pub use writer::{Details, NewRecording, Outcome, RecordingWriter, Sealed, SegmentFile};

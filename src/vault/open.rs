@@ -6,12 +6,15 @@ use std::{
     path::Path,
 };
 
-use age::DecryptError;
+use age::{DecryptError, secrecy::ExposeSecret};
 use zeroize::Zeroizing;
 
 use super::{
-    Checked, Details, Fault, FileDigest, VaultError, retention,
+    Checked, Details, Fault, FileDigest, VaultError,
+    access::{Grant, KeyText, Note, STATEMENT, read_notes},
+    retention,
     seal::Identities,
+    sign::Signed,
     store::{DETAILS, GRANT_KEY, GRANTS, KEY, at, names_in, read_at_most},
     writer::{files_of, no_camera},
 };
@@ -27,8 +30,12 @@ const KEY_LIMIT: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct Opened {
     checked: Checked,
-    /// The recording's key; where grants were added, their copies of it as well.
+    /// The recording's key.
     key: Identities,
+    /// Notes that were added later and that the person can read.
+    notes: Vec<Note>,
+    /// Under which grant it was opened; none for a recipient, and for a key without a statement.
+    grant: Option<Grant>,
 }
 
 /// What became of one camera.
@@ -52,6 +59,7 @@ pub fn open(checked: Checked, file: &Path) -> Result<Opened, VaultError> {
         Err(_) => return Err(damaged(&checked, KEY, "is no whole age file")),
     }
     let grants = dir.file(GRANTS);
+    let mut grant = None;
     for name in names_in(&grants)? {
         if !key.is_empty() || !name.ends_with(GRANT_KEY) {
             continue;
@@ -59,7 +67,10 @@ pub fn open(checked: Checked, file: &Path) -> Result<Opened, VaultError> {
         let path = grants.join(&name);
         let wrapped = read_at_most(&path, KEY_LIMIT).map_err(at(&path))?;
         match person.open(&wrapped) {
-            Ok(text) => key.append(parse(&checked, &format!("{GRANTS}/{name}"), &text)?),
+            Ok(text) => {
+                key.append(parse(&checked, &format!("{GRANTS}/{name}"), &text)?);
+                grant = statement(&grants, &name);
+            }
             Err(DecryptError::NoMatchingKeys) => {}
             // A grant is not covered by the manifest: a broken one is no reason to refuse others.
             Err(_) => tracing::warn!(grant = name, "this grant is no whole age file"),
@@ -68,7 +79,15 @@ pub fn open(checked: Checked, file: &Path) -> Result<Opened, VaultError> {
     if key.is_empty() {
         return Err(VaultError::WrongIdentity { file: file.to_owned() });
     }
-    Ok(Opened { checked, key })
+    let notes = read_notes(&dir, &person)?;
+    Ok(Opened { checked, key, notes, grant })
+}
+
+/// What lies beside a granted key: until when it may be used. Who holds the key could open the
+/// recording without it, so it is not checked here.
+fn statement(folder: &Path, name: &str) -> Option<Grant> {
+    let path = folder.join(format!("{}{STATEMENT}", name.strip_suffix(GRANT_KEY)?));
+    Signed::<Grant>::load(&path).ok().map(|signed| signed.claim().clone())
 }
 
 impl Opened {
@@ -76,6 +95,28 @@ impl Opened {
     #[must_use]
     pub fn checked(&self) -> &Checked {
         &self.checked
+    }
+
+    /// Notes that were added at the request of people who were recorded.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The grant under which it was opened; none for one of its recipients.
+    #[must_use]
+    pub fn grant(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// The recording's secret key as the text of an identity file that begins with `comment`.
+    pub(super) fn key_text(&self, comment: &str) -> KeyText {
+        let mut text = KeyText::new(comment.to_owned());
+        for key in self.key.keys() {
+            text.push_str(key.to_string().expose_secret());
+            text.push('\n');
+        }
+        text
     }
 
     /// What only key holders may read.

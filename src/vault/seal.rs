@@ -14,8 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::{
-    VaultError,
-    store::{at, write_new},
+    Digest, VaultError,
+    store::{at, read_at_most, write_new},
 };
 use crate::{
     error::{ErrorKind, Kind},
@@ -24,6 +24,9 @@ use crate::{
 
 /// Identity files hold a handful of lines.
 const IDENTITY_FILE_LIMIT: u64 = 1 << 20;
+
+/// Texts that people send each other, encrypted.
+const SMALL_FILE_LIMIT: u64 = 1 << 20;
 
 /// The public keys whose shared secret is zero with every other key (points of low order on
 /// Curve25519, RFC 7748 section 6.1, each with and without the ignored top bit). The age library
@@ -117,6 +120,42 @@ impl<'de> Deserialize<'de> for Recipient {
     }
 }
 
+impl Recipient {
+    /// The public half of `identity`.
+    pub(super) fn of(identity: &x25519::Identity) -> Self {
+        Self(identity.to_public())
+    }
+
+    /// Digest of the public key, as the log names it: `printf %s age1... | sha256sum`.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.to_string().as_bytes())
+    }
+
+    /// The digest's first 32 digits in groups of four: short enough to read out on the telephone.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = self.digest().to_string();
+        let groups = (0..32).step_by(4).map(|at| &digest[at..at + 4]);
+        groups.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Encrypts a small text to `recipients`, as the bytes of an age file. `what` is named by errors.
+pub fn encrypt_to(
+    recipients: &[Recipient],
+    plaintext: &[u8],
+    what: &str,
+) -> Result<Vec<u8>, VaultError> {
+    if recipients.is_empty() {
+        return Err(VaultError::NoRecipient);
+    }
+    let to = recipients.iter().map(|recipient| &recipient.0 as &dyn age::Recipient);
+    Encryptor::with_recipients(to).map_err(|error| seal_error(what, &error)).and_then(|encryptor| {
+        encrypt(encryptor, plaintext, Vec::new()).map_err(|error| seal_error(what, &error))
+    })
+}
+
 /// The public half of a recording's own key: enough to add to the recording, never to read it.
 #[derive(Clone)]
 pub(super) struct SealingKey(x25519::Recipient);
@@ -148,13 +187,7 @@ impl SealingKey {
             "# classveil recording {recording}\n{}\n",
             identity.to_string().expose_secret()
         ));
-        let to = recipients.iter().map(|recipient| &recipient.0 as &dyn age::Recipient);
-        let wrapped = Encryptor::with_recipients(to)
-            .map_err(|error| seal_error("key.age", &error))
-            .and_then(|encryptor| {
-                encrypt(encryptor, text.as_bytes(), Vec::new())
-                    .map_err(|error| seal_error("key.age", &error))
-            })?;
+        let wrapped = encrypt_to(recipients, text.as_bytes(), "key.age")?;
         Ok((Self(identity.to_public()), wrapped))
     }
 
@@ -184,7 +217,7 @@ fn seal_error(what: &str, error: &dyn fmt::Display) -> VaultError {
 }
 
 /// The secret keys of a person, or of a recording.
-pub struct Identities(Vec<Box<dyn age::Identity + Send + Sync>>);
+pub struct Identities(Vec<x25519::Identity>);
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,13 +246,30 @@ impl Identities {
 
     /// Reads the text of an identity file. Errors name the line, never its content.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        let file = age::IdentityFile::from_buffer(text).map_err(|error| error.to_string())?;
-        file.into_identities().map(Self).map_err(|error| error.to_string())
+        // The library names the line at fault; of what it accepts, every line is a comment or a key.
+        age::IdentityFile::from_buffer(text).map_err(|error| error.to_string())?;
+        let text = std::str::from_utf8(text).map_err(|_| "it is no text".to_owned())?;
+        let keys = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        keys.map(|line| line.parse().map_err(str::to_owned)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The keys one by one.
+    pub(super) fn keys(&self) -> &[x25519::Identity] {
+        &self.0
+    }
+
+    /// Decrypts a small age file that was made for one of these keys.
+    pub fn decrypt(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let sealed = read_at_most(path, SMALL_FILE_LIMIT).map_err(at(path))?;
+        self.open(&sealed).map_err(|error| match error {
+            DecryptError::NoMatchingKeys => VaultError::NotForYou { path: path.to_owned() },
+            _ => VaultError::NoAgeFile { path: path.to_owned() },
+        })
     }
 
     /// Decrypts an age file held in memory.
     pub(super) fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-        let identities = self.0.iter().map(|identity| identity.as_ref() as &dyn age::Identity);
+        let identities = self.0.iter().map(|identity| identity as &dyn age::Identity);
         let mut reader = Decryptor::new_buffered(sealed)?.decrypt(identities)?;
         let mut plaintext = Zeroizing::new(Vec::with_capacity(sealed.len()));
         reader.read_to_end(&mut plaintext)?;
@@ -270,7 +320,7 @@ mod tests {
     fn person() -> (Identities, Recipient) {
         let identity = x25519::Identity::generate();
         let recipient = Recipient(identity.to_public());
-        (Identities(vec![Box::new(identity)]), recipient)
+        (Identities(vec![identity]), recipient)
     }
 
     fn id() -> RecordingId {

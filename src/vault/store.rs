@@ -173,6 +173,11 @@ impl PartFile {
         fs::rename(&self.part, &self.target).map_err(at(&self.target))
     }
 
+    /// Leaves the file under its part name.
+    pub(super) fn keep(mut self) {
+        self.published = true;
+    }
+
     /// Gives the file its name. The caller syncs the folder.
     pub(super) fn publish(mut self) -> Result<(), VaultError> {
         fs::rename(&self.part, &self.target).map_err(at(&self.target))?;

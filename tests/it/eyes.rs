@@ -28,7 +28,7 @@ impl Pictures {
     /// Decodes every picture once.
     pub(crate) fn of(path: &Path) -> Self {
         let output = Command::new("ffmpeg")
-            .args(["-nostdin", "-loglevel", "error", "-i"])
+            .args(["-nostdin", "-loglevel", "repeat+error", "-i"])
             .arg(path)
             .args(["-map", "0:v:0", "-vsync", "passthrough", "-pix_fmt", "yuv420p"])
             .args(["-f", "rawvideo", "-"])

@@ -1,6 +1,7 @@
 //! Promise: `classveil record` veils in every frame whom it must, shows whom it may, and what it
 //! writes is what the documents say, read by stock tools.
 
+mod browser;
 mod inputs;
 pub(crate) mod people;
 pub(crate) mod stop;

@@ -35,7 +35,7 @@ pub(crate) fn days(days: i64) -> Timestamp {
     at(days * DAY)
 }
 
-fn policy() -> Policy {
+pub(crate) fn policy() -> Policy {
     let days = |n: u64| Some(Duration::from_secs(n * 86_400));
     Policy::new(days(30), days(7)).unwrap()
 }
@@ -49,7 +49,7 @@ pub(crate) struct Scene {
     _keep: Option<tempfile::TempDir>,
     pub(crate) root: PathBuf,
     pub(crate) store: PathBuf,
-    key: BoxKey,
+    pub(crate) key: BoxKey,
     people: Vec<Recipient>,
 }
 
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// The scene in a folder that may hold one already.
-    fn at(root: &Path) -> Self {
+    pub(crate) fn at(root: &Path) -> Self {
         let store = root.join("store");
         let key = BoxKey::load_or_create(&root.join("classveil/box.key"), &store).unwrap();
         let people = ["teacher", "coach"].map(|name| {
@@ -121,7 +121,7 @@ impl Scene {
         id
     }
 
-    fn new_recording(&self, started: Timestamp, keep: i64) -> NewRecording {
+    pub(crate) fn new_recording(&self, started: Timestamp, keep: i64) -> NewRecording {
         NewRecording {
             id: RecordingId::new(started),
             started,
@@ -156,7 +156,7 @@ impl Scene {
         self.store.join("certificates").join(format!("{id}.json"))
     }
 
-    fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         Trust::Pinned(self.key.public().clone())
     }
 
@@ -213,7 +213,7 @@ fn sealed(recording: RecordingId, manifest: &[u8]) -> Event {
     }
 }
 
-fn segment(number: u32) -> SegmentFile {
+pub(crate) fn segment(number: u32) -> SegmentFile {
     let start = Pts::from_nanos(u64::from(number - 1) * 6_000_000_000);
     SegmentFile {
         camera: camera(),
@@ -261,15 +261,11 @@ fn after_its_destruction_no_copy_opens_for_anybody() {
     let id = scene.record(&log, at(0), 14);
     let folder = scene.folder(id);
     // Somebody was granted access as well.
-    fs::create_dir(folder.join("grants")).unwrap();
     let rec_key =
         stock(&scene.root, "age", &["-d", "-i", "teacher.key", &file(&folder, "key.age")]);
     fs::write(scene.root.join("rec.key"), &rec_key).unwrap();
-    write_identity(&scene.root.join("third.key"), at(0)).unwrap();
-    let third = stock(&scene.root, "age-keygen", &["-y", "third.key"]);
-    let third = String::from_utf8(third).unwrap();
-    let grant = file(&folder, "grants/c-09.key.age");
-    stock(&scene.root, "age", &["-r", third.trim(), "-o", &grant, "rec.key"]);
+    let granted = crate::grants::grant(&scene, id, "third", days(14), at(10));
+    crate::grants::install(&scene, &log, &granted, at(10)).unwrap();
     let opens = |identity: &str, path: &str| {
         let mut age = Command::new("age");
         age.args(["-d", "-i", identity, path]).current_dir(&scene.root);
@@ -326,7 +322,7 @@ fn file(folder: &Path, name: &str) -> String {
     folder.join(name).to_str().unwrap().to_owned()
 }
 
-fn stock(dir: &Path, program: &str, args: &[&str]) -> Vec<u8> {
+pub(crate) fn stock(dir: &Path, program: &str, args: &[&str]) -> Vec<u8> {
     let output = Command::new(program)
         .args(args)
         .current_dir(dir)
@@ -650,10 +646,10 @@ fn ten_thousand_recordings_are_planned_in_a_second() {
 
 const CHILD: &str = "CLASSVEIL_TEST_RETENTION_CHILD";
 /// Set by `make crash`: every point instead of every few.
-const ALL: &str = "CLASSVEIL_TEST_EVERY_CRASH";
+pub(crate) const ALL: &str = "CLASSVEIL_TEST_EVERY_CRASH";
 
 /// Every call that changes the disk. strace counts each by itself.
-const CALLS: [&str; 6] =
+pub(crate) const CALLS: [&str; 6] =
     ["write", "fsync", "/^rename(at2?)?$", "/^mkdir(at)?$", "/^unlink(at)?$", "/^rmdir$"];
 
 /// Not a test of its own: closes one talk and destroys what is due, where the parent asks for it.

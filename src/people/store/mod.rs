@@ -16,7 +16,8 @@
 //! Fresh identity; gallery sealed to it; key file holding the new identity beside the old one;
 //! history line; `list.json` renamed into place; then the old gallery removed and the key file
 //! replaced by one that holds the new identity only, the old bytes overwritten. Every step is on disk
-//! before the next begins. A power cut before the rename leaves the old list working, one after it
+//! before the next begins. Who keeps a log of loads writes its line before the history's
+//! ([`load_announced`]). A power cut before the rename leaves the old list working, one after it
 //! the new list; what it leaves behind is removed by the next load or the next [`current`].
 //! Overwriting does not reach the spare blocks of flash memory; who needs that encrypts the disk.
 
@@ -149,12 +150,23 @@ pub fn current(
 /// # Errors
 /// Nothing is loaded then: the list before stays in force.
 pub fn load(list: &PupilList, gallery: &Gallery, how: &Load<'_>) -> Result<Loaded, StoreError> {
+    load_announced(list, gallery, how, |_, _| Ok(()))
+}
+
+/// As [`load`]; `announce` hears what changes and the new version once nothing can refuse the list
+/// any more and before it is in force. Where it fails nothing is loaded.
+pub fn load_announced<E: From<StoreError>>(
+    list: &PupilList,
+    gallery: &Gallery,
+    how: &Load<'_>,
+    announce: impl FnOnce(&Changes, &str) -> Result<(), E>,
+) -> Result<Loaded, E> {
     refuse_inside(how.store, how.gallery_key)?;
     let enrolled = list.people.iter().all(|(id, entry)| {
         gallery.people.get(id).map_or(0, |p| p.references.len()) == entry.photos.len()
     });
     if !enrolled {
-        return Err(StoreError::NotEnrolled);
+        return Err(StoreError::NotEnrolled.into());
     }
     // A first look without touching anything: a refused load makes no folder.
     confirmed(&compare(how.store, list)?, how)?;
@@ -182,6 +194,7 @@ pub fn load(list: &PupilList, gallery: &Gallery, how: &Load<'_>) -> Result<Loade
         None
     };
     let version = list.version(how.version_key);
+    announce(&changes, &version)?;
     history::append(&folder, line(list, &changes, how, &version))?;
     let old_key = before.record().and_then(|r| r.gallery.as_ref()).map(|g| g.key.clone());
     let retired = old_key.filter(|key| *key != key_path);

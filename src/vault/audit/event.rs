@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::{Digest, LegalBasis, Manifest, NewRecording, Purpose},
+    super::{
+        Digest, LegalBasis, Manifest, NewRecording, Purpose, Recipient,
+        access::{Ask, Confirmed, Decision, Role},
+        register::Name,
+    },
     AuditPublicKey,
 };
 use crate::units::{ClassId, PersonId, RecordingId};
@@ -83,6 +87,20 @@ pub struct Facts {
     pub bytes: u64,
 }
 
+/// What happened to an entry of the directory of people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PersonChange {
+    /// It was made.
+    Added,
+    /// A one-time code was handed out for it.
+    Invited,
+    /// A key was sent a challenge.
+    Challenged,
+    /// All its keys ended.
+    Removed,
+}
+
 /// One event. Its name in the log is its `kind`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -147,6 +165,27 @@ pub enum Event {
         recording: RecordingId,
         /// Keyed digest of the list.
         version: String,
+    },
+    /// Another pupil list is in force.
+    ListLoaded {
+        /// Keyed digest of the list.
+        version: String,
+        /// Classes in which somebody refuses who did not before. Their recordings that were begun
+        /// with another list are withheld from here on, until they are veiled anew.
+        late: Vec<ClassId>,
+    },
+    /// A recording that was veiled anew takes the place of another, which goes.
+    Adopted {
+        /// The recording that comes.
+        recording: RecordingId,
+        /// The one that goes.
+        replaces: RecordingId,
+        /// `manifest.json` as the box signed it.
+        manifest: Digest,
+        /// The key holder who veiled it anew.
+        by: PersonId,
+        /// Digest of the key holder's signed statement.
+        statement: Digest,
     },
     /// The recording's folder is there; the first frame may be taken.
     Started {
@@ -239,6 +278,39 @@ pub enum Event {
         /// Who ended it.
         by: PersonId,
     },
+    /// Somebody who was recorded asks for something. What is to be restricted is withheld from here
+    /// on.
+    Requested {
+        /// Number of the request.
+        request: u64,
+        /// What is asked for.
+        ask: Ask,
+        /// Who asks.
+        by: PersonId,
+        /// About which recordings.
+        recordings: Vec<RecordingId>,
+        /// By when it has to be answered.
+        due: Timestamp,
+        /// Digest of the register from now on.
+        register: Digest,
+    },
+    /// A request is answered.
+    Answered {
+        /// Number of the request.
+        request: u64,
+        /// What was asked for.
+        ask: Ask,
+        /// What becomes of it.
+        decision: Decision,
+        /// By whom.
+        by: PersonId,
+        /// Digest of the written reason.
+        reason: Option<Digest>,
+        /// About which recordings.
+        recordings: Vec<RecordingId>,
+        /// Digest of the register from now on.
+        register: Digest,
+    },
     /// A recording is destroyed from here on: this line comes before the first change.
     Destroyed {
         /// The recording.
@@ -269,14 +341,46 @@ pub enum Event {
         /// Digest of what is in force now.
         sha256: Digest,
     },
+    /// Somebody came into the directory of people, left it, or is about to enrol a key.
+    PersonChanged {
+        /// Who.
+        person: PersonId,
+        /// What they are to recordings.
+        role: Role,
+        /// What happened.
+        change: PersonChange,
+        /// Digest of the directory from now on.
+        directory: Digest,
+    },
     /// A person's key is another.
     KeyChanged {
         /// Whose.
         person: PersonId,
-        /// Digest of the public key before.
+        /// Digest of the public key that ends.
         old: Option<Digest>,
-        /// Digest of the public key from now on.
+        /// Digest of the public key that begins.
         new: Option<Digest>,
+        /// From when on.
+        from: Timestamp,
+        /// How it was made sure that the new one is theirs.
+        confirmed: Option<Confirmed>,
+        /// Who approved it by signature; with the old key, the owner.
+        approved_by: Vec<PersonId>,
+        /// Digest of the directory from now on.
+        directory: Digest,
+    },
+    /// A teacher accepted somebody's key for the teacher's own recordings.
+    KeyAccepted {
+        /// Whose key.
+        person: PersonId,
+        /// Digest of the public key.
+        key: Digest,
+        /// The teacher.
+        by: PersonId,
+        /// Digest of the signed statement.
+        statement: Digest,
+        /// Digest of the directory from now on.
+        directory: Digest,
     },
     /// Encrypted files were copied out, without keys.
     BackedUp {
@@ -319,6 +423,36 @@ impl Event {
         }
     }
 
+    /// A recording that was veiled anew as it is about to come into the store.
+    pub(in super::super) fn armed_again(manifest: &Manifest) -> Self {
+        Self::Armed {
+            recording: manifest.recording,
+            delete_by: manifest.delete_by,
+            class: manifest.class.clone(),
+            teacher: manifest.teacher.clone(),
+            coach: manifest.coach.clone(),
+            purpose: manifest.purpose,
+            legal_basis: manifest.legal_basis,
+            policy: manifest.policy.clone(),
+            region: manifest.region.clone(),
+            audio: manifest.audio,
+            recipients: manifest.recipients.iter().map(Recipient::digest).collect(),
+        }
+    }
+
+    /// The register that the event put in force, and its digest.
+    pub(in super::super) fn register(&self) -> Option<(Name, Digest)> {
+        match self {
+            Self::PersonChanged { directory, .. }
+            | Self::KeyChanged { directory, .. }
+            | Self::KeyAccepted { directory, .. } => Some((Name::People, *directory)),
+            Self::Requested { register, .. } | Self::Answered { register, .. } => {
+                Some((Name::Requests, *register))
+            }
+            _ => None,
+        }
+    }
+
     /// The recording that the event is about.
     #[must_use]
     pub fn recording(&self) -> Option<RecordingId> {
@@ -336,12 +470,18 @@ impl Event {
             | Self::Released { recording, .. }
             | Self::Destroyed { recording, .. }
             | Self::Certified { recording, .. }
+            | Self::Adopted { recording, .. }
             | Self::Returned { recording, .. } => Some(*recording),
             Self::Waiver { recording, .. } | Self::Fault { recording, .. } => *recording,
             Self::Opened { .. }
             | Self::Repaired { .. }
             | Self::ConfigurationChanged { .. }
+            | Self::ListLoaded { .. }
+            | Self::PersonChanged { .. }
             | Self::KeyChanged { .. }
+            | Self::KeyAccepted { .. }
+            | Self::Requested { .. }
+            | Self::Answered { .. }
             | Self::BackedUp { .. }
             | Self::StoreRepaired { .. } => None,
         }

@@ -29,8 +29,9 @@ mod note;
 mod tree;
 
 pub use error::{AuditError, Flaw};
-pub use event::{DestroyReason, Event, Facts, Word};
+pub use event::{DestroyReason, Event, Facts, PersonChange, Word};
 pub use inspect::Torn;
 pub use lines::{Entry, entry_of};
 pub use log::{AuditLog, AuditTrust, Checked, Written, check_log};
+pub(super) use note::signed_text;
 pub use note::{AuditKey, AuditPublicKey, Checkpoint, Proof};

@@ -96,8 +96,13 @@ impl AuditKey {
         Zeroizing::new(format!("{SECRET}{SECRET_NAME}+{hash}+{}\n", *data))
     }
 
+    /// The key that `seed` stands for.
+    pub(in super::super) fn from_seed(seed: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
     /// The half that others may see, for the log called `origin`.
-    pub(super) fn public(&self, origin: &str) -> AuditPublicKey {
+    pub(in super::super) fn public(&self, origin: &str) -> AuditPublicKey {
         AuditPublicKey { origin: origin.to_owned(), key: self.0.verifying_key() }
     }
 
@@ -112,7 +117,11 @@ impl AuditKey {
 
     /// The checkpoint of a tree, as text.
     pub(super) fn checkpoint(&self, origin: &str, size: u64, root: Digest) -> String {
-        let text = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root.as_bytes()));
+        self.note(origin, &format!("{origin}\n{size}\n{}\n", STANDARD.encode(root.as_bytes())))
+    }
+
+    /// The signed note of `text`, which ends with a line end, by the key called `origin`.
+    pub(in super::super) fn note(&self, origin: &str, text: &str) -> String {
         let mut signature = key_id(origin, &self.0.verifying_key()).to_vec();
         signature.extend_from_slice(&self.sign(text.as_bytes()));
         format!("{text}\n\u{2014} {origin} {}\n", STANDARD.encode(signature))
@@ -214,7 +223,10 @@ fn hex(id: [u8; 4]) -> String {
 
 /// The text of a signed note, if it carries a valid signature of `key`. Signatures of others, such
 /// as witnesses, are passed over.
-fn signed_text<'a>(note: &'a str, key: &AuditPublicKey) -> Result<&'a str, &'static str> {
+pub(in super::super) fn signed_text<'a>(
+    note: &'a str,
+    key: &AuditPublicKey,
+) -> Result<&'a str, &'static str> {
     let split = note.rfind("\n\n").ok_or("has no signature")?;
     let (text, signatures) = (&note[..=split], &note[split + 2..]);
     if text.chars().any(|c| c.is_control() && c != '\n') || !signatures.ends_with('\n') {

@@ -1,4 +1,5 @@
-//! Does what a plan says: destroys what is due, and finishes what a crash interrupted. The order is
+//! Does what a plan says: destroys what is due, ends grants that are over, and finishes what a crash
+//! interrupted. The order is
 //! in the module above.
 
 use std::{fs, path::Path};
@@ -8,17 +9,18 @@ use jiff::Timestamp;
 use super::{
     super::{
         BoxKey, VaultError,
+        access::{self, NOTES},
         audit::{AuditLog, DestroyReason, Event, Facts, entry_of},
         manifest::{self, Manifest},
         store::{
-            GRANTS, KEY, Locked, RecordingDir, at, destroy_file, lock_and_wait, lock_to_write,
-            make_dirs, names_in, sync_dir,
+            GRANT_KEY, GRANTS, KEY, Locked, RecordingDir, at, destroy_file, lock_and_wait,
+            lock_to_write, make_dirs, names_in, sync_dir,
         },
     },
     Action, Clock, Policy, RetentionError, Verdict, certificate, plan,
     survey::{GONE, Story, gone, manifest_bytes, stories, survey},
 };
-use crate::units::RecordingId;
+use crate::units::{PersonId, RecordingId};
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ pub struct Applied {
     pub finished: Vec<RecordingId>,
     /// Recordings that are due and in use: they go with the next run.
     pub busy: Vec<RecordingId>,
+    /// Grants that were over, or that nobody had given, and are gone.
+    pub ended: Vec<(RecordingId, PersonId)>,
     /// Recordings that could not be destroyed.
     pub failed: Vec<(RecordingId, RetentionError)>,
 }
@@ -77,6 +81,8 @@ pub fn apply(
             Err(error) => applied.failed.push((id, error)),
         }
     }
+    // Taking access away early is no harm, so any clock will do.
+    applied.ended = access::tidy(store, &log.entries()?, log, clock.latest())?;
     Ok(applied)
 }
 
@@ -150,7 +156,8 @@ impl Work<'_> {
 
 /// What a recording is, as far as it can still be read.
 fn facts(dir: &RecordingDir, key: &BoxKey) -> Result<Facts, VaultError> {
-    let grants = names_in(&dir.file(GRANTS))?.len() as u64;
+    let grants = names_in(&dir.file(GRANTS))?;
+    let grants = grants.iter().filter(|name| name.ends_with(GRANT_KEY)).count() as u64;
     let bytes = manifest_bytes(dir).unwrap_or_default();
     Ok(match manifest::newest(dir, key.public()) {
         Ok(found) => {
@@ -163,13 +170,15 @@ fn facts(dir: &RecordingDir, key: &BoxKey) -> Result<Facts, VaultError> {
 }
 
 /// Everything in a recording's folder that can hold a key: files whose name begins as the key's
-/// does, part files among them, and all in `grants/`.
+/// does, part files among them, and all in `grants/`. Notes go with them: they are not under the
+/// recording's key.
 fn keys_in(dir: &RecordingDir) -> Result<Vec<std::path::PathBuf>, VaultError> {
-    let grants = dir.file(GRANTS);
     let own = names_in(&dir.0)?.into_iter().filter(|name| name.starts_with(KEY));
     let mut keys: Vec<_> = own.map(|name| dir.file(&name)).collect();
-    if fs::symlink_metadata(&grants).is_ok_and(|metadata| metadata.is_dir()) {
-        keys.extend(names_in(&grants)?.into_iter().map(|name| grants.join(name)));
+    for folder in [GRANTS, NOTES].map(|name| dir.file(name)) {
+        if fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
+            keys.extend(names_in(&folder)?.into_iter().map(|name| folder.join(name)));
+        }
     }
     Ok(keys)
 }
@@ -179,10 +188,11 @@ fn destroy_keys(dir: &RecordingDir) -> Result<(), VaultError> {
     for path in keys_in(dir)? {
         destroy_file(&path)?;
     }
-    let grants = dir.file(GRANTS);
-    if fs::symlink_metadata(&grants).is_ok_and(|metadata| metadata.is_dir()) {
-        sync_dir(&grants)?;
-        fs::remove_dir(&grants).map_err(at(&grants))?;
+    for folder in [GRANTS, NOTES].map(|name| dir.file(name)) {
+        if fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
+            sync_dir(&folder)?;
+            fs::remove_dir(&folder).map_err(at(&folder))?;
+        }
     }
     sync_dir(&dir.0)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::{VaultError, audit::AuditError};
+use super::super::{VaultError, access::AccessError, audit::AuditError};
 use crate::{
     error::{ErrorKind, Kind},
     units::RecordingId,
@@ -17,6 +17,9 @@ pub enum RetentionError {
     /// The log could not be read or written.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A grant could not be ended.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Nothing said how long a recording may live.
     #[error(
         "the retention policy is empty: say how long a recording lives at most, and how long after \
@@ -80,6 +83,7 @@ impl Kind for RetentionError {
         match self {
             Self::Store(error) => error.kind(),
             Self::Audit(error) => error.kind(),
+            Self::Access(error) => error.kind(),
             Self::EmptyPolicy => ErrorKind::Config,
             Self::NoRecording { .. } => ErrorKind::NotFound,
             Self::InUse { .. } => ErrorKind::Transient,

@@ -35,8 +35,10 @@ pub(super) use certificate::FOLDER as CERTIFICATES;
 pub use certificate::{Certificate, CheckedCertificate, check_certificate};
 pub use error::RetentionError;
 pub use hold::{NewHold, close_talk, hold, release};
-pub use plan::{Action, Clock, Deadline, Hold, Known, Life, Policy, Reason, SetBy, Verdict, plan};
+pub use plan::{
+    Action, Clock, Deadline, Hold, Known, Life, Policy, Reason, SetBy, Verdict, Why, Withheld, plan,
+};
 pub(super) use record::joined;
 pub use record::{RetentionRecord, SegmentCounts, SelfCheck};
 pub(super) use survey::GONE;
-pub use survey::survey;
+pub use survey::{look_up, survey};

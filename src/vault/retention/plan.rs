@@ -58,7 +58,7 @@ impl Clock {
     }
 
     /// What is due at the highest known time stays due when the clock goes back.
-    fn latest(&self) -> Timestamp {
+    pub(super) fn latest(&self) -> Timestamp {
         self.highest.map_or(self.now, |highest| highest.max(self.now))
     }
 }
@@ -83,6 +83,17 @@ pub enum SetBy {
     TalkClosed,
     /// The policy's longest term, because nothing on the recording says anything.
     Policy,
+    /// A request for its deletion that was granted.
+    Request,
+    /// Its successor, with more people veiled.
+    Replaced,
+}
+
+impl SetBy {
+    /// Whether somebody ordered the end, so that it depends on no clock.
+    pub(super) const fn is_order(self) -> bool {
+        matches!(self, Self::Request | Self::Replaced)
+    }
 }
 
 /// A time by which a recording must be gone.
@@ -109,6 +120,37 @@ impl Hold {
     }
 }
 
+/// For whose sake nobody gets a recording, though it is neither held nor due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "for", rename_all = "kebab-case")]
+pub enum Why {
+    /// Somebody who was recorded objects, by this request.
+    Request {
+        /// Its number.
+        request: u64,
+    },
+    /// A pupil who may be in it has refused since it was made.
+    LateRefusal,
+}
+
+/// A time during which nobody gets a recording. Destruction is not postponed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when; open where nobody has ended it.
+    pub until: Option<Timestamp>,
+    /// For whose sake.
+    pub why: Why,
+}
+
+impl Withheld {
+    /// It counts from the line that says so, whatever a clock that went back says.
+    fn counts(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| until > now)
+    }
+}
+
 /// All that is known of one recording.
 #[derive(Clone, Debug)]
 pub struct Known {
@@ -122,6 +164,18 @@ pub struct Known {
     pub deadlines: Vec<Deadline>,
     /// Every hold there ever was.
     pub holds: Vec<Hold>,
+    /// Every reason to withhold it there ever was.
+    pub withheld: Vec<Withheld>,
+}
+
+impl Known {
+    /// Whether it is held, or withheld because somebody asked for that, at the time `now`: then it
+    /// stays as it is, too.
+    #[must_use]
+    pub fn is_frozen(&self, now: Timestamp) -> bool {
+        let asked = |one: &Withheld| matches!(one.why, Why::Request { .. }) && one.counts(now);
+        self.holds.iter().any(|hold| hold.end() > now) || self.withheld.iter().any(asked)
+    }
 }
 
 /// What is done with a recording.
@@ -159,6 +213,13 @@ pub enum Reason {
         /// Until when.
         until: Timestamp,
     },
+    /// Somebody recorded objects to it being looked at.
+    Restricted {
+        /// The request.
+        request: u64,
+    },
+    /// A pupil of its class has refused since it was made: it is to be veiled anew.
+    LateRefusal,
     /// The clock cannot be relied on.
     TimeNotTrusted,
     /// The log says that it is destroyed already.
@@ -173,6 +234,8 @@ impl fmt::Display for Reason {
             Self::Held { until } => {
                 write!(f, "held until {}", until.strftime("%Y-%m-%dT%H:%M:%SZ"))
             }
+            Self::Restricted { request } => write!(f, "restricted by request {request}"),
+            Self::LateRefusal => f.write_str("a pupil has refused since it was made: veil it anew"),
             Self::TimeNotTrusted => f.write_str("the clock cannot be relied on"),
             Self::DestroyedBefore => f.write_str("destroyed before, and there again"),
         }
@@ -199,6 +262,8 @@ impl Action {
             SetBy::Start => DestroyReason::HardEnd,
             SetBy::TalkClosed => DestroyReason::TalkClosed,
             SetBy::Policy => DestroyReason::NoDeadline,
+            SetBy::Request => DestroyReason::Requested,
+            SetBy::Replaced => DestroyReason::Replaced,
         }
     }
 }
@@ -228,12 +293,24 @@ fn one(known: &Known, policy: &Policy, clock: &Clock) -> Action {
     if let Some(until) = held {
         reasons.push(Reason::Held { until });
     }
-    if due && !clock.can_be_trusted() {
+    let withheld = known.withheld.iter().filter(|one| one.counts(clock.latest()));
+    let mut restricted = false;
+    for one in withheld {
+        restricted = true;
+        reasons.push(match one.why {
+            Why::Request { request } => Reason::Restricted { request },
+            Why::LateRefusal => Reason::LateRefusal,
+        });
+    }
+    // What somebody ordered is due whatever the time.
+    let certain = clock.can_be_trusted() || deadline.set_by.is_order();
+    if due && !certain {
         reasons.push(Reason::TimeNotTrusted);
     }
     let verdict = match (due, held) {
-        (true, None) if clock.can_be_trusted() => Verdict::Destroy,
+        (true, None) if certain => Verdict::Destroy,
         (true, _) | (_, Some(_)) => Verdict::Withhold,
+        (false, None) if restricted => Verdict::Withhold,
         (false, None) => Verdict::Keep,
     };
     Action { recording: known.id, verdict, deadline, reasons }
@@ -277,6 +354,7 @@ mod tests {
             began: at(0),
             deadlines: deadlines.collect(),
             holds: Vec::new(),
+            withheld: Vec::new(),
         }
     }
 

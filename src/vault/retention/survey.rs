@@ -14,19 +14,26 @@ use jiff::Timestamp;
 use super::{
     super::{
         BoxPublicKey, VaultError,
+        access::{Ask, Decision},
         audit::{Entry, Event},
         manifest,
         store::{MANIFEST, RecordingDir, names_in, read_at_most},
     },
-    Deadline, Hold, Known, Life, SetBy,
+    Deadline, Hold, Known, Life, SetBy, Why, Withheld,
 };
-use crate::units::RecordingId;
+use crate::units::{ClassId, RecordingId};
 
 /// What the log says about one recording.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Story {
     pub(super) deadlines: Vec<Deadline>,
     pub(super) holds: Vec<Hold>,
+    /// For whose sake nobody gets it.
+    pub(super) withheld: Vec<Withheld>,
+    /// The class and the line that began it, where the log has it.
+    pub(super) begun: Option<(u64, Option<ClassId>)>,
+    /// The pupil list that it was begun with.
+    pub(super) list: Option<String>,
     /// The line that says that it is destroyed.
     pub(super) destroyed: Option<Entry>,
     /// Whether the destruction was completed.
@@ -36,7 +43,8 @@ pub(super) struct Story {
 impl Story {
     fn add(&mut self, entry: &Entry, event: &Event) {
         match event {
-            Event::Armed { delete_by, .. } => {
+            Event::Armed { delete_by, class, .. } => {
+                self.begun.get_or_insert_with(|| (entry.line, class.clone()));
                 self.deadlines.push(Deadline { at: *delete_by, set_by: SetBy::Start });
             }
             Event::TalkClosed { delete_by, .. } => {
@@ -49,6 +57,10 @@ impl Story {
                 for hold in &mut self.holds {
                     hold.until = hold.until.min(entry.at);
                 }
+            }
+            // A later one replaced it while recording: what was made before shows whom it showed.
+            Event::ListVersion { version, .. } => {
+                self.list.get_or_insert_with(|| version.clone());
             }
             // The first counts: later ones would be about files that were there again.
             Event::Destroyed { .. } if self.destroyed.is_none() => {
@@ -65,11 +77,83 @@ pub(super) fn stories(entries: &[Entry]) -> BTreeMap<RecordingId, Story> {
     let mut stories: BTreeMap<RecordingId, Story> = BTreeMap::new();
     for entry in entries {
         let Some(event) = &entry.event else { continue };
+        about_many(&mut stories, entry, event);
         if let Some(recording) = event.recording() {
             stories.entry(recording).or_default().add(entry, event);
         }
     }
     stories
+}
+
+/// What one line says about several recordings.
+fn about_many(stories: &mut BTreeMap<RecordingId, Story>, entry: &Entry, event: &Event) {
+    match event {
+        Event::Requested { request, ask: Ask::Restrict, recordings, .. } => {
+            let why = Why::Request { request: *request };
+            for recording in recordings {
+                let told = stories.entry(*recording).or_default();
+                told.withheld.push(Withheld { from: entry.at, until: None, why });
+            }
+        }
+        Event::Answered {
+            request,
+            ask: Ask::Restrict,
+            decision: Decision::Refused | Decision::Lifted,
+            recordings,
+            ..
+        } => {
+            for recording in recordings {
+                let told = stories.entry(*recording).or_default();
+                let ended = told.withheld.iter_mut();
+                let ended = ended.filter(|one| one.why == Why::Request { request: *request });
+                ended.for_each(|one| one.until = Some(entry.at));
+            }
+        }
+        Event::Answered { ask: Ask::Delete, decision: Decision::Granted, recordings, .. } => {
+            for recording in recordings {
+                let told = stories.entry(*recording).or_default();
+                told.deadlines.push(Deadline { at: entry.at, set_by: SetBy::Request });
+            }
+        }
+        Event::Adopted { replaces, .. } => {
+            let told = stories.entry(*replaces).or_default();
+            told.deadlines.push(Deadline { at: entry.at, set_by: SetBy::Replaced });
+        }
+        _ => {}
+    }
+}
+
+/// Pupil lists that came into force.
+#[derive(Debug, Default)]
+pub(super) struct Loads<'a>(Vec<(&'a Entry, &'a str, &'a [ClassId])>);
+
+impl<'a> Loads<'a> {
+    pub(super) fn of(entries: &'a [Entry]) -> Self {
+        let load = |entry: &'a Entry| match &entry.event {
+            Some(Event::ListLoaded { version, late }) => Some((entry, &version[..], &late[..])),
+            _ => None,
+        };
+        Self(entries.iter().filter_map(load).collect())
+    }
+
+    /// Since when a recording is to be veiled anew: the first list with a new refusal in its class
+    /// (any, where it has none) that it does not go by. One that began later counts as well where it
+    /// still goes by a list that was replaced before.
+    pub(super) fn late(
+        &self,
+        begun: u64,
+        class: Option<&ClassId>,
+        list: Option<&str>,
+    ) -> Option<Timestamp> {
+        let newest = |list| self.0.iter().rev().find(|(_, version, _)| *version == list);
+        // A list that was never in force is known by when the recording began only.
+        let knows = list.and_then(newest).map_or(begun, |(entry, ..)| entry.line);
+        let late = self.0.iter().find(|(entry, version, late)| {
+            let of_class = class.map_or(!late.is_empty(), |class| late.contains(class));
+            of_class && list != Some(*version) && entry.line > knows
+        });
+        late.map(|(entry, ..)| entry.at)
+    }
 }
 
 /// How the name of a folder ends whose recording is being destroyed.
@@ -88,6 +172,7 @@ pub fn survey(
     key: &BoxPublicKey,
 ) -> Result<Vec<Known>, VaultError> {
     let stories = stories(entries);
+    let loads = Loads::of(entries);
     let recordings = store.join("recordings");
     let mut known = Vec::new();
     for name in names_in(&recordings)? {
@@ -97,24 +182,52 @@ pub fn survey(
             continue;
         }
         let dir = RecordingDir(recordings.join(&name));
-        known.push(one(&dir, id, stories.get(&id).cloned().unwrap_or_default(), key));
+        known.push(one(&dir, id, stories.get(&id).cloned().unwrap_or_default(), &loads, key));
     }
     Ok(known)
 }
 
-fn one(dir: &RecordingDir, id: RecordingId, story: Story, key: &BoxPublicKey) -> Known {
-    let Story { mut deadlines, holds, destroyed, .. } = story;
+/// What is known of the recording `id` in `store`; none where it is not there.
+#[must_use]
+pub fn look_up(
+    store: &Path,
+    entries: &[Entry],
+    id: RecordingId,
+    key: &BoxPublicKey,
+) -> Option<Known> {
+    let dir = RecordingDir(store.join("recordings").join(id.to_string()));
+    let told = stories(entries).remove(&id).unwrap_or_default();
+    dir.0.is_dir().then(|| one(&dir, id, told, &Loads::of(entries), key))
+}
+
+fn one(
+    dir: &RecordingDir,
+    id: RecordingId,
+    story: Story,
+    loads: &Loads<'_>,
+    key: &BoxPublicKey,
+) -> Known {
+    let Story { mut deadlines, holds, mut withheld, mut begun, mut list, destroyed, .. } = story;
     let mut began = None;
-    if deadlines.is_empty()
+    // A deadline that somebody ordered says nothing about its own end.
+    if deadlines.iter().all(|deadline| deadline.set_by.is_order())
         && let Ok(found) = manifest::newest(dir, key)
         && found.manifest.recording == id
     {
         deadlines.push(Deadline { at: found.manifest.delete_by, set_by: SetBy::Start });
         began = Some(found.manifest.started);
+        // Older than the log.
+        begun = begun.or(Some((0, found.manifest.class)));
+        list = list.or(Some(found.manifest.list_version));
+    }
+    // Of one that says nothing, nobody knows who is in it.
+    let (first, class) = begun.unwrap_or((0, None));
+    if let Some(from) = loads.late(first, class.as_ref(), list.as_deref()) {
+        withheld.push(Withheld { from, until: None, why: Why::LateRefusal });
     }
     let life = if destroyed.is_some() { Life::Destroyed } else { Life::Kept };
     let began = began.or_else(|| id.made()).or_else(|| changed(dir)).unwrap_or(Timestamp::MAX);
-    Known { id, life, began, deadlines, holds }
+    Known { id, life, began, deadlines, holds, withheld }
 }
 
 /// When the folder was changed last: all there is to go by where neither log, manifest nor id say

