@@ -18,14 +18,14 @@ use crate::{
     config::Config,
     encode,
     error::ErrorKind,
-    people::{self, Draft},
+    people::{self, Draft, PupilList},
     shutdown::Shutdown,
     units::{CameraId, PersonId, RecordingId},
     vault::{
         BoxPublicKey, Identities, Manifest, NewRecording, Opened, access::attest, check, open,
         sign::PersonKey,
     },
-    veil::{Style, place::Places, policy::Policy, policy::Region, watch},
+    veil::{Style, policy::Policy, policy::Region, watch},
     vision::{Eyes, identify::Gallery},
 };
 
@@ -148,14 +148,14 @@ pub(super) struct Manner<'a> {
     pub(super) style: Style,
     pub(super) region: Region,
     pub(super) gallery: Gallery,
-    pub(super) places: Places,
+    pub(super) people: &'a PupilList,
     pub(super) audio: bool,
 }
 
 impl Manner<'_> {
     pub(super) fn plan(self, source: &Source, input: Input) -> Plan {
         let manifest = source.manifest();
-        let Self { config, policy, style, region, gallery, places, audio } = self;
+        let Self { config, policy, style, region, gallery, people, audio } = self;
         let segment = segment(manifest);
         Plan {
             camera: source.camera.clone(),
@@ -163,7 +163,7 @@ impl Manner<'_> {
             capture: capture::Settings { audio, ..capture::Settings::default() },
             policy,
             gallery,
-            places,
+            places: appliance::places(people, &source.camera),
             style,
             watch: watch::Settings {
                 check_every: CHECK_EVERY.min(segment / 2),
@@ -252,10 +252,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let details = source.opened.details()?;
     let version = list.version().to_owned();
-    let places = appliance::places(&list.people, &source.camera);
     let gallery = list.gallery;
     let audio = manifest.audio;
-    let manner = Manner { config: &config, policy, style, region, gallery, places, audio };
+    let manner =
+        Manner { config: &config, policy, style, region, gallery, people: &list.people, audio };
     let bar = progress_bar(args.json);
     let made = workshop.record(
         (&source.opened, &source.camera),

@@ -17,9 +17,10 @@ use crate::{frame::Point, units::Pts};
 const ACROSS: usize = 6;
 const DOWN: usize = 4;
 const PARTS: usize = ACROSS * DOWN;
-/// How far from where the camera is going the shift is looked for, in blocks, the last of which only
-/// bounds it: at 16 pixels a block a camera may turn back at once that moved 32 pixels a picture.
-const REACH: isize = 5;
+/// How far from where the camera is going the shift is looked for, in blocks: at 30 pictures a second
+/// and 16 pixels a block a pan may become faster or slower by 1,400 pixels a second from one to the
+/// next. Where it is not found there, it is looked for as far from where the camera was.
+const REACH: isize = 3;
 const WIDE: usize = 2 * REACH as usize + 1;
 /// The kept picture is replaced when it is this many blocks away: farther, too little of it is left.
 const FARTHEST: f32 = 6.0;
@@ -122,7 +123,16 @@ impl CameraMotion {
             return Some((0.0, 0.0));
         }
         let expected = (self.shift.0 + self.going.0, self.shift.1 + self.going.1);
-        let near = (expected.0.round() as isize, expected.1.round() as isize);
+        self.shift_near(expected, cost).or_else(|| self.shift_near(self.shift, cost))
+    }
+
+    /// The shift that leaves least, not far from `about`; none where too little agrees.
+    fn shift_near(
+        &self,
+        about: (f32, f32),
+        cost: impl Fn(usize, isize, isize) -> Option<f32>,
+    ) -> Option<(f32, f32)> {
+        let near = (about.0.round() as isize, about.1.round() as isize);
         // What each shift leaves of each part, in parts of what shifts leave on average.
         let mut left = [[[1.0f32; WIDE]; WIDE]; PARTS];
         let mut says = [0.0f32; PARTS];
