@@ -21,6 +21,11 @@ use crate::{
 const HEAD_SIDES: f32 = 0.30;
 const HEAD_UP: f32 = 0.40;
 const HEAD_DOWN: f32 = 0.25;
+/// Height of every hidden face's box to its width: what a head's box is measured by says who it is (a
+/// trained attacker told people apart by proportions and sizes alone). Faces lie between 1.2 and 1.5.
+const FACE_RATIO: f32 = 1.36;
+/// Sizes of hidden boxes go in steps of this, always up.
+const FACE_STEP: f32 = 1.08;
 /// The body below a head: this many head widths to each side, this many head heights down.
 const BODY_SIDES: f32 = 1.0;
 const BODY_DOWN: f32 = 6.5;
@@ -46,6 +51,10 @@ const GROWTH_BETWEEN: f32 = 0.4;
 const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
+
+/// Of a face that is seen and shown this much of its box on each side stays under the veil of somebody
+/// refused who is not seen any more: he may be beside it or just behind.
+const RIM: f32 = 0.1;
 
 /// A box that overlaps the one before it by less than this jumped: part of a face that leaves the
 /// picture was found as a face of half its width, at its side.
@@ -132,11 +141,17 @@ pub fn decide(
         .iter()
         .filter(|p| !p.shown)
         .flat_map(|p| {
-            let yields = p.basis != Basis::Seen && is_undecided(subjects, p.track);
-            let faces = if yields { faces.as_slice() } else { &[] };
+            let undecided = is_undecided(subjects, p.track);
+            let kept = match p.basis {
+                Basis::Bridged | Basis::Held if undecided => Some(0.0),
+                Basis::Held => Some(RIM),
+                Basis::Seen | Basis::Bridged => None,
+            };
             let mut pieces = vec![body(head(p.face), region, size)];
-            for face in faces {
-                pieces = pieces.into_iter().flat_map(|piece| piece.without(*face)).collect();
+            for face in
+                kept.iter().flat_map(|kept| faces.iter().map(move |f| f.grown(-kept, -kept, -kept)))
+            {
+                pieces = pieces.into_iter().flat_map(|piece| piece.without(face)).collect();
             }
             pieces.into_iter().map(|region| Hidden { track: p.track, region })
         })
@@ -176,6 +191,18 @@ fn is_undecided(subjects: &[Subject<'_>], track: TrackId) -> bool {
     subjects.iter().any(|s| s.track.id == track && s.state == State::Undecided)
 }
 
+/// The smallest box of the one shape and a stepped size around a face, with the same middle.
+fn even(face: Rect) -> Rect {
+    let height = face.h.max(face.w * FACE_RATIO);
+    let steps = (height.ln() / FACE_STEP.ln()).ceil();
+    let height = FACE_STEP.powf(steps).max(height);
+    let part = |side: f32, of: f32| ((side / of - 1.0) / 2.0).max(0.0);
+    let (sides, ends) = (part(height / FACE_RATIO, face.w), part(height, face.h));
+    let grown = face.grown(sides, ends, ends);
+    // A box without extent, or with a number that is none, stays as it is.
+    if grown.is_finite() { grown } else { face }
+}
+
 fn head(face: Rect) -> Rect {
     face.grown(HEAD_SIDES, HEAD_UP, HEAD_DOWN)
 }
@@ -202,7 +229,8 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
     let next = sightings.get(after).filter(here);
     let last = after.checked_sub(1).and_then(|i| sightings.get(i)).filter(here);
     if let Some(seen) = next.filter(|s| s.seq == seq) {
-        let face = if cleared { seen.rect } else { steady(sightings, after).unwrap_or(seen.rect) };
+        let face =
+            if cleared { seen.rect } else { even(steady(sightings, after).unwrap_or(seen.rect)) };
         return Some(Placement { track: track.id, face, basis: Basis::Seen, shown: cleared });
     }
     let weak = is_weak(track);
@@ -219,7 +247,9 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
             }
             let gap = next.pts.since(last.pts).as_secs_f32().max(f32::EPSILON);
             let (to_last, to_next) = (pts.since(last.pts), next.pts.since(pts));
-            let middle = last.rect.lerp(next.rect, to_last.as_secs_f32() / gap);
+            let (from, to) =
+                if cleared { (last.rect, next.rect) } else { (even(last.rect), even(next.rect)) };
+            let middle = from.lerp(to, to_last.as_secs_f32() / gap);
             let near = to_last.min(to_next).as_secs_f32();
             let grow = GROWTH_BETWEEN * near;
             let middle = shaken(now, last, next, to_last.as_secs_f32() / gap, middle);
@@ -233,7 +263,7 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
             }
             let earlier = after.checked_sub(2).and_then(|i| sightings.get(i));
             let rect = steady(sightings, after - 1).unwrap_or(last.rect);
-            let last = &Sighting { rect, ..*last };
+            let last = &Sighting { rect: even(rect), ..*last };
             (extended(now, last, earlier, away), Basis::Held)
         }
         (None, Some(next)) => {
@@ -241,6 +271,7 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
             if away > hold(false) || cleared {
                 return None;
             }
+            let next = &Sighting { rect: even(next.rect), ..*next };
             (extended(now, next, sightings.get(after + 1), away), Basis::Held)
         }
         (None, None) => return None,
@@ -407,15 +438,18 @@ mod tests {
             let camera = CameraMotion::default();
             let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
             let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            let over = |face: Rect| hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
             let face = known.sightings[0].rect;
-            let over = hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
-            (over, hidden.len())
+            (over(face), over(face.grown(-RIM, -RIM, -RIM)), hidden.len())
         };
         // Hair and surroundings stay veiled on all four sides.
-        assert_eq!(hidden(State::Undecided, 10), (false, 4));
+        assert_eq!(hidden(State::Undecided, 10), (false, false, 4));
         let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
-        assert_eq!(hidden(refused, 10), (true, 1));
-        assert_eq!(hidden(State::Undecided, 3), (true, 1));
+        assert_eq!(hidden(refused.clone(), 10), (true, false, 4));
+        // Whoever is seen himself is covered.
+        for state in [State::Undecided, refused] {
+            assert_eq!(hidden(state, 3), (true, true, 1));
+        }
     }
 
     #[test]
@@ -500,6 +534,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_veil_has_one_shape_and_a_stepped_size_and_covers_the_face(
+            x in -50.0..1900.0f32, y in -50.0..1000.0f32, w in 8.0..900.0f32, ratio in 0.8..2.0f32,
+        ) {
+            let face = Rect::new(x, y, w, w * ratio);
+            let even = even(face);
+            let (slack, (a, b)) = (1e-3 * w, (face.center(), even.center()));
+            prop_assert!(even.grown(1e-4, 1e-4, 1e-4).contains(face), "{face:?} {even:?}");
+            prop_assert!((a.x - b.x).abs() < slack && (a.y - b.y).abs() < slack);
+            prop_assert!((even.h / even.w - FACE_RATIO).abs() < 1e-3);
+            let steps = even.h.ln() / FACE_STEP.ln();
+            prop_assert!((steps - steps.round()).abs() < 0.01, "{steps}");
+            // No larger than the shape and one step ask for.
+            prop_assert!(even.h <= 1.001 * FACE_STEP * face.h.max(face.w * FACE_RATIO));
+        }
+
         #[test]
         fn the_region_covers_the_moving_face(
             step in -12.0..12.0f32, gap in 1u64..40, seq in 0u64..120, person in any::<bool>(),

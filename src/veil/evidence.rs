@@ -24,6 +24,11 @@ const OBLIQUE_WEIGHT: f32 = 1.0 / 3.0;
 const DRIFT: f32 = 0.30;
 /// The same for turned heads and unsure views, which resemble their own frontal views less.
 const DRIFT_OBLIQUE: f32 = 0.20;
+/// A view that resembles the track's own mean by this is of the same person (people of one photo resemble
+/// each other by up to 0.52).
+const SAME: f32 = 0.65;
+/// From so much more that speaks for clearance than against it on, some more views may be enough.
+const PROMISING: f32 = 1.0;
 /// Views by quality, of a face that may be shown for another reason, after which it counts as
 /// compared: one good view, or three of a face of 24 pixels.
 const ENOUGH_SEEN: f32 = 1.0;
@@ -100,8 +105,8 @@ pub struct View {
     ///
     /// [`Described::strength`]: crate::vision::identify::Described::strength
     pub strength: f32,
-    /// Whether the face was found surely, sharp enough to be compared, and wholly in the picture;
-    /// other views can refuse, never clear.
+    /// Whether the face was found surely, and wholly in the picture; other views can refuse, never
+    /// clear.
     pub reliable: bool,
     /// The face.
     pub embedding: Embedding,
@@ -111,11 +116,21 @@ impl View {
     /// What the view counts, above 0 to 1: less for a small, a soft and a turned face. Where a
     /// number is none it counts nothing.
     fn quality(&self, t: &Thresholds) -> f32 {
-        let part = |value: f32, full: f32| (value / full).powi(2).clamp(0.0, 1.0);
         let pose = if self.oblique { OBLIQUE_WEIGHT } else { 1.0 };
-        let quality = part(self.width_px, t.full_px) * part(self.strength, t.full_strength) * pose;
+        // A soft view counts as an oblique one already: it is not counted down twice.
+        let quality = self.size_part(t) * part(self.strength, t.full_strength).min(pose);
         if quality.is_finite() { quality } else { 0.0 }
     }
+
+    /// What the view counts by its size alone: for whom it surely shows, however soft or turned.
+    fn size_part(&self, t: &Thresholds) -> f32 {
+        part(self.width_px, t.full_px)
+    }
+}
+
+/// The square of the part that `value` is of `full`, 1 at most.
+fn part(value: f32, full: f32) -> f32 {
+    (value / full).powi(2).clamp(0.0, 1.0)
 }
 
 /// A refusing pupil who can be found.
@@ -280,7 +295,7 @@ fn closest<'a>(
 #[derive(Clone, Copy, Debug, Default)]
 struct Match {
     views: u32,
-    /// The views by their quality.
+    /// The views by their size.
     weight: f32,
     sum: f32,
 }
@@ -366,6 +381,13 @@ impl Evidence {
         }
     }
 
+    /// Whether views so far speak for clearance, and a few more may be enough.
+    #[must_use]
+    pub fn is_promising(&self) -> bool {
+        let likest = self.matches.values().map(|m| m.weight).fold(0.0, f32::max);
+        likest.max(self.clear - self.doubtful) >= PROMISING
+    }
+
     /// How many views were compared.
     #[must_use]
     pub fn views(&self) -> u32 {
@@ -382,6 +404,25 @@ impl Evidence {
     pub fn drifts(&self, view: &View) -> bool {
         let least = if view.oblique || !view.reliable { DRIFT_OBLIQUE } else { DRIFT };
         self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
+    }
+
+    /// Whether a cleared face is still the same by one view: far more like its own earlier views than
+    /// anybody else's, and no more like a refused person than any view that clears.
+    #[must_use]
+    pub fn goes_on_with(&self, view: &View, judge: &Judge) -> bool {
+        let t = judge.thresholds;
+        let clear = if view.oblique { t.clear_oblique } else { t.clear };
+        let far = |w: &Wanted| w.cosine(&view.embedding) < clear - w.margin;
+        let own = self.face().map_or(-1.0, |mean| mean.cosine(&view.embedding));
+        let good = view.reliable
+            && view.width_px >= t.clear_min_px
+            && view.strength >= t.clear_strength_least;
+        let nearest = judge.closest_refused(&view.embedding).map_or(-1.0, |(_, cosine)| cosine);
+        let known = judge.recognised(&view.embedding, nearest).is_some();
+        matches!(self.state, State::Cleared(_))
+            && good
+            && own >= SAME
+            && (known || judge.refused.iter().all(far))
     }
 
     /// Whether enough was seen of a face that may be shown for another reason, and on the whole it
@@ -436,17 +477,26 @@ impl Evidence {
         if view.width_px < t.clear_min_px || !view.reliable {
             return;
         }
+        if let Some((person, cosine)) = known {
+            // Whatever is in the picture, it is like them; a face without strength is like nobody.
+            let found = self.matches.entry(person.clone()).or_default();
+            found.views += 1;
+            found.weight += view.size_part(&t);
+            found.sum += cosine;
+        }
+        // Written so that a number that is none is no strength.
+        let sharp = view.strength >= t.clear_strength_least;
+        if !sharp {
+            if !matches!(self.state, State::Refused { .. }) {
+                self.state = self.clearance(judge).map_or(State::Undecided, State::Cleared);
+            }
+            return;
+        }
         let clear = if view.oblique { t.clear_oblique } else { t.clear };
         if judge.refused.iter().all(|w| w.cosine(&view.embedding) < clear - w.margin) {
             self.clear += quality;
         } else {
             self.doubtful += 1.0;
-        }
-        if let Some((person, cosine)) = known {
-            let found = self.matches.entry(person.clone()).or_default();
-            found.views += 1;
-            found.weight += quality;
-            found.sum += cosine;
         }
         if matches!(self.state, State::Refused { .. }) {
             return;
@@ -476,7 +526,7 @@ impl Evidence {
                 let told_apart = self.clear >= needed + self.doubtful;
                 told_apart
                     .then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
-                    .or_else(|| self.matched(needed))
+                    .or_else(|| self.matched(views))
             }
             Policy::UnlessCleared => self.matched(views),
         }
@@ -606,6 +656,44 @@ mod tests {
         assert_eq!(views_to_clear(&judge, 0.1, 33.0, 12.0), Some(5));
         assert_eq!(views_to_clear(&judge, 0.1, 80.0, 8.9), Some(5));
         assert_eq!(views_to_clear(&judge, 0.1, 80.0, f32::NAN), None);
+    }
+
+    #[test]
+    fn a_soft_face_is_shown_for_whom_it_is_like_and_never_for_being_unlike() {
+        for policy in [Policy::Refused, Policy::UnlessCleared] {
+            let judge = judge(policy);
+            let (mut friend, mut stranger) = (Evidence::default(), Evidence::default());
+            for i in 0..20 {
+                let soft = |face| View { strength: 8.0, oblique: true, ..view(80.0, face) };
+                friend.add(&soft(face(0.1, 0.6, i)), &judge);
+                stranger.add(&soft(face(0.1, 0.1, i)), &judge);
+            }
+            let shown = matches!(friend.state(&judge), State::Cleared(Reason::Matched { .. }));
+            assert!(shown, "{policy}");
+            assert_eq!(stranger.state(&judge), State::Undecided);
+        }
+    }
+
+    #[test]
+    fn only_a_cleared_face_goes_on_and_only_with_a_view_like_its_own() {
+        let judge = judge(Policy::Refused);
+        let mut evidence = Evidence::default();
+        let same = view(80.0, face(0.1, 0.0, 0));
+        assert!(!evidence.goes_on_with(&same, &judge));
+        for _ in 0..3 {
+            assert!(!evidence.goes_on_with(&same, &judge));
+            evidence.add(&same, &judge);
+        }
+        assert!(evidence.goes_on_with(&same, &judge));
+        let soft = View { strength: 8.0, ..same.clone() };
+        let small = View { width_px: 30.0, ..same.clone() };
+        let near = view(80.0, face(0.35, 0.0, 0));
+        let other = view(80.0, face(0.1, 0.0, 1));
+        for view in [soft, small, near, other] {
+            assert!(!evidence.goes_on_with(&view, &judge), "{view:?}");
+        }
+        evidence.add(&view(80.0, face(0.5, 0.0, 0)), &judge);
+        assert!(!evidence.goes_on_with(&same, &judge), "refused");
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::{
         motion::CameraMotion,
         pose::is_oblique,
         search::{Pace, Search, Searcher},
-        track::{Cut, CutDetector, Tracker},
+        track::{Cut, CutDetector, Track, Tracker},
     },
 };
 
@@ -44,6 +44,8 @@ const RELIABLE_SCORE: f32 = SURE_SCORE;
 const UNDECIDED_EVERY: u64 = 2;
 /// Views after which an undecided track is not worth more effort than a decided one.
 const PATIENCE_VIEWS: u32 = 12;
+/// The same where the views so far speak for clearance.
+const PROMISING_VIEWS: u32 = 36;
 /// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
 /// whatever a comparison says; they wait this many times longer for one than cleared ones.
 const VEILED_FACTOR: u64 = 3;
@@ -67,6 +69,10 @@ const STRAINED_SIZE: (u32, u32) = (3, 4);
 const SMALLEST_SIZE: u32 = 320;
 /// Faces that overlap a face with another standing by this much may have changed hands.
 const MERGE_OVERLAP: f32 = 0.1;
+/// They have not where each overlaps its own box of one frame ago by at least the first of these, and
+/// that of the other by at most the second.
+const STAYS: f32 = 0.6;
+const STRAYS: f32 = 0.3;
 /// A face that was seen this recently and is now covered may be behind the one in front.
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
@@ -127,6 +133,9 @@ struct Known {
     doubts: VecDeque<Pts>,
     /// The track it was cut from.
     before: Option<Before>,
+    /// It was cut from one that was not cleared, after a view that resembled it too little: what was
+    /// seen before this view may still have been the other.
+    since: Option<Pts>,
 }
 
 /// What a track was cut from.
@@ -156,7 +165,8 @@ impl Known {
         };
         let apart =
             |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
-        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
+        self.since.is_none_or(|since| pts >= since)
+            && self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
     }
 }
 
@@ -217,6 +227,38 @@ impl Worn {
                 spans.pop_front();
             }
         }
+    }
+}
+
+/// Where a face is, and where it was one frame ago if it was seen then and now.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    now: Rect,
+    before: Option<Rect>,
+}
+
+impl Step {
+    fn of(track: &Track, seq: u64) -> Self {
+        let mut latest = track.sightings.iter().rev();
+        let now = latest.next();
+        let before = latest.next().filter(|before| before.seq + 1 == seq);
+        let seen = now.is_some_and(|now| now.seq == seq);
+        Self {
+            now: now.map(|now| now.rect).unwrap_or_default(),
+            before: before.filter(|_| seen).map(|before| before.rect),
+        }
+    }
+
+    /// Whether two faces that overlap cannot have changed places since the frame before: both were
+    /// seen then and now, each where it was, and neither where the other was.
+    fn keeps_apart_from(&self, other: &Self) -> bool {
+        let Some((own, others)) = self.before.zip(other.before) else { return false };
+        let stays = |before: Rect, now: Rect| before.iou(now) >= STAYS;
+        let strays = |before: Rect, now: Rect| before.iou(now) > STRAYS;
+        stays(own, self.now)
+            && stays(others, other.now)
+            && !strays(own, other.now)
+            && !strays(others, self.now)
     }
 }
 
@@ -495,12 +537,16 @@ impl Watcher {
                     t.live && t.best_score >= RELIABLE_SCORE && !self.is_cleared(t.id, pts)
                 }
             })
-            .filter_map(|t| t.last())
-            .filter(|last| pts.since(last.pts) <= OCCLUDED_FOR)
-            .map(|last| last.rect)
+            .filter(|t| t.last().is_some_and(|last| pts.since(last.pts) <= OCCLUDED_FOR))
+            .map(|t| Step::of(t, seq))
             .collect();
+        let own: BTreeMap<TrackId, Step> =
+            self.tracker.tracks().iter().map(|t| (t.id, Step::of(t, seq))).collect();
         for (id, detection) in seen {
-            let meets = hidden.iter().any(|rect| rect.iou(detection.rect) > MERGE_OVERLAP);
+            let apart = |other: &Step| own.get(id).is_some_and(|own| own.keeps_apart_from(other));
+            let meets = hidden
+                .iter()
+                .any(|other| other.now.iou(detection.rect) > MERGE_OVERLAP && !apart(other));
             if (meets || self.returns(*id))
                 && self.is_cleared(*id, pts)
                 && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
@@ -564,9 +610,7 @@ impl Watcher {
                 width_px: rect.w,
                 oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
                 strength,
-                reliable: whole
-                    && detection.score >= RELIABLE_SCORE
-                    && strength >= t.clear_strength_least,
+                reliable: whole && detection.score >= RELIABLE_SCORE,
                 embedding,
             };
             seen[i].0 = self.add_view(id, seq, pts, &view);
@@ -594,7 +638,10 @@ impl Watcher {
             }
             let known = self.known.get(id);
             let every = u64::from(self.settings.identify_every);
-            let patient = known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS);
+            let patient = known.is_some_and(|k| {
+                let most = if k.evidence.is_promising() { PROMISING_VIEWS } else { PATIENCE_VIEWS };
+                k.evidence.views() >= most
+            });
             let (cleared, every, soon) = match self.state(*id) {
                 State::Cleared(_) => (true, every, true),
                 State::Refused { .. } => (false, every * VEILED_FACTOR, false),
@@ -652,14 +699,22 @@ impl Watcher {
         let unbroken = !known.is_broken();
         known.changed = false;
         let refused = known.evidence.was_refused();
+        let doubts = known.doubts.clone();
+        let cleared = matches!(self.state(id), State::Cleared(_));
         let mut owner = id;
-        if known.evidence.drifts(view)
+        let resumed = self.resumed(id, view);
+        let known = self.known.entry(id).or_default();
+        if let Some(evidence) = resumed {
+            known.evidence = evidence;
+        } else if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
             let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
             let before = Some(Before { track: id, unbroken });
-            self.known.insert(owner, Known { evidence, before, ..Known::default() });
+            let since = (!cleared).then_some(pts);
+            let known = Known { evidence, before, doubts, since, ..Known::default() };
+            self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();
         known.evidence.add(view, &self.judge);
@@ -667,6 +722,21 @@ impl Watcher {
         known.tried = Some((seq, pts));
         self.reach_back(owner, view);
         owner
+    }
+
+    /// What was known of a face before its track was cut, where the first view after it surely shows the
+    /// same face.
+    fn resumed(&self, id: TrackId, view: &View) -> Option<Evidence> {
+        let unseen = |known: &&Known| known.evidence.views() == 0;
+        let mut known = self.known.get(&id).filter(unseen)?;
+        while let Some(Before { track, .. }) = known.before {
+            known = self.known.get(&track)?;
+            if !unseen(&known) {
+                let same = known.evidence.goes_on_with(view, &self.judge);
+                return same.then(|| known.evidence.clone());
+            }
+        }
+        None
     }
 
     /// Where a view shows a refused person, the tracks that its own was cut from are refused too if
@@ -837,6 +907,29 @@ mod tests {
         let photo = image::open(path).expect("a sample; run `make setup`").to_luma8();
         let way = image::imageops::FilterType::Triangle;
         image::imageops::resize(&photo, SIZE.width, SIZE.height, way).into_raw()
+    }
+
+    #[test]
+    fn what_was_cut_from_an_uncleared_track_is_confirmed_from_its_own_view_on() {
+        let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
+        let agreed = VecDeque::from([(120, at(4000))]);
+        let mut known = Known { agreed, ..Known::default() };
+        assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
+        known.since = Some(at(4000));
+        assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
+    }
+
+    #[test]
+    fn faces_that_overlap_keep_apart_only_where_each_stays() {
+        let face = |x: f32| Rect::new(x, 0.0, 50.0, 60.0);
+        let step =
+            |before: Option<f32>, now: f32| Step { now: face(now), before: before.map(face) };
+        let other = step(Some(38.0), 36.0);
+        assert!(step(Some(0.0), 3.0).keeps_apart_from(&other));
+        // Not seen before, gone where the other was, or too close to tell.
+        for own in [step(None, 3.0), step(Some(0.0), 36.0), step(Some(25.0), 22.0)] {
+            assert!(!own.keeps_apart_from(&other), "{own:?}");
+        }
     }
 
     #[test]

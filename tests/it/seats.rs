@@ -263,6 +263,59 @@ fn the_seat_of_who_refuses_is_always_veiled() {
     }
 }
 
+/// `AprilTag` 36h11 number 3, as it is printed: the bits of its six rows, 1 is white.
+const MARKER: (u16, u64) = (3, 0xe_479e_9c98);
+
+/// Prints the marker with its white paper, so wide without it.
+fn print(picture: &mut RgbImage, x: u32, y: u32, side: u32) {
+    let cell = side / 8;
+    for row in 0..10 {
+        for column in 0..10 {
+            let code = (2..8).contains(&row) && (2..8).contains(&column);
+            let paper = row == 0 || column == 0 || row == 9 || column == 9;
+            let bit = || MARKER.1 >> (35 - (6 * (row - 2) + column - 2)) & 1 == 1;
+            let grey = if paper || (code && bit()) { 230 } else { 20 };
+            let (left, top) = (x + column * cell - 5 * cell, y + row * cell - 5 * cell);
+            for dy in 0..cell {
+                for dx in 0..cell {
+                    picture.put_pixel(left + dx, top + dy, image::Rgb([grey; 3]));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_wears_a_marker_is_shown_while_it_is_seen_and_nobody_else() {
+    let models = models();
+    let people = faces(&models, "multi_face.jpg");
+    let markers = [(MARKER.0, pupil("p-2"))].into();
+    let places = Places { markers, ..Places::default() };
+    let run = |face, policy, refused| {
+        let wearer = Actor { face, x: 150.0, y: 110.0, width: 60.0 };
+        let other = Actor { face: &people[2], x: 480.0, y: 110.0, width: 60.0 };
+        let frames: Vec<_> = (0..45)
+            .map(|i| {
+                let mut picture = stage(&[wearer, other]);
+                if i < 25 {
+                    print(&mut picture, 150, 215, 40);
+                }
+                picture
+            })
+            .collect();
+        let mut watcher = watcher(&models, policy, refused, places.clone());
+        let decided = decided(&mut watcher, &frames);
+        (shows(&decided, |_| wearer.middle()), shows(&decided, |_| other.middle()))
+    };
+    let (wearer, other) = run(&people[1], Policy::UnlessCleared, None);
+    // Three looks a quarter of a second apart, and a little more than two when it is gone.
+    assert_eq!(wearer[9..25], [true; 16]);
+    assert_eq!(wearer[34..], [false; 11]);
+    assert_eq!(other, [false; 45]);
+    let (refused, _) = run(&people[0], Policy::UnlessCleared, Some(&people[0]));
+    assert_eq!(refused, [false; 45]);
+}
+
 /// Real pictures, seen through a camera that is panned and shaken.
 #[test]
 fn a_moved_camera_is_followed_on_real_pictures() {
