@@ -74,7 +74,7 @@ class Run:
 
 def prepare(classveil):
     """A key, a list with the man of the photo as refused, a configuration."""
-    work = OUT / "work"
+    work = OUT / "run"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     shutil.copy(ROOT / "tests/samples/obama.jpg", work / "p-01.jpg")

@@ -11,10 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     ladder::{Ladder, Load, Rung},
+    parts::Parts,
     reasons::Reasons,
 };
 use crate::{
-    capture::{Capture, CaptureError, CapturedFrame, Event},
+    capture::{AudioChunk, Capture, CaptureError, CapturedFrame, Event},
     encode::{EncodeError, Encoder, MediaSegment},
     error::{ErrorKind, Kind},
     frame::{Frame, SlotPool},
@@ -131,6 +132,8 @@ pub(super) struct Chain {
     pub(super) sender: SegmentSender,
     pub(super) retention: RetentionRecord,
     pub(super) started: Timestamp,
+    /// What is encoded; none for all.
+    pub(super) parts: Option<Parts>,
     /// None for files, which are never in a hurry.
     pub(super) ladder: Option<Ladder>,
     pub(super) orders: Receiver<Order>,
@@ -199,8 +202,7 @@ impl Chain {
             match self.capture.next(PATIENCE)? {
                 Some(Event::Video(frame)) => self.take_video(frame, tally)?,
                 Some(Event::Audio(chunk)) => {
-                    let segments = self.encoder.push_audio(chunk)?;
-                    self.hand_over(segments, tally)?;
+                    self.take_audio(chunk, tally)?;
                 }
                 Some(Event::End) => {
                     tally.progress.announced = self.capture.announced();
@@ -254,6 +256,19 @@ impl Chain {
             "the machine's effort follows the camera");
     }
 
+    fn take_audio(&mut self, chunk: AudioChunk, tally: &mut Tally) -> Result<(), ChainError> {
+        let channels = self.capture.audio().map_or(1, |format| format.channels);
+        let chunks = match &self.parts {
+            None => vec![chunk],
+            Some(parts) => parts.cut(&chunk, channels),
+        };
+        for chunk in chunks {
+            let segments = self.encoder.push_audio(chunk)?;
+            self.hand_over(segments, tally)?;
+        }
+        Ok(())
+    }
+
     fn take_video(&mut self, captured: CapturedFrame, tally: &mut Tally) -> Result<(), ChainError> {
         let pts = captured.pts;
         self.keep_up(pts);
@@ -294,6 +309,9 @@ impl Chain {
     fn emit(&mut self, waiting: Waiting, tally: &mut Tally) -> Result<(), ChainError> {
         let Waiting { frame, looked } = waiting;
         let (verdict, placements) = self.watcher.decide(&frame, looked);
+        let placed =
+            self.parts.as_ref().map_or(Some(frame.pts()), |parts| parts.place(frame.pts()));
+        let Some(placed) = placed else { return Ok(()) };
         let mut frame = self.redactor.redact(frame, Some(&verdict));
         match self.watcher.check(&frame, &placements) {
             Ok(Finding::NotDue) => {}
@@ -318,7 +336,7 @@ impl Chain {
         let (watcher, pts) = (&self.watcher, frame.pts());
         let reason = |id| watcher.reason_at(id, pts);
         tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id), reason);
-        let segments = self.encoder.push_video(frame)?;
+        let segments = self.encoder.push_video(frame.moved_to(placed))?;
         self.hand_over(segments, tally)
     }
 

@@ -5,12 +5,21 @@
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
 mod again;
+pub mod button;
 mod chain;
+pub mod codes;
+pub mod control;
+mod crew;
 mod hardening;
+pub mod indicator;
 mod ladder;
 mod lists;
+mod parts;
+pub mod preflight;
 mod reasons;
 mod recorder;
+pub mod recording;
+pub mod service;
 pub mod time;
 
 pub use again::{AgainError, Workshop};
@@ -18,4 +27,5 @@ pub use chain::{ChainError, Progress};
 pub use hardening::harden;
 pub use ladder::{Load, Rung};
 pub use lists::{ListSender, Lists, NewList, lists};
+pub use parts::{BadParts, Parts};
 pub use recorder::{Around, Plan, RecordError, Report, Started, places, record};

@@ -10,6 +10,7 @@ use super::{
     chain::{Chain, ChainError, Progress},
     ladder::Ladder,
     lists::{Lists, News, Swaps},
+    parts::Parts,
 };
 use crate::{
     capture::{self, Capture, CaptureError, Input},
@@ -73,6 +74,8 @@ pub struct Plan {
     pub look_ahead: Duration,
     /// How pictures are encoded.
     pub encode: encode::Settings,
+    /// What is encoded of it; none for all. All of it is looked at.
+    pub parts: Option<Parts>,
 }
 
 /// What a list says of places in the picture of `camera`: seats of those who may be seen today, zones
@@ -275,6 +278,7 @@ pub fn record(
         sender: writer.sender(),
         retention: writer.retention().clone(),
         started: began,
+        parts: plan.parts.clone(),
         ladder,
         orders: told,
     };

@@ -95,6 +95,19 @@ impl Input {
         }
     }
 
+    /// Whether it answers, without asking it for a picture: a camera on the network is connected to
+    /// and let go, a device or file looked at.
+    pub fn probe(&self, timeout: Duration) -> Result<(), CaptureError> {
+        match self {
+            Self::Rtsp { url, .. } => url.probe(timeout),
+            Self::File(path) | Self::V4l2(path) => match fs::File::open(path) {
+                Ok(_) => Ok(()),
+                Err(source) => Err(CaptureError::Unreadable { path: path.clone(), source }),
+            },
+            Self::Synthetic(_) => Ok(()),
+        }
+    }
+
     /// Whether pictures come by the clock and the newest one wins, instead of waiting their turn.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -161,7 +161,7 @@ struct Accept {
 }
 
 /// A date is its last moment, here: until a day means with it.
-fn parse_until(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_until(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }

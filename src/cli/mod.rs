@@ -1,12 +1,14 @@
 //! What is typed: one file per subcommand. Belongs here: arguments, printing, exit codes. Does not
 //! belong: anything a second front end would need too.
 
+mod ask;
 mod attack;
 mod audit;
 mod backup;
 mod completions;
 mod config;
 mod eval;
+mod export;
 mod grant;
 mod keygen;
 mod open;
@@ -15,14 +17,17 @@ mod output;
 mod paths;
 mod people;
 mod places;
+mod preflight;
 mod pupils;
 mod record;
 mod recover;
+mod register;
 mod reload;
 mod report;
 mod request;
 mod retention;
 mod reveil;
+mod run;
 mod store;
 mod telemetry;
 mod verify;
@@ -64,10 +69,22 @@ enum Command {
     Revoke(grant::RevokeArgs),
     Grants(grant::GrantsArgs),
     Request(request::Args),
+    Export(Box<export::Args>),
+    Exports(export::ExportsArgs),
     Reveil(reveil::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
     People(people::Args),
+    Run(run::Args),
+    Status(ask::Status),
+    Preflight(preflight::Args),
+    Prepare(Box<ask::Prepare>),
+    Withdraw(ask::Withdraw),
+    Start(ask::Start),
+    Stop(ask::Stop),
+    Logs(ask::Logs),
+    Reload(ask::Reload),
+    Register(register::Args),
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
@@ -113,9 +130,13 @@ impl<E: Kind> From<E> for Failure {
 fn prepare(command: &Command) -> Result<(), Failure> {
     match command {
         // These run models.
-        Command::Record(_) | Command::Reveil(_) | Command::Pupils(_) | Command::Eval(_) => {
-            telemetry::forbid()
-        }
+        Command::Record(_)
+        | Command::Reveil(_)
+        | Command::Export(_)
+        | Command::Run(_)
+        | Command::Preflight(_)
+        | Command::Pupils(_)
+        | Command::Eval(_) => telemetry::forbid(),
         _ => Ok(()),
     }
 }
@@ -149,10 +170,22 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Revoke(args) => grant::revoke(&args),
         Command::Grants(args) => grant::grants(&args),
         Command::Request(args) => request::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Exports(args) => export::exports(&args),
         Command::Reveil(args) => reveil::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),
         Command::People(args) => people::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Status(args) => ask::status(&args),
+        Command::Preflight(args) => preflight::run(&args),
+        Command::Prepare(args) => ask::prepare(&args),
+        Command::Withdraw(args) => ask::withdraw(&args),
+        Command::Start(args) => ask::start(&args),
+        Command::Stop(args) => ask::stop(&args),
+        Command::Logs(args) => ask::logs(&args),
+        Command::Reload(args) => ask::reload(&args),
+        Command::Register(args) => register::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),

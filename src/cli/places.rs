@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{Failure, output, paths};
-use crate::{config::Config, error::ErrorKind, people, units::RecordingId, vision::infer::Models};
+use crate::{
+    appliance::preflight::Places, config::Config, error::ErrorKind, people, units::RecordingId,
+    vision::infer::Models,
+};
 
 /// The configuration in `file`, or the defaults. From here on its log filter counts.
 pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
@@ -50,12 +53,18 @@ pub(super) fn store_of(folder: &Path) -> Option<PathBuf> {
 /// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'
 /// folder names.
 pub(super) fn models(config: &Config) -> Result<Models, Failure> {
+    let (folder, runtime) = models_at(config);
+    Ok(Models::load(&folder, &runtime)?)
+}
+
+/// Where they are.
+fn models_at(config: &Config) -> (PathBuf, PathBuf) {
     let folder = config.models.folder.clone().unwrap_or_else(default_models);
     let runtime = std::env::var_os("CLASSVEIL_ONNXRUNTIME")
         .map(PathBuf::from)
         .or_else(|| config.models.onnxruntime.clone())
         .unwrap_or_else(|| folder.join("lib/libonnxruntime.so.1.31.1"));
-    Ok(Models::load(&folder, &runtime)?)
+    (folder, runtime)
 }
 
 /// `../share/classveil/models` beside an installed program, else where `make setup` puts them. Never
@@ -86,4 +95,18 @@ pub(super) fn gallery_key(
         )
     })?;
     Ok(folder.join(people::store::default_key_name(of)?))
+}
+
+/// Everything that the box looks at before it records. `file` is the configuration's.
+pub(super) fn of_box(file: &Path, config: &Config) -> Result<Places, Failure> {
+    let store = store(None, config)?;
+    let gallery_key = gallery_key(None, config, &store)?;
+    let (models, runtime) = models_at(config);
+    Ok(Places { config: file.to_owned(), store, gallery_key, models, runtime })
+}
+
+/// The socket of `classveil run`.
+pub(super) fn socket(config: &Config) -> PathBuf {
+    let configured = config.control.socket.clone();
+    configured.unwrap_or_else(|| PathBuf::from("/run/classveil/box.sock"))
 }

@@ -553,6 +553,7 @@ fn record(
             preset: config.encode.preset,
             threads: config.encode.threads,
         },
+        parts: None,
     };
     let started_at = SystemClock.now();
     let retain = SignedDuration::try_from(wanted.retain).map_err(|e| wrong(e.to_string()))?;

@@ -12,20 +12,20 @@ use super::{
     verify::{note_end, note_trust},
 };
 use crate::{
-    appliance::{self, Plan, Started, Workshop},
+    appliance::{self, Parts, Plan, Started, Workshop},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::Config,
     encode,
     error::ErrorKind,
-    people::{self, Draft, PupilList},
+    people::{self, Draft},
     shutdown::Shutdown,
     units::{CameraId, PersonId, RecordingId},
     vault::{
         BoxPublicKey, Identities, Manifest, NewRecording, Opened, access::attest, check, open,
         sign::PersonKey,
     },
-    veil::{Style, policy::Policy, policy::Region, watch},
+    veil::{Style, place::Places, policy::Policy, policy::Region, watch},
     vision::{Eyes, identify::Gallery},
 };
 
@@ -148,14 +148,15 @@ pub(super) struct Manner<'a> {
     pub(super) style: Style,
     pub(super) region: Region,
     pub(super) gallery: Gallery,
-    pub(super) people: &'a PupilList,
+    pub(super) places: Places,
     pub(super) audio: bool,
+    pub(super) parts: Option<Parts>,
 }
 
 impl Manner<'_> {
     pub(super) fn plan(self, source: &Source, input: Input) -> Plan {
         let manifest = source.manifest();
-        let Self { config, policy, style, region, gallery, people, audio } = self;
+        let Self { config, policy, style, region, gallery, places, audio, parts } = self;
         let segment = segment(manifest);
         Plan {
             camera: source.camera.clone(),
@@ -163,7 +164,7 @@ impl Manner<'_> {
             capture: capture::Settings { audio, ..capture::Settings::default() },
             policy,
             gallery,
-            places: appliance::places(people, &source.camera),
+            places,
             style,
             watch: watch::Settings {
                 check_every: CHECK_EVERY.min(segment / 2),
@@ -177,6 +178,7 @@ impl Manner<'_> {
                 preset: config.encode.preset,
                 threads: config.encode.threads,
             },
+            parts,
         }
     }
 }
@@ -254,8 +256,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let version = list.version().to_owned();
     let gallery = list.gallery;
     let audio = manifest.audio;
-    let manner =
-        Manner { config: &config, policy, style, region, gallery, people: &list.people, audio };
+    let places = appliance::places(&list.people, &source.camera);
+    let parts = None;
+    let manner = Manner { config: &config, policy, style, region, gallery, places, audio, parts };
     let bar = progress_bar(args.json);
     let made = workshop.record(
         (&source.opened, &source.camera),

@@ -11,8 +11,8 @@ use std::{
 use toml::Spanned;
 
 use super::{
-    Audio, Biometrics, Camera, Config, Detect, Encode, Identify, Log, Models, Pupils, Recording,
-    Store, Veil,
+    Audio, Biometrics, Button, Camera, Clock, Config, Control, Detect, Encode, Identify, Indicator,
+    Log, Models, Pupils, Recording, Registers, Store, Veil,
     file::{self, File, Given},
     limits,
     read::Findings,
@@ -52,6 +52,31 @@ pub(super) fn check(file: File, base: &Path, found: &mut Findings<'_>) -> Config
                     limits::PHOTO_AGE,
                 )
                 .unwrap_or(Pupils::default().photo_age_limit),
+            list_age_limit: check
+                .span(
+                    "pupils.list-age-limit",
+                    file.pupils.list_age_limit.as_ref(),
+                    limits::LIST_AGE,
+                )
+                .unwrap_or(Pupils::default().list_age_limit),
+        },
+        registers: Registers {
+            reminder_age_limit: check
+                .span(
+                    "registers.reminder-age-limit",
+                    file.registers.reminder_age_limit.as_ref(),
+                    limits::REMINDER_AGE,
+                )
+                .unwrap_or(Registers::default().reminder_age_limit),
+        },
+        control: Control { socket: check.path("control.socket", file.control.socket.as_ref()) },
+        button: Button {
+            device: check.path("button.device", file.button.device.as_ref()),
+            danger_remote_start: file.button.danger_remote_start.is_some_and(Spanned::into_inner),
+        },
+        indicator: Indicator { led: check.path("indicator.led", file.indicator.led.as_ref()) },
+        clock: Clock {
+            danger_trust: chosen(file.clock.danger_trust, Clock::default().danger_trust),
         },
         log: Log {
             filter: check.filter(file.log.filter.as_ref()).unwrap_or(Log::default().filter),
@@ -119,6 +144,9 @@ impl Check<'_, '_> {
             segment: self
                 .span("recording.segment", from.segment.as_ref(), limits::SEGMENT)
                 .unwrap_or(default.segment),
+            longest: self
+                .span("recording.longest", from.longest.as_ref(), limits::LONGEST)
+                .unwrap_or(default.longest),
             class: self.name("recording.class", from.class.as_ref()),
             teacher: self.name("recording.teacher", from.teacher.as_ref()),
             coach: self.name("recording.coach", from.coach.as_ref()),

@@ -9,7 +9,7 @@ use serde::{
 };
 use toml::Spanned;
 
-use super::values::{AudioMode, AutoRate, Span, Word};
+use super::values::{AudioMode, AutoRate, Span, TimeTrust, Word};
 use crate::{
     encode::{EncoderChoice, Preset},
     veil::{
@@ -46,6 +46,11 @@ section! {
         encode: Encode,
         biometrics: Biometrics,
         pupils: Pupils,
+        registers: Registers,
+        control: Control,
+        button: Button,
+        indicator: Indicator,
+        clock: Clock,
         log: Log,
     }
 }
@@ -68,6 +73,7 @@ section! {
         legal_basis: Given<String>,
         retain: Given<Span>,
         segment: Given<Span>,
+        longest: Given<Span>,
         class: Given<String>,
         teacher: Given<String>,
         coach: Given<String>,
@@ -146,6 +152,43 @@ section! {
     /// `[pupils]`.
     Pupils {
         photo_age_limit: Given<Span>,
+        list_age_limit: Given<Span>,
+    }
+}
+
+section! {
+    /// `[registers]`.
+    Registers {
+        reminder_age_limit: Given<Span>,
+    }
+}
+
+section! {
+    /// `[control]`.
+    Control {
+        socket: Given<String>,
+    }
+}
+
+section! {
+    /// `[button]`.
+    Button {
+        device: Given<String>,
+        danger_remote_start: Given<bool>,
+    }
+}
+
+section! {
+    /// `[indicator]`.
+    Indicator {
+        led: Given<String>,
+    }
+}
+
+section! {
+    /// `[clock]`.
+    Clock {
+        danger_trust: Given<Word<TimeTrust>>,
     }
 }
 
@@ -237,6 +280,11 @@ pub(super) fn sections() -> Vec<(&'static str, &'static [&'static str])> {
                 "encode" => names::<Encode>(),
                 "biometrics" => names::<Biometrics>(),
                 "pupils" => names::<Pupils>(),
+                "registers" => names::<Registers>(),
+                "control" => names::<Control>(),
+                "button" => names::<Button>(),
+                "indicator" => names::<Indicator>(),
+                "clock" => names::<Clock>(),
                 "log" => names::<Log>(),
                 _ => &[],
             };
@@ -252,7 +300,7 @@ mod tests {
     #[test]
     fn every_section_tells_its_names() {
         let sections = sections();
-        assert_eq!(sections.len(), 12);
+        assert_eq!(sections.len(), 17);
         for (section, options) in sections {
             assert!(!options.is_empty(), "[{section}] has no options");
             for option in options {

@@ -40,6 +40,9 @@ pub const RETAIN: Limits<Span> = seconds(60, 365 * DAY);
 /// short ones cost bit rate.
 pub const SEGMENT: Limits<Span> = seconds(1, 30);
 
+/// The longest recording. A double lesson at most.
+pub const LONGEST: Limits<Span> = seconds(60, 2 * 3600);
+
 /// How long frames wait in memory. The least is where the decision engine's gain levels off; the
 /// most holds 930 MB of 1080p at 30 frames a second.
 pub const LOOK_AHEAD: Limits<Span> =
@@ -47,6 +50,12 @@ pub const LOOK_AHEAD: Limits<Span> =
 
 /// Age from which a reference photo is warned of.
 pub const PHOTO_AGE: Limits<Span> = seconds(DAY, 3650 * DAY);
+
+/// Age from which a pupil list is too old to record by.
+pub const LIST_AGE: Limits<Span> = seconds(DAY, 400 * DAY);
+
+/// Age from which the last reminder of parents is too old to record by.
+pub const REMINDER_AGE: Limits<Span> = seconds(7 * DAY, 400 * DAY);
 
 /// Threads of one model.
 pub const THREADS: Limits<u32> = Limits { min: 1, max: 16 };

@@ -26,7 +26,9 @@ use serde::Serialize;
 pub use hints::Position;
 pub use limits::Limits;
 pub use problems::{ConfigProblems, Problem};
-pub use values::{AudioMode, BadFilter, BadRate, BadWord, Rate, Span, check_filter, words};
+pub use values::{
+    AudioMode, BadFilter, BadRate, BadWord, Rate, Span, TimeTrust, check_filter, words,
+};
 
 use crate::{
     encode::{EncoderChoice, Preset},
@@ -65,6 +67,16 @@ pub struct Config {
     pub biometrics: Biometrics,
     /// The pupil list.
     pub pupils: Pupils,
+    /// What the school has on record.
+    pub registers: Registers,
+    /// How the box is spoken to.
+    pub control: Control,
+    /// The button.
+    pub button: Button,
+    /// The lamp that says when pictures are taken.
+    pub indicator: Indicator,
+    /// What the box relies on to know the time.
+    pub clock: Clock,
     /// Logging.
     pub log: Log,
 }
@@ -97,6 +109,9 @@ pub struct Recording {
     /// Length of a segment.
     #[serde(serialize_with = "values::span")]
     pub segment: Duration,
+    /// The longest recording that the box makes by itself.
+    #[serde(serialize_with = "values::span")]
+    pub longest: Duration,
     /// The class.
     pub class: Option<ClassId>,
     /// The teacher.
@@ -115,6 +130,7 @@ impl Default for Recording {
             legal_basis: LegalBasis::LegitimateInterest,
             retain: Duration::from_secs(30 * 86_400),
             segment: Duration::from_secs(6),
+            longest: Duration::from_secs(45 * 60),
             class: None,
             teacher: None,
             coach: None,
@@ -247,12 +263,67 @@ pub struct Pupils {
     /// Age from which a reference photo is warned of.
     #[serde(serialize_with = "values::span")]
     pub photo_age_limit: Duration,
+    /// Age from which the list is too old to record by.
+    #[serde(serialize_with = "values::span")]
+    pub list_age_limit: Duration,
 }
 
 impl Default for Pupils {
     fn default() -> Self {
-        Self { photo_age_limit: Duration::from_secs(365 * 86_400) }
+        Self {
+            photo_age_limit: Duration::from_secs(365 * 86_400),
+            list_age_limit: Duration::from_secs(180 * 86_400),
+        }
     }
+}
+
+/// What the school has on record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Registers {
+    /// Age from which the last reminder of parents is too old to record by.
+    #[serde(serialize_with = "values::span")]
+    pub reminder_age_limit: Duration,
+}
+
+impl Default for Registers {
+    fn default() -> Self {
+        Self { reminder_age_limit: Duration::from_secs(180 * 86_400) }
+    }
+}
+
+/// How the box is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Control {
+    /// The socket on which `classveil run` listens.
+    pub socket: Option<PathBuf>,
+}
+
+/// The button.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Button {
+    /// The input device.
+    pub device: Option<PathBuf>,
+    /// Whether a recording starts without anybody at the box.
+    pub danger_remote_start: bool,
+}
+
+/// The lamp that says when pictures are taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Indicator {
+    /// Its LED class folder.
+    pub led: Option<PathBuf>,
+}
+
+/// What the box relies on to know the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Clock {
+    /// The kernel's word, or none at all.
+    pub danger_trust: TimeTrust,
 }
 
 /// Logging.

@@ -81,6 +81,11 @@ fn whole_file(root: DeTable<'_>, found: &mut Findings<'_>) -> File {
             "encode" => file.encode = section(name, value, found),
             "biometrics" => file.biometrics = section(name, value, found),
             "pupils" => file.pupils = section(name, value, found),
+            "registers" => file.registers = section(name, value, found),
+            "control" => file.control = section(name, value, found),
+            "button" => file.button = section(name, value, found),
+            "indicator" => file.indicator = section(name, value, found),
+            "clock" => file.clock = section(name, value, found),
             "log" => file.log = section(name, value, found),
             _ => found.add(at, None, unknown_section(name)),
         }

@@ -264,6 +264,17 @@ pub fn check_filter(text: &str) -> Result<(), BadFilter> {
         .map_err(|_| BadFilter::Syntax { text: text.to_owned() })
 }
 
+/// What the box relies on to know the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeTrust {
+    /// The kernel's own word that its clock is synchronised.
+    #[default]
+    Kernel,
+    /// Nothing: the clock is taken for right.
+    System,
+}
+
 /// What becomes of the sound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

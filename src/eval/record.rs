@@ -98,6 +98,7 @@ pub(super) fn record(
         watch: setup.watch,
         look_ahead: setup.look_ahead,
         encode: encode.clone(),
+        parts: None,
     };
     let new = |begun: &Started| NewRecording {
         id: RecordingId::new(started),

@@ -83,6 +83,12 @@ impl<S> Frame<S> {
         &self.state
     }
 
+    /// The same picture, shown at another time.
+    #[must_use]
+    pub fn moved_to(self, pts: Pts) -> Self {
+        Self { pts, ..self }
+    }
+
     /// The same picture in another state. Whoever can build `T` decides who may call this.
     #[must_use]
     pub fn with_state<T>(self, state: T) -> Frame<T> {

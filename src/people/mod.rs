@@ -20,6 +20,7 @@ pub mod fault;
 mod gallery;
 pub mod list;
 pub mod photo;
+pub mod registers;
 pub mod seat;
 pub mod store;
 mod table;

@@ -28,6 +28,7 @@ mod error;
 pub mod fsck;
 mod journal;
 mod keys;
+pub mod ledger;
 mod manifest;
 mod open;
 mod output;

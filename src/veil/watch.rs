@@ -156,6 +156,9 @@ impl Known {
 
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
+        if self.since.is_some_and(|since| pts < since) {
+            return false;
+        }
         let near = |view: Pts| {
             if view >= pts {
                 view.since(pts) <= CONFIRMED_BEFORE
@@ -165,8 +168,7 @@ impl Known {
         };
         let apart =
             |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
-        self.since.is_none_or(|since| pts >= since)
-            && self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
+        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
     }
 }
 

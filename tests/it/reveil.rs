@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How often a face is that of the man of `obama.jpg`, and how often somebody else's.
-fn seen(eyes: &mut Eyes, opened: &Path) -> (usize, usize) {
+pub(crate) fn seen(eyes: &mut Eyes, opened: &Path) -> (usize, usize) {
     let man = eyes.person(&photo(&sample("obama.jpg")));
     let (mut his, mut others) = (0, 0);
     for picture in Pictures::of(opened).iter().step_by(3) {
@@ -45,7 +45,7 @@ fn seen(eyes: &mut Eyes, opened: &Path) -> (usize, usize) {
 }
 
 /// The program on the teacher's own computer.
-fn away(school: &School, args: &[&str]) -> Said {
+pub(crate) fn away(school: &School, args: &[&str]) -> Said {
     let mut command = school.command();
     command.env("HOME", school.path("away")).args(args).output().unwrap().into()
 }

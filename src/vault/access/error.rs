@@ -79,6 +79,12 @@ pub enum AccessError {
         /// Why.
         problem: &'static str,
     },
+    /// An export that does not count.
+    #[error("the export {problem}")]
+    BadExport {
+        /// Why.
+        problem: &'static str,
+    },
     /// A grant that does not count.
     #[error("the grant {problem}")]
     BadGrant {
@@ -94,6 +100,10 @@ impl AccessError {
 
     pub(super) fn successor(problem: &'static str) -> Self {
         Self::BadSuccessor { problem }
+    }
+
+    pub(super) fn export(problem: &'static str) -> Self {
+        Self::BadExport { problem }
     }
 
     pub(super) fn bad(problem: &'static str) -> Self {
@@ -115,6 +125,7 @@ impl Kind for AccessError {
             Self::NotTheTeacher { .. }
             | Self::Over { .. }
             | Self::BadGrant { .. }
+            | Self::BadExport { .. }
             | Self::BadSuccessor { .. }
             | Self::BadRequest { .. } => ErrorKind::Denied,
         }

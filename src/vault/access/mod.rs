@@ -5,6 +5,7 @@
 //! `people`), and deadlines (`retention`).
 
 mod error;
+mod export;
 mod grant;
 mod note;
 mod request;
@@ -15,6 +16,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 pub use error::AccessError;
+pub use export::{Export, ExportFor, attest_export, enter_export};
 pub use grant::{Grant, Listed, NewGrant, grants, revoke};
 pub(super) use grant::{KeyText, STATEMENT, examine, is_grant_file, tidy};
 pub use note::Note;

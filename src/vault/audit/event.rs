@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         Digest, LegalBasis, Manifest, NewRecording, Purpose, Recipient,
-        access::{Ask, Confirmed, Decision, Role},
+        access::{Ask, Confirmed, Decision, ExportFor, Role},
+        ledger::Ledger,
         register::Name,
     },
     AuditPublicKey,
@@ -311,6 +312,23 @@ pub enum Event {
         /// Digest of the register from now on.
         register: Digest,
     },
+    /// A key holder made an export of a recording.
+    Exported {
+        /// The recording.
+        recording: RecordingId,
+        /// The export, which is not in the store.
+        export: RecordingId,
+        /// What it is for.
+        purpose: ExportFor,
+        /// The key holder.
+        by: PersonId,
+        /// Digests of the public keys that can open it.
+        recipients: Vec<Digest>,
+        /// When it must be gone.
+        delete_by: Timestamp,
+        /// Digest of the key holder's signed statement.
+        statement: Digest,
+    },
     /// A recording is destroyed from here on: this line comes before the first change.
     Destroyed {
         /// The recording.
@@ -394,6 +412,15 @@ pub enum Event {
         /// How many things.
         repairs: u64,
     },
+    /// Something was entered into a register of the store.
+    Registered {
+        /// Which.
+        register: Ledger,
+        /// The number of its line there.
+        line: u64,
+        /// Digest of the line.
+        sha256: Digest,
+    },
     /// Something went wrong.
     Fault {
         /// The recording it happened to.
@@ -471,6 +498,7 @@ impl Event {
             | Self::Destroyed { recording, .. }
             | Self::Certified { recording, .. }
             | Self::Adopted { recording, .. }
+            | Self::Exported { recording, .. }
             | Self::Returned { recording, .. } => Some(*recording),
             Self::Waiver { recording, .. } | Self::Fault { recording, .. } => *recording,
             Self::Opened { .. }
@@ -483,6 +511,7 @@ impl Event {
             | Self::Requested { .. }
             | Self::Answered { .. }
             | Self::BackedUp { .. }
+            | Self::Registered { .. }
             | Self::StoreRepaired { .. } => None,
         }
     }

@@ -1,0 +1,396 @@
+//! How the box is spoken to: a Unix socket with one JSON object a line, each answered by one.
+//!
+//! Belongs here: requests and answers, the socket, both of its ends. Does not belong: what a request
+//! does (`service`). Who may connect is decided by the permissions of the socket and its folder; who
+//! did is asked of the kernel and logged.
+
+use std::{
+    fs,
+    io::{self, BufRead, BufReader, ErrorKind as IoKind, Read, Write},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    error::{ErrorKind, Kind, advice},
+    shutdown::Shutdown,
+    units::{ClassId, PersonId},
+};
+
+/// Longest request or answer: a question of 16 KiB, or some hundred log lines.
+const LINE_BYTES: u64 = 256 << 10;
+/// How long somebody who is connected may say nothing.
+const SILENCE: Duration = Duration::from_secs(2);
+/// How often a thread looks whether the program ends.
+const LOOK: Duration = Duration::from_millis(50);
+/// Threads that answer: one may wait for a recording to begin while others stop it.
+pub(super) const THREADS: usize = 4;
+/// How long an answer may take: the button within a minute, and a minute to begin.
+const ANSWER: Duration = Duration::from_secs(150);
+
+/// A lesson as it is asked for; what is left out follows from the configuration.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewLesson {
+    /// The class.
+    pub class: Option<ClassId>,
+    /// The teacher.
+    pub teacher: Option<PersonId>,
+    /// The coach.
+    pub coach: Option<PersonId>,
+    /// The learning question.
+    pub question: String,
+    /// What for.
+    pub purpose: Option<String>,
+    /// How long it is meant to be, in seconds.
+    pub planned_s: Option<u64>,
+}
+
+impl std::fmt::Debug for NewLesson {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewLesson").field("class", &self.class).finish_non_exhaustive()
+    }
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the box is.
+    Status,
+    /// What stands against a recording.
+    Preflight,
+    /// What happened lately.
+    Logs,
+    /// This is what is to be recorded.
+    Prepare {
+        /// The lesson.
+        lesson: NewLesson,
+    },
+    /// What is prepared is not to be recorded.
+    Withdraw,
+    /// Begin.
+    Start,
+    /// End.
+    Stop {
+        /// Whether nobody may have the recording until somebody decides.
+        objection: bool,
+    },
+    /// Read the pupil list again.
+    Reload,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Whether it was done.
+    pub ok: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What was asked for.
+    #[serde(default)]
+    pub body: Value,
+}
+
+impl Answer {
+    /// It was done.
+    #[must_use]
+    pub const fn done(body: Value) -> Self {
+        Self { ok: true, error: None, body }
+    }
+
+    /// It was not.
+    #[must_use]
+    pub fn refused(error: impl Into<String>, body: Value) -> Self {
+        Self { ok: false, error: Some(error.into()), body }
+    }
+}
+
+/// A request on its way to the service.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) request: Request,
+    /// Where the answer goes. Whoever asked may be gone.
+    pub(super) answer: Sender<Answer>,
+}
+
+/// What can go wrong with the socket.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// It cannot be listened on.
+    #[error("cannot listen on {path}: {source}{hint}", path = path.display(), hint = advice(source))]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another box listens there.
+    #[error("{path} is in use: `classveil run` runs already", path = path.display())]
+    Running {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Nobody listens there.
+    #[error(
+        "nobody answers on {path}: start the box with `classveil run`, or name its socket in \
+         [control] socket",
+        path = path.display()
+    )]
+    Nobody {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The box did not answer in words that are understood.
+    #[error("the box did not answer on {path}: {source}", path = path.display())]
+    Answer {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Kind for ControlError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Listen { source, .. } => ErrorKind::of_io(source),
+            Self::Running { .. } => ErrorKind::Conflict,
+            Self::Nobody { .. } | Self::Answer { .. } => ErrorKind::Transient,
+        }
+    }
+}
+
+/// The socket, for as long as the box listens on it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Socket {
+    /// Listens at `path`, for the user and group of this process.
+    pub(super) fn bind(path: &Path) -> Result<Self, ControlError> {
+        let failed = |source| ControlError::Listen { path: path.to_owned(), source };
+        if let Ok(found) = fs::symlink_metadata(path) {
+            if !found.file_type().is_socket() {
+                let text = "it is no socket";
+                return Err(failed(io::Error::new(IoKind::AlreadyExists, text)));
+            }
+            if UnixStream::connect(path).is_ok() {
+                return Err(ControlError::Running { path: path.to_owned() });
+            }
+            // A box that was killed left it.
+            fs::remove_file(path).map_err(failed)?;
+        }
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let socket = Self { listener, path: path.to_owned() };
+        fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
+        socket.listener.set_nonblocking(true).map_err(failed)?;
+        Ok(socket)
+    }
+
+    /// Hands each request to `calls` and its answer back, until `ended`. For threads of their own.
+    pub(super) fn answer(&self, calls: &impl Fn(Call) -> bool, ended: &Shutdown) {
+        while !ended.is_requested() {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    if let Err(error) = converse(&stream, calls, ended) {
+                        tracing::debug!(%error, "a conversation ended early");
+                    }
+                }
+                Err(error) => {
+                    if error.kind() != IoKind::WouldBlock {
+                        tracing::warn!(%error, "nobody can connect to the box");
+                    }
+                    std::thread::sleep(LOOK);
+                }
+            }
+        }
+    }
+}
+
+fn converse(
+    stream: &UnixStream,
+    calls: &impl Fn(Call) -> bool,
+    ended: &Shutdown,
+) -> io::Result<()> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    stream.set_write_timeout(Some(SILENCE))?;
+    let uid = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
+    let mut reader = BufReader::new(stream);
+    while let Some(line) = read_line(&mut reader)? {
+        let answer = match serde_json::from_slice::<Request>(&line) {
+            // What was typed is not repeated: it may hold a question.
+            Err(_) => Answer::refused("the request is not understood", Value::Null),
+            Ok(request) => {
+                let command = word(&request);
+                match request {
+                    // Asked every few seconds by whoever watches.
+                    Request::Status | Request::Preflight | Request::Logs => {
+                        tracing::debug!(uid, command, "asked");
+                    }
+                    _ => tracing::info!(uid, command, "asked"),
+                }
+                ask_service(request, calls, ended)
+            }
+        };
+        let mut text = serde_json::to_vec(&answer)?;
+        text.push(b'\n');
+        (&mut &*stream).write_all(&text)?;
+    }
+    Ok(())
+}
+
+fn ask_service(request: Request, calls: &impl Fn(Call) -> bool, ended: &Shutdown) -> Answer {
+    // Capacity 1: one answer to one request, so that nobody ever waits to answer.
+    let (answer, answered): (Sender<Answer>, Receiver<Answer>) = bounded(1);
+    if !calls(Call { request, answer }) {
+        return Answer::refused("the box ends", Value::Null);
+    }
+    let looks = ANSWER.as_millis() / LOOK.as_millis();
+    for _ in 0..looks {
+        match answered.recv_timeout(LOOK) {
+            Ok(answer) => return answer,
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) if !ended.is_requested() => {}
+            Err(_) => break,
+        }
+    }
+    Answer::refused("the box did not come to it", Value::Null)
+}
+
+/// The command's name, which is all that is logged of a request.
+fn word(request: &Request) -> &'static str {
+    match request {
+        Request::Status => "status",
+        Request::Preflight => "preflight",
+        Request::Logs => "logs",
+        Request::Prepare { .. } => "prepare",
+        Request::Withdraw => "withdraw",
+        Request::Start => "start",
+        Request::Stop { .. } => "stop",
+        Request::Reload => "reload",
+    }
+}
+
+/// A line without its end; `None` where the other side is done.
+fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    reader.take(LINE_BYTES).read_until(b'\n', &mut line)?;
+    match line.pop() {
+        Some(b'\n') => Ok(Some(line)),
+        None => Ok(None),
+        Some(_) => Err(io::Error::new(IoKind::InvalidData, "a line is too long, or was cut")),
+    }
+}
+
+/// Asks the box that listens at `path`.
+pub fn ask(path: &Path, request: &Request) -> Result<Answer, ControlError> {
+    let nobody = |_| ControlError::Nobody { path: path.to_owned() };
+    let failed = |source| ControlError::Answer { path: path.to_owned(), source };
+    let mut stream = UnixStream::connect(path).map_err(nobody)?;
+    let patience = ANSWER + SILENCE;
+    let converse = || -> io::Result<Answer> {
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(SILENCE))?;
+        let mut text = serde_json::to_vec(request)?;
+        text.push(b'\n');
+        stream.write_all(&text)?;
+        let line = read_line(&mut BufReader::new(&stream))?;
+        let line = line.ok_or_else(|| io::Error::from(IoKind::UnexpectedEof))?;
+        Ok(serde_json::from_slice(&line)?)
+    };
+    let mut converse = converse;
+    converse().map_err(failed)
+}
+
+/// Whether a box listens at `path`.
+#[must_use]
+pub fn is_there(path: &Path) -> bool {
+    UnixStream::connect(path).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A box that says back what it is asked.
+    fn echo(path: &Path, ended: &Shutdown) -> std::thread::JoinHandle<()> {
+        let socket = Socket::bind(path).unwrap();
+        let ended = ended.clone();
+        let answer = |call: Call| {
+            let body = serde_json::to_value(&call.request).unwrap();
+            call.answer.send(Answer::done(body)).is_ok()
+        };
+        std::thread::Builder::new().spawn(move || socket.answer(&answer, &ended)).unwrap()
+    }
+
+    #[test]
+    fn a_question_and_its_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/box.sock");
+        assert!(matches!(ask(&path, &Request::Status), Err(ControlError::Nobody { .. })));
+        let ended = Shutdown::new();
+        let thread = echo(&path, &ended);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        assert!(matches!(Socket::bind(&path), Err(ControlError::Running { .. })));
+        let answer = ask(&path, &Request::Stop { objection: true }).unwrap();
+        assert_eq!(answer.body, serde_json::json!({ "command": "stop", "objection": true }));
+
+        // Nonsense is answered; a line without an end ends the conversation.
+        let mut stream = UnixStream::connect(&path).unwrap();
+        for line in ["nonsense", "{}", "{\"command\":\"dance\"}", "{\"command\":\"stop\"}"] {
+            stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+            let said = read_line(&mut BufReader::new(&stream)).unwrap().unwrap();
+            let said: Answer = serde_json::from_slice(&said).unwrap();
+            assert!(!said.ok, "{line}");
+        }
+        drop(stream);
+        let mut stream = UnixStream::connect(&path).unwrap();
+        let long = vec![b'x'; usize::try_from(LINE_BYTES).unwrap() + 1];
+        let _ = stream.write_all(&long);
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty());
+        // And the next one is served.
+        assert!(ask(&path, &Request::Status).unwrap().ok);
+        ended.request();
+        thread.join().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_a_killed_box_left_is_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        drop(Socket::bind(&path).unwrap());
+        // But a file of somebody else's is left alone.
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(Socket::bind(&path), Err(ControlError::Listen { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

@@ -1,0 +1,259 @@
+//! `classveil status`, `prepare`, `withdraw`, `start`, `stop`, `logs` and `reload`: what the box that
+//! runs is asked.
+
+use std::{fmt::Write, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{Failure, output, places};
+use crate::{
+    appliance::control::{self, NewLesson, Request},
+    error::{ErrorKind, advice},
+    units::{ClassId, PersonId, parse_duration},
+};
+
+/// Longest learning question that is kept.
+const QUESTION_BYTES: usize = 16 << 10;
+
+/// Which box.
+#[derive(Debug, clap::Args)]
+struct Of {
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Say how the box is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil status --config /etc/classveil/classveil.toml\n  \
+    classveil status --config /etc/classveil/classveil.toml --json\n\n\
+    Exit codes: 0 said, 75 the box does not run.")]
+pub(super) struct Status {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Say what is to be recorded next. It is forgotten after two hours, or when it was recorded.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil prepare --config FILE.toml --class 5b --teacher t-07 --coach c-02 \\\n      \
+      --question \"Do I wait long enough?\" --planned \"20 min\"\n\n\
+    Exit codes: 0 prepared: the button or `classveil start` begins it, 64 usage, 75 the box does not \
+    run, 77 not now.")]
+pub(super) struct Prepare {
+    #[command(flatten)]
+    of: Of,
+    /// The class's pseudonym [default: the configured one].
+    #[arg(long, value_name = "ID")]
+    class: Option<ClassId>,
+    /// The teacher's pseudonym [default: the configured one].
+    #[arg(long, value_name = "ID")]
+    teacher: Option<PersonId>,
+    /// The coach's pseudonym [default: the configured one].
+    #[arg(long, value_name = "ID")]
+    coach: Option<PersonId>,
+    /// The teacher's learning question; only who can open the recording can read it.
+    #[arg(long, value_name = "TEXT", conflicts_with = "question_file")]
+    question: Option<String>,
+    /// A file with the learning question.
+    #[arg(long, value_name = "FILE")]
+    question_file: Option<PathBuf>,
+    /// What for: coaching or team-session [default: the configured one].
+    #[arg(long, value_name = "PURPOSE")]
+    purpose: Option<String>,
+    /// How long it is meant to be [default: the longest].
+    #[arg(long, value_name = "DURATION")]
+    planned: Option<String>,
+}
+
+/// Forget what is prepared.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil withdraw --config FILE.toml\n\n\
+    Exit codes: 0 nothing is prepared now, 75 the box does not run.")]
+pub(super) struct Withdraw {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Begin what is prepared. Somebody at the box presses the button within a minute.
+///
+/// Waits until the recording runs, or it is known why it does not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil start --config FILE.toml\n\n\
+    Exit codes: 0 it records, 75 the box does not run, 77 refused, with the reasons.")]
+pub(super) struct Start {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// End the recording. What there is, is sealed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil stop --config FILE.toml\n  \
+    classveil stop --config FILE.toml --objection\n\n\
+    Exit codes: 0 it ends, 75 the box does not run, 77 there is nothing to stop.")]
+pub(super) struct Stop {
+    #[command(flatten)]
+    of: Of,
+    /// Withhold what was recorded from everybody until the privacy officer decides.
+    #[arg(long)]
+    objection: bool,
+}
+
+/// Say what happened lately. No names, no pictures.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil logs --config FILE.toml\n  \
+    classveil logs --config FILE.toml --json\n\n\
+    Exit codes: 0 said, 75 the box does not run.")]
+pub(super) struct Logs {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Read the pupil list again. It counts from the next frame on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil pupils load LIST.csv --config FILE.toml && classveil reload --config FILE.toml\n\n\
+    Exit codes: 0 it is in force, 75 the box does not run, 77 the list cannot be used: the one before \
+    stays.")]
+pub(super) struct Reload {
+    #[command(flatten)]
+    of: Of,
+}
+
+/// Asks the box, and fails where it refuses. What it says is printed first.
+fn ask(of: &Of, request: &Request, print: impl FnOnce(&Value)) -> Result<(), Failure> {
+    let config = places::config(Some(&of.config))?;
+    let answer = control::ask(&places::socket(&config), request)?;
+    if of.json {
+        output::json(&answer);
+    } else if answer.ok {
+        print(&answer.body);
+    } else {
+        reasons(&answer.body["reasons"]);
+    }
+    match answer.error {
+        None if answer.ok => Ok(()),
+        error => {
+            let text = error.unwrap_or_else(|| "refused".to_owned());
+            Err(Failure::new(ErrorKind::Denied, text))
+        }
+    }
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn reasons(reasons: &Value) {
+    for reason in reasons.as_array().into_iter().flatten() {
+        output::line(format_args!("{}: {}", word(&reason["code"]), word(&reason["sentence"])));
+        output::line(format_args!("  {}: {}", word(&reason["who"]), word(&reason["settle"])));
+    }
+}
+
+/// The state alone, where there is nothing else to say.
+fn state(body: &Value) {
+    output::line(word(&body["state"]));
+}
+
+pub(super) fn status(args: &Status) -> Result<(), Failure> {
+    ask(&args.of, &Request::Status, |body| {
+        let mut line = word(&body["state"]).to_owned();
+        // Writing into a text cannot fail.
+        if let Some(fault) = body["fault"].as_str() {
+            let _ = write!(line, " ({fault})");
+        }
+        if let Some(seconds) = body["recording_s"].as_u64() {
+            let _ = write!(line, ", {seconds} s");
+        }
+        if let Some(left) = body["left_s"].as_u64() {
+            let _ = write!(line, ", {left} s left");
+        }
+        output::line(line);
+        for camera in body["cameras"].as_array().into_iter().flatten() {
+            output::line(format_args!(
+                "  {}: {} frames in, {} dropped, {} segments",
+                word(&camera["camera"]),
+                camera["frames_in"],
+                camera["frames_displaced"],
+                camera["segments"],
+            ));
+        }
+        output::line(format_args!(
+            "  indicator {}, button {}",
+            word(&body["indicator"]),
+            word(&body["button"])
+        ));
+        reasons(&body["reasons"]);
+    })
+}
+
+pub(super) fn prepare(args: &Prepare) -> Result<(), Failure> {
+    let planned = args
+        .planned
+        .as_deref()
+        .map(parse_duration)
+        .transpose()
+        .map_err(|error| Failure::new(ErrorKind::Usage, format!("--planned: {error}")))?;
+    let lesson = NewLesson {
+        class: args.class.clone(),
+        teacher: args.teacher.clone(),
+        coach: args.coach.clone(),
+        question: question(args)?,
+        purpose: args.purpose.clone(),
+        planned_s: planned.map(|planned| planned.as_secs()),
+    };
+    ask(&args.of, &Request::Prepare { lesson }, state)
+}
+
+fn question(args: &Prepare) -> Result<String, Failure> {
+    let text = match (&args.question, &args.question_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => std::fs::read_to_string(path).map_err(|error| {
+            let text = format!("cannot read {}: {error}{}", path.display(), advice(&error));
+            Failure::new(ErrorKind::of_io(&error), text)
+        })?,
+        // Preflight says that it is missing, together with all else.
+        (None, None) => String::new(),
+    };
+    if text.len() > QUESTION_BYTES {
+        let text = format!("the learning question is longer than {QUESTION_BYTES} bytes");
+        return Err(Failure::new(ErrorKind::Config, text));
+    }
+    Ok(text)
+}
+
+pub(super) fn withdraw(args: &Withdraw) -> Result<(), Failure> {
+    ask(&args.of, &Request::Withdraw, state)
+}
+
+pub(super) fn start(args: &Start) -> Result<(), Failure> {
+    output::note("where the box blinks, press its button within a minute");
+    ask(&args.of, &Request::Start, state)
+}
+
+pub(super) fn stop(args: &Stop) -> Result<(), Failure> {
+    ask(&args.of, &Request::Stop { objection: args.objection }, state)
+}
+
+pub(super) fn logs(args: &Logs) -> Result<(), Failure> {
+    ask(&args.of, &Request::Logs, |body| {
+        for line in body["lines"].as_array().into_iter().flatten() {
+            output::line(format_args!("{} {}", word(&line["at"]), word(&line["what"])));
+        }
+    })
+}
+
+pub(super) fn reload(args: &Reload) -> Result<(), Failure> {
+    ask(&args.of, &Request::Reload, |body| {
+        output::line(format_args!("the pupil list is version {}", word(&body["version"])));
+    })
+}

@@ -1,0 +1,617 @@
+//! `classveil export` and `exports`: recordings of their own that a key holder makes of another.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Subcommand;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+use super::{
+    Failure,
+    grant::parse_until,
+    output,
+    people::{entries, seconds, write_new},
+    places,
+    record::{List, drafted, progress_bar, rules, show, wrong},
+    retention::refuse_withheld,
+    reveil::{Manner, Source, again},
+    store::{Keys, Opened},
+};
+use crate::{
+    appliance::{self, Parts, Workshop},
+    clock::{Clock, SystemClock},
+    config::Config,
+    error::{ErrorKind, advice},
+    people::{self, Draft, directory::Directory},
+    shutdown::Shutdown,
+    units::{PersonId, Pts, PupilId, RecordingId},
+    vault::{
+        Details, NewRecording, Recipient,
+        access::{ExportFor, attest_export, enter_export},
+        audit::Event,
+    },
+    veil::{
+        place::Places,
+        policy::{Policy, Region},
+    },
+    vision::{
+        Eyes,
+        identify::{Gallery, Standing},
+    },
+};
+
+/// How long an export lives where nothing is said.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Longest life of the teacher's own copy. Other exports end with their recording.
+const LONGEST: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// Longest list of fragments that is read.
+const FRAGMENTS_BYTES: u64 = 1 << 20;
+
+/// Make an export of a recording, on a key holder's own computer: a recording of its own, for one
+/// purpose.
+///
+/// supervision: everybody veiled, the teacher too, no sound, no names. teacher-copy: the marked parts
+/// only, for the teacher's own key. parent: one pupil and the teacher to be seen, all others veiled.
+/// The last two are made by the teacher. Each carries its own deadline and recipients. Beside it comes
+/// a signed statement, DIR.note, for `classveil exports enter` on the box.
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "classveil export RECORDING_DIR --for PURPOSE --identity FILE --to AGE1 --output DIR",
+    after_help = "Examples:\n  \
+    classveil export REC --for supervision --identity coach.key --by c-02 --to age1... --output group\n  \
+    classveil export REC --for teacher-copy --fragments parts.txt --identity teacher.key \\\n      \
+      --to age1... --output copy\n  \
+    classveil export REC --for parent --pupil p-14 --pupils pupils.csv --identity teacher.key \\\n      \
+      --to age1... --output seen\n\n\
+    A line of --fragments is a part: two times such as 02:10 03:45.5 or 1:02:10 1:03:00, counted \
+    from\nthe recording's start.\n\n\
+    Exit codes: 0 made, 65 damaged or tampered with, 66 no recording, 77 wrong key, withheld, or this \
+    is\nthe box, 78 the list, the fragments or the output."
+)]
+pub(super) struct Args {
+    /// The recording's folder, or a copy of it.
+    #[arg(value_name = "RECORDING_DIR")]
+    recording: PathBuf,
+    /// supervision, teacher-copy or parent.
+    #[arg(long = "for", value_name = "PURPOSE")]
+    purpose: ExportFor,
+    /// Your secret key: you are among the recording's recipients.
+    #[arg(short, long, value_name = "FILE")]
+    identity: PathBuf,
+    /// Your pseudonym [default: the recording's teacher].
+    #[arg(long, value_name = "ID")]
+    by: Option<PersonId>,
+    /// Who can open the export: an age public key. Give one for each person.
+    #[arg(long = "to", value_name = "age1...", required = true)]
+    to: Vec<Recipient>,
+    /// The new folder for the export.
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+    /// The parts that it has, one on a line; needed for teacher-copy [default: all of it].
+    #[arg(long, value_name = "FILE")]
+    fragments: Option<PathBuf>,
+    /// The pupil whose parents it is for.
+    #[arg(long, value_name = "ID", required_if_eq("purpose", "parent"))]
+    pupil: Option<PupilId>,
+    /// A pupil list with photos of that pupil and of the teacher; for teacher-copy one by which it is
+    /// veiled once more.
+    #[arg(long, value_name = "FILE", required_if_eq("purpose", "parent"))]
+    pupils: Option<PathBuf>,
+    /// When it must be gone, but never after the recording itself; the teacher's own copy within a
+    /// year [default: 30 days from now].
+    #[arg(long, value_name = "DATE", value_parser = parse_until)]
+    until: Option<Timestamp>,
+    /// Public key of the box that must have signed the recording [default: this machine's own, if
+    /// it has one].
+    #[arg(long, value_name = "FILE.pub")]
+    box_key: Option<PathBuf>,
+    /// The impact assessment under which faces are compared [default: the recording's own].
+    #[arg(long, value_name = "REF")]
+    dpia: Option<String>,
+    /// Settings for detection and encoding.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Enter exports into the log, and see them.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct ExportsArgs {
+    #[command(subcommand)]
+    command: ExportsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ExportsCommand {
+    Enter(Enter),
+    List(ListArgs),
+}
+
+/// Enter an export into the log, by the statement that its maker signed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil exports enter group.note --store /srv/classveil\n  \
+    classveil exports enter group.note --store /srv/classveil --json")]
+struct Enter {
+    /// The statement that `classveil export` wrote beside the export.
+    #[arg(value_name = "FILE")]
+    statement: PathBuf,
+    /// The store [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Settings, for the store's folder and the box's keys.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    keys: Keys,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show the exports that were entered: of what, for what, by whom, until when.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil exports list --store /srv/classveil\n  \
+    classveil exports list --store /srv/classveil --json")]
+struct ListArgs {
+    /// The store [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Settings, for the store's folder and the box's keys.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the pictures of an export are veiled.
+struct Veiled {
+    policy: Policy,
+    region: Region,
+    /// What the export says of its policy.
+    word: String,
+    gallery: Gallery,
+    places: Places,
+    version: String,
+    dpia: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Made<'a> {
+    export: RecordingId,
+    recording: RecordingId,
+    purpose: ExportFor,
+    path: &'a Path,
+    statement: &'a Path,
+    delete_by: Timestamp,
+    segments: usize,
+    frames: u64,
+    tracks_veiled: u64,
+    tracks_shown: u64,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = places::config(args.config.as_deref())?;
+    if let Some(store) = places::store_of(&args.recording)
+        && let Some(id) = args.recording.canonicalize().ok().and_then(|path| id_of(&path))
+    {
+        refuse_withheld(&store, id, &config)?;
+    }
+    let source = Source::open(&args.recording, &args.identity, args.box_key.as_deref())?;
+    let manifest = source.manifest().clone();
+    let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
+        Failure::new(
+            ErrorKind::Usage,
+            "the recording names no teacher: give your pseudonym by --by",
+        )
+    })?;
+    let signer = source.signer()?;
+    allowed(args, &by, manifest.teacher.as_ref(), signer.recipient())?;
+    let now = SystemClock.now();
+    let delete_by = deadline(args, manifest.delete_by, now)?;
+    let parts = args.fragments.as_deref().map(fragments).transpose()?;
+    appliance::harden();
+    let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
+    let workshop = Workshop::beside(&args.output, &SystemClock)?;
+    let veiled = veiled(args, &config, &source, &mut eyes, &workshop)?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().map_err(|error| {
+        Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
+    })?;
+    let style = manifest.veil.parse().map_err(|_| wrong("the recording's veil is not known"))?;
+    let silent = args.purpose == ExportFor::Supervision;
+    let Veiled { policy, region, word, gallery, places, version, dpia } = veiled;
+    let audio = manifest.audio && !silent;
+    let manner = Manner { config: &config, policy, style, region, gallery, places, audio, parts };
+    let question = if silent { None } else { source.opened.details()?.question };
+    let bar = progress_bar(args.json);
+    let made = workshop.record(
+        (&source.opened, &source.camera),
+        |input| manner.plan(&source, input),
+        eyes,
+        |started| {
+            let same = again(&manifest, started, style);
+            // Who looks at an anonymous lesson learns neither whose nor which it is.
+            let [teacher, coach] = if silent { [None, None] } else { [same.teacher, same.coach] };
+            NewRecording {
+                delete_by,
+                policy: word,
+                region: region.to_string(),
+                class: same.class.filter(|_| !silent),
+                teacher,
+                coach,
+                recipients: args.to.clone(),
+                list_version: version,
+                dpia,
+                details: Details { question, ..Details::default() },
+                ..again(&manifest, started, style)
+            }
+        },
+        |progress| show(&bar, progress),
+        &shutdown,
+    )?;
+    bar.finish_and_clear();
+    if made.segments == 0 {
+        return Err(wrong("no picture of the recording lies in the fragments"));
+    }
+    let of = source.opened.checked();
+    let about = (args.purpose, args.pupil.as_ref());
+    let note = attest_export(&made.path, of, about, (&by, &signer), SystemClock.now())?;
+    let beside = beside(&args.output);
+    write_new(&beside, note.as_bytes())?;
+    if let Err(error) = workshop.publish(&made) {
+        // Best effort: it is about an export that is not there.
+        let _ = std::fs::remove_file(&beside);
+        return Err(error.into());
+    }
+    let said = Made {
+        export: made.id,
+        recording: manifest.recording,
+        purpose: args.purpose,
+        path: &args.output,
+        statement: &beside,
+        delete_by,
+        segments: made.segments,
+        frames: made.progress.frames_out,
+        tracks_veiled: made.progress.tracks_veiled,
+        tracks_shown: made.progress.tracks_shown,
+    };
+    if args.json {
+        output::json(&said);
+        return Ok(());
+    }
+    output::line(format_args!(
+        "{}: an export for {}, {} frames, until {}",
+        said.export,
+        said.purpose,
+        said.frames,
+        seconds(delete_by)
+    ));
+    output::note(format_args!(
+        "give {} to whoever runs the box, for `classveil exports enter`",
+        beside.display()
+    ));
+    Ok(())
+}
+
+fn id_of(folder: &Path) -> Option<RecordingId> {
+    folder.file_name()?.to_str()?.parse().ok()
+}
+
+/// `group` becomes `group.note`. Not in the folder: who looks at an anonymous lesson is not to read
+/// whose it is.
+fn beside(output: &Path) -> PathBuf {
+    let name = output.file_name().unwrap_or_default().to_string_lossy();
+    output.with_file_name(format!("{name}.note"))
+}
+
+/// Whether `by` may make it, for those keys.
+fn allowed(
+    args: &Args,
+    by: &PersonId,
+    teacher: Option<&PersonId>,
+    own: &Recipient,
+) -> Result<(), Failure> {
+    let denied = |message: &str| Err(Failure::new(ErrorKind::Denied, message));
+    if args.purpose.needs_teacher() && teacher != Some(by) {
+        return denied("only the recording's teacher makes this export");
+    }
+    if args.purpose == ExportFor::TeacherCopy {
+        if args.to.iter().any(|to| to != own) {
+            return denied(
+                "the teacher's copy is for the teacher's own key: give that one by --to",
+            );
+        }
+        if args.fragments.is_none() {
+            let message = "the teacher's copy has the marked parts only: give --fragments FILE";
+            return Err(Failure::new(ErrorKind::Usage, message));
+        }
+    }
+    Ok(())
+}
+
+fn deadline(args: &Args, recording: Timestamp, now: Timestamp) -> Result<Timestamp, Failure> {
+    let later = |by| now.checked_add(by).unwrap_or(Timestamp::MAX);
+    let wanted = args.until.unwrap_or_else(|| later(KEPT));
+    let longest = if args.purpose == ExportFor::TeacherCopy { later(LONGEST) } else { recording };
+    let until = wanted.min(longest);
+    if until <= now {
+        return Err(Failure::new(ErrorKind::Usage, "--until: that time is over"));
+    }
+    if until < wanted && args.until.is_some() {
+        output::note(format_args!("note: the export ends on {}, not later", seconds(until)));
+    }
+    Ok(until)
+}
+
+fn veiled(
+    args: &Args,
+    config: &Config,
+    source: &Source,
+    eyes: &mut Eyes,
+    workshop: &Workshop<'_>,
+) -> Result<Veiled, Failure> {
+    let manifest = source.manifest();
+    let unknown = |_| wrong("the recording was made by another version, whose words are not known");
+    let region: Region = manifest.region.parse().map_err(unknown)?;
+    let policy: Policy = manifest.policy.parse().map_err(unknown)?;
+    let own = (args.purpose, args.pupils.as_deref());
+    let list = match own {
+        (ExportFor::Supervision, _) => {
+            // A body is known by its clothes.
+            let region = if region == Region::Head { Region::Person } else { region };
+            let (policy, word) = (Policy::Everyone, Policy::Everyone.to_string());
+            let (gallery, version) = (Gallery::default(), "none".to_owned());
+            let places = Places::default();
+            return Ok(Veiled { policy, region, word, gallery, places, version, dpia: None });
+        }
+        (ExportFor::TeacherCopy, None) => {
+            // Nobody is to be veiled who is not veiled in the pictures already.
+            let (gallery, version) = (Gallery::default(), manifest.list_version.clone());
+            let (word, dpia) = (policy.to_string(), manifest.dpia.clone());
+            let (policy, places) = (Policy::Refused, Places::default());
+            return Ok(Veiled { policy, region, word, gallery, places, version, dpia });
+        }
+        (_, path) => list(args, config, path, manifest.dpia.as_deref(), eyes, workshop)?,
+    };
+    let version = list.version().to_owned();
+    let List { people, gallery, dpia, .. } = list;
+    let mut places = appliance::places(&people, &source.camera);
+    let (gallery, policy) = match &args.pupil {
+        Some(pupil) if args.purpose == ExportFor::Parent => {
+            let teacher = manifest.teacher.as_ref();
+            // Seats and markers say nothing of who it is that sits there: a face by photo, or none.
+            places.seats.clear();
+            places.markers.clear();
+            (only(gallery, pupil, teacher)?, Policy::UnlessCleared)
+        }
+        _ => (gallery, policy),
+    };
+    let word = policy.kept_with(&gallery).to_string();
+    Ok(Veiled { policy, region, word, gallery, places, version, dpia })
+}
+
+fn list(
+    args: &Args,
+    config: &Config,
+    path: Option<&Path>,
+    recorded: Option<&str>,
+    eyes: &mut Eyes,
+    workshop: &Workshop<'_>,
+) -> Result<List, Failure> {
+    let path = path.ok_or_else(|| Failure::new(ErrorKind::Usage, "give --pupils FILE"))?;
+    let today = SystemClock.now().to_zoned(TimeZone::system()).date();
+    let dpia = args.dpia.as_deref().or(config.biometrics.dpia.as_deref()).or(recorded);
+    let key = workshop.derive(people::VERSION_KEY);
+    drafted(Draft::open(path, rules(config, today)?)?, true, dpia, || Ok(eyes), &key)
+}
+
+/// The gallery in which nobody may be seen but `pupil` and `teacher`: all others are looked for as
+/// those who refuse are, so that nobody who resembles the pupil is taken for them.
+fn only(gallery: Gallery, pupil: &PupilId, teacher: Option<&PersonId>) -> Result<Gallery, Failure> {
+    let denied = |message: String| Failure::new(ErrorKind::Denied, message);
+    match gallery.people.get(pupil) {
+        None => return Err(wrong(format!("{pupil} is not on the pupil list"))),
+        Some(found) if found.standing != Standing::Consented => {
+            return Err(denied(format!("{pupil} may not be seen, by the pupil list")));
+        }
+        Some(found) if found.references.is_empty() => {
+            return Err(wrong(format!("{pupil} cannot be found: the pupil list has no photo")));
+        }
+        Some(_) => {}
+    }
+    let is_teacher = |id: &PupilId| teacher.is_some_and(|one| one.as_str() == id.as_str());
+    if !gallery.people.iter().any(|(id, one)| is_teacher(id) && one.standing == Standing::Staff) {
+        output::note("note: the teacher is not on the pupil list as staff, and is veiled too");
+    }
+    let people = gallery.people.into_iter().map(|(id, mut person)| {
+        let shown = id == *pupil || (is_teacher(&id) && person.standing == Standing::Staff);
+        if !shown {
+            person.standing = Standing::Refused;
+        }
+        (id, person)
+    });
+    Ok(Gallery { people: people.collect::<BTreeMap<_, _>>() })
+}
+
+/// The parts that a file of fragments names.
+fn fragments(path: &Path) -> Result<Parts, Failure> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("cannot read {}: {error}{}", path.display(), advice(&error));
+        Failure::new(ErrorKind::of_io(&error), message)
+    };
+    let found = std::fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() || found.len() > FRAGMENTS_BYTES {
+        return Err(wrong(format!("{} is no list of fragments", path.display())));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let mut parts = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let part = parse_part(line).ok_or_else(|| {
+            wrong(format!("{}:{}: give two times, such as 02:10 03:45", path.display(), at + 1))
+        })?;
+        parts.push(part);
+    }
+    Parts::new(parts).map_err(|error| wrong(format!("{}: {error}", path.display())))
+}
+
+fn parse_part(line: &str) -> Option<(Pts, Pts)> {
+    let mut words = line.split([' ', '\t', '-', ',']).filter(|word| !word.is_empty());
+    let part = (parse_time(words.next()?)?, parse_time(words.next()?)?);
+    words.next().is_none().then_some(part)
+}
+
+/// `1:02:03.5`, `02:03` or `3`.
+fn parse_time(text: &str) -> Option<Pts> {
+    let mut whole = 0u64;
+    let mut fields = text.rsplit(':');
+    let (seconds, fraction) = match fields.next()?.split_once('.') {
+        Some((seconds, fraction)) => (seconds, fraction),
+        None => (text.rsplit(':').next()?, ""),
+    };
+    let digits = |text: &str| -> Option<u64> {
+        (!text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit()))
+            .then(|| text.parse().ok())?
+    };
+    let mut unit = 1;
+    for (place, field) in std::iter::once(seconds).chain(fields).enumerate() {
+        let value = digits(field)?;
+        // Minutes and seconds below something larger stay below sixty.
+        if place > 2 || (place < text.matches(':').count() && value > 59) {
+            return None;
+        }
+        whole += value * unit;
+        unit *= 60;
+    }
+    if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let nanos = format!("{fraction:0<9}").parse::<u64>().ok()?;
+    Some(Pts::ZERO.plus(Duration::from_secs(whole) + Duration::from_nanos(nanos)))
+}
+
+pub(super) fn exports(args: &ExportsArgs) -> Result<(), Failure> {
+    match &args.command {
+        ExportsCommand::Enter(args) => enter(args),
+        ExportsCommand::List(args) => show_all(args),
+    }
+}
+
+fn enter(args: &Enter) -> Result<(), Failure> {
+    let opened = Opened::new(args.store.as_deref(), args.config.as_deref(), &args.keys)?;
+    let Opened { store, key, log, .. } = &opened;
+    let now = SystemClock.now();
+    let directory = Directory::read(store, &log.entries()?)?;
+    if directory.is_none() {
+        output::note(
+            "note: the store has no directory of people, so it cannot tell who signed this",
+        );
+    }
+    let holder = |by: &PersonId| {
+        let directory = directory.as_ref()?;
+        Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
+    };
+    let export = enter_export(&args.statement, store, log, key, holder, now)?;
+    if args.json {
+        output::json(&export);
+    } else {
+        output::line(format_args!(
+            "{}: exported for {} by {}, until {}",
+            export.recording,
+            export.purpose,
+            export.by,
+            seconds(export.delete_by)
+        ));
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Row {
+    at: Timestamp,
+    export: RecordingId,
+    recording: RecordingId,
+    purpose: ExportFor,
+    by: PersonId,
+    recipients: usize,
+    delete_by: Timestamp,
+}
+
+fn show_all(args: &ListArgs) -> Result<(), Failure> {
+    let config = places::config(args.config.as_deref())?;
+    let store = places::store(args.store.as_deref(), &config)?;
+    let mut rows = Vec::new();
+    for entry in entries(&store, config.store.box_key.as_deref())? {
+        let at = entry.at;
+        if let Some(Event::Exported {
+            recording, export, purpose, by, recipients, delete_by, ..
+        }) = entry.event
+        {
+            let recipients = recipients.len();
+            rows.push(Row { at, export, recording, purpose, by, recipients, delete_by });
+        }
+    }
+    if args.json {
+        output::json(&serde_json::json!({ "exports": rows }));
+        return Ok(());
+    }
+    for Row { export, recording, purpose, by, recipients, delete_by, .. } in &rows {
+        output::line(format_args!(
+            "{recording}  {purpose}  {export}  by {by}, for {recipients} keys, until {}",
+            seconds(*delete_by)
+        ));
+    }
+    output::line(format_args!("{} exports", rows.len()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, ms) in [
+            ("3", Some(3_000)),
+            ("03.25", Some(3_250)),
+            ("75", Some(75_000)),
+            ("02:10", Some(130_000)),
+            ("90:00", Some(5_400_000)),
+            ("1:02:03.5", Some(3_723_500)),
+            ("1:75", None),
+            ("1:90:00", None),
+            ("1:2:3:4", None),
+            (":10", None),
+            ("1.2.3", None),
+            ("-1", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                parse_time(text),
+                ms.map(|ms: u64| Pts::from_nanos(ms * 1_000_000)),
+                "{text}"
+            );
+        }
+        let part = |from: u64, to: u64| {
+            Some((Pts::from_nanos(from * 1_000_000_000), Pts::from_nanos(to * 1_000_000_000)))
+        };
+        for line in ["1:00 1:30", "1:00-1:30", "60, 90", "1:00\t- 1:30"] {
+            assert_eq!(parse_part(line), part(60, 90), "{line}");
+        }
+        assert_eq!(parse_part("1:00 1:30 2:00"), None);
+        assert_eq!(parse_part("1:00"), None);
+    }
+}

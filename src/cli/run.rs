@@ -1,0 +1,54 @@
+//! `classveil run`: the box itself.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use signal_hook::{consts::SIGHUP, flag};
+
+use super::{Failure, output, paths, places};
+use crate::{
+    appliance::service::{self, Setup},
+    error::ErrorKind,
+    shutdown::Shutdown,
+};
+
+/// Run the box: cameras, button, indicator, and the socket that other commands ask.
+///
+/// Seals what an earlier end left behind, then waits for a lesson to be prepared and started. Records
+/// nothing while one reason of `classveil preflight` stands. SIGTERM and Ctrl-C end a recording that
+/// runs and seal it first; a second one ends at once. SIGHUP reads the pupil list again, which counts
+/// from the next frame on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil run --config /etc/classveil/classveil.toml\n  \
+    classveil --log info run --config /etc/classveil/classveil.toml\n\n\
+    Exit codes: 0 told to end, and everything is sealed; 65 the audit log is damaged, 74 disk, 75 a \
+    recording could not be sealed in time, 78 the configuration or a key is wrong, or the box runs \
+    already.")]
+pub(super) struct Args {
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let config = places::config(Some(&args.config))?;
+    let of_box = places::of_box(&args.config, &config)?;
+    let box_key = paths::box_key(config.store.box_key.as_deref())?;
+    let audit_key = paths::audit_key(None, &box_key);
+    let socket = places::socket(&config);
+    let shutdown = Shutdown::new();
+    let reread = Arc::new(AtomicBool::new(false));
+    let taken = shutdown.on_signals().and_then(|()| {
+        flag::register(SIGHUP, Arc::clone(&reread))?;
+        Ok(())
+    });
+    taken.map_err(|error| {
+        Failure::new(ErrorKind::Io, format!("cannot take over signals: {error}"))
+    })?;
+    output::note(format_args!("classveil listens on {}", socket.display()));
+    let setup = Setup { config, places: of_box, box_key, audit_key, socket };
+    Ok(service::run(&setup, &shutdown, &reread)?)
+}

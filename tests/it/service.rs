@@ -1,0 +1,456 @@
+//! Promise: the box records a lesson from a press of its button to the seal, only while nothing stands
+//! against it and its lamp is on, and loses nothing of it whatever ends it.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::{Pid, Signal, kill_process},
+};
+use serde_json::Value;
+
+use crate::{
+    media::{Clips, sample},
+    record::stop::endless,
+    rtsp::Camera,
+    scene::{Said, School, text},
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A box: its settings, its button and its lamp; it runs between `start` and `stop`.
+struct Station {
+    school: School,
+    running: Option<Child>,
+}
+
+impl Station {
+    /// A box whose papers are in order, with these cameras and settings beside the usual ones.
+    fn new(cameras: &[&str], more: &str) -> Self {
+        let station = Self::bare(cameras, more);
+        station.settle();
+        station
+    }
+
+    /// A box as it is installed: configured, and nothing on record.
+    fn bare(cameras: &[&str], more: &str) -> Self {
+        let school = School::with_refused_man();
+        fs::create_dir(school.path("lamp")).unwrap();
+        fs::write(school.path("lamp/brightness"), "0\n").unwrap();
+        let owner = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, school.path("button"), FileType::Fifo, owner, 0).unwrap();
+        let mut config = format!(
+            "[store]\nfolder = \"store\"\n[control]\nsocket = \"box.sock\"\n\
+             [recording]\nteacher = \"t-07\"\ncoach = \"c-02\"\nsegment = \"1 s\"\n\
+             recipients = [\"{}\"]\n[biometrics]\ndpia = \"DPIA-1\"\n\
+             [indicator]\nled = \"lamp\"\n[clock]\ndanger-trust = \"system\"\n",
+            school.recipient
+        );
+        if !more.contains("[button]") {
+            config.push_str("[button]\ndevice = \"button\"\n");
+        }
+        for (number, camera) in (1..).zip(cameras) {
+            // Writing into a text cannot fail.
+            let _ = write!(config, "[[camera]]\nid = \"cam{number}\"\ninput = \"{camera}\"\n");
+        }
+        config.push_str(more);
+        fs::write(school.path("box.toml"), config).unwrap();
+        Self { school, running: None }
+    }
+
+    fn run(&self, args: &[&str]) -> Said {
+        let mut command = self.school.command();
+        command.args(args).args(["--config", "box.toml"]).output().unwrap().into()
+    }
+
+    /// Does what preflight says, as the guide says it.
+    fn settle(&self) {
+        self.run(&["pupils", "load", "list.csv"]).ended(0);
+        self.run(&[
+            "register",
+            "assessment",
+            "--reference",
+            "IA-1",
+            "--by",
+            "d-01",
+            "--review",
+            "2999-01-01",
+        ])
+        .ended(0);
+        fs::write(self.school.path("letter.txt"), "We record lessons.").unwrap();
+        let today = jiff::Zoned::now().date().to_string();
+        self.run(&[
+            "register",
+            "reminder",
+            "--on",
+            &today,
+            "--channel",
+            "letter",
+            "--text",
+            "letter.txt",
+        ])
+        .ended(0);
+        for audience in ["door", "parents", "pupils", "staff"] {
+            self.run(&["register", "notice", "--audience", audience, "--text", "letter.txt"])
+                .ended(0);
+        }
+        let recipient = self.school.recipient.clone();
+        let who = ["--teacher", "t-07", "--coach", "c-02", "--recipient", &recipient];
+        let question = self.run(&[&["register", "acceptance", "ask"], &who[..]].concat()).ended(0);
+        fs::write(self.school.path("question.txt"), &question.out).unwrap();
+        // As the teacher does it, with stock tools.
+        let word = Command::new("sh")
+            .args(["-c", "base64 -d question.txt | age -d -i teacher.key"])
+            .current_dir(self.school.path(""))
+            .output()
+            .unwrap();
+        assert!(word.status.success());
+        let word = String::from_utf8(word.stdout).unwrap();
+        let answer = ["register", "acceptance", "answer", "--teacher", "t-07", "--word"];
+        self.run(&[&answer[..], &["0123"]].concat()).ended(77);
+        self.run(&[&answer[..], &[&word]].concat()).ended(0);
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        let said = self.run(&["preflight", "--json"]);
+        let found = said.json()["reasons"].as_array().unwrap().clone();
+        assert_eq!(said.code, Some(if found.is_empty() { 0 } else { 77 }), "{}", said.err);
+        for reason in &found {
+            for part in ["sentence", "who", "settle"] {
+                assert!(reason[part].as_str().is_some_and(|text| text.len() > 4), "{reason}");
+            }
+        }
+        found.iter().map(|reason| reason["code"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn start(&mut self) {
+        let mut command = self.school.command();
+        command.args(["--log", "info", "run", "--config", "box.toml"]);
+        command.stdout(Stdio::null()).stderr(fs::File::create(self.school.path("log")).unwrap());
+        self.running = Some(command.spawn().unwrap());
+        self.until("ready", |_| true);
+    }
+
+    /// Waits until the box says that it is as it should be.
+    #[track_caller]
+    fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let said = self.run(&["status", "--json"]);
+            if said.code == Some(0) {
+                let body = said.json()["body"].clone();
+                if is(&body) {
+                    return body;
+                }
+            }
+            let ended = self.running.as_mut().is_some_and(|c| c.try_wait().unwrap().is_some());
+            if ended || began.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.school.path("log")).unwrap();
+                panic!("not {what}: {}\n{}\n{log}", said.out, said.err);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    #[track_caller]
+    fn until_state(&mut self, state: &str) -> Value {
+        self.until(state, |body| body["state"] == state)
+    }
+
+    /// Waits until pictures are kept, so that there is something to lose.
+    #[track_caller]
+    fn until_kept(&mut self) {
+        self.until("recording", |body| {
+            body["cameras"].as_array().is_some_and(|all| {
+                !all.is_empty() && all.iter().all(|c| c["segments"].as_u64() > Some(0))
+            })
+        });
+    }
+
+    fn prepare(&self) {
+        self.run(&["prepare", "--question", "Does Jantje get a turn?", "--planned", "1 min"])
+            .ended(0);
+    }
+
+    /// Presses the button for as long.
+    fn press(&self, held: Duration) {
+        let mut button =
+            fs::OpenOptions::new().write(true).open(self.school.path("button")).unwrap();
+        for (value, then) in [(1_i32, held), (0, Duration::ZERO)] {
+            let mut record = vec![0; 2 * size_of::<usize>()];
+            record.extend(1_u16.to_ne_bytes());
+            record.extend(148_u16.to_ne_bytes());
+            record.extend(value.to_ne_bytes());
+            button.write_all(&record).unwrap();
+            std::thread::sleep(then);
+        }
+    }
+
+    fn short(&self) {
+        self.press(Duration::from_millis(50));
+    }
+
+    fn lamp(&self) -> u32 {
+        fs::read_to_string(self.school.path("lamp/brightness")).unwrap().trim().parse().unwrap()
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.running.as_ref().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until the program is over; says how.
+    fn ended(&mut self) -> Option<i32> {
+        let mut child = self.running.take().unwrap();
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            if began.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("the box does not end");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// All recordings, the oldest first.
+    fn recordings(&self) -> Vec<PathBuf> {
+        let mut folders = self.school.recordings();
+        folders.sort();
+        folders
+    }
+
+    /// All recordings, each of which has to be whole; how each ended.
+    #[track_caller]
+    fn whole(&self) -> Vec<Value> {
+        let manifest = |folder: PathBuf| {
+            self.school.run(&["verify", text(&folder), "--box-key", "store/box.pub"]).ended(0);
+            serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap()
+        };
+        self.recordings().into_iter().map(manifest).collect()
+    }
+}
+
+impl Drop for Station {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+#[test]
+fn a_fresh_box_comes_to_green_by_what_it_says_itself() {
+    let clips = Clips::new();
+    let camera = Camera::serve(&endless(&clips), None);
+    let station = Station::bare(&[&camera.url()], "");
+    assert_eq!(
+        station.reasons(),
+        [
+            "assessment-missing",
+            "reminder-old",
+            "notices-stale",
+            "acceptance-missing",
+            "list-missing",
+        ]
+    );
+    station.settle();
+    assert_eq!(station.reasons(), [""; 0]);
+
+    // And back: each thing that goes wrong is a reason.
+    let config = fs::read_to_string(station.school.path("box.toml")).unwrap();
+    let with = |from: &str, to: &str| {
+        assert!(config.contains(from), "{from}");
+        fs::write(station.school.path("box.toml"), config.replace(from, to)).unwrap();
+        station.reasons()
+    };
+    let longer = with("segment = \"1 s\"", "segment = \"1 s\"\nretain = \"31 d\"");
+    assert_eq!(longer, ["notices-stale"]);
+    let unsure = with("danger-trust = \"system\"", "");
+    if classveil::appliance::time::synchronised() {
+        assert_eq!(unsure, [""; 0]);
+    } else {
+        assert_eq!(unsure, ["time-untrusted"]);
+    }
+    assert_eq!(with("dpia = \"DPIA-1\"", ""), ["notices-stale", "dpia-missing"]);
+    assert_eq!(with("led = \"lamp\"", ""), ["indicator-missing"]);
+    assert_eq!(with("led = \"lamp\"", "led = \"nowhere\""), ["indicator-dark"]);
+    assert_eq!(with("device = \"button\"", "device = \"nowhere\""), ["button-missing"]);
+    assert_eq!(with("c-02", "c-03"), ["acceptance-missing"]);
+    assert_eq!(
+        with("folder = \"store\"", "folder = \"store\"\n[models]\nfolder = \"lamp\""),
+        ["model-digest"]
+    );
+    let register = station.school.path("store/registers/notices.jsonl");
+    let notices = fs::read_to_string(&register).unwrap();
+    fs::write(&register, notices.replacen("door", "staff", 1)).unwrap();
+    assert_eq!(with("", ""), ["registers-damaged"]);
+    fs::write(&register, notices).unwrap();
+    station.run(&["register", "acceptance", "withdraw", "--teacher", "t-07"]).ended(0);
+    drop(camera);
+    assert_eq!(with("", ""), ["acceptance-missing", "camera-unreachable"]);
+}
+
+#[test]
+fn a_lesson_by_the_button() {
+    let clips = Clips::new();
+    let clip = endless(&clips);
+    let cameras = [Camera::serve(&clip, None), Camera::serve(&clip, None)];
+    let urls = [cameras[0].url(), cameras[1].url()];
+    let mut station = Station::new(&[&urls[0], &urls[1]], "");
+    station.start();
+    // Nothing is prepared: the press is refused, and nothing is recorded.
+    station.short();
+    station.prepare();
+    station.until_state("prepared");
+    assert_eq!(station.reasons(), [""; 0]);
+    station.short();
+    station.until_kept();
+    assert_eq!(station.lamp(), 1);
+    // A second box cannot take the place of the first.
+    station.run(&["run"]).ended(78);
+    // A list that is loaded meanwhile counts from the next frame on.
+    station.run(&["pupils", "load", "list.csv"]).ended(0);
+    station.run(&["reload"]).ended(0);
+    let began = Instant::now();
+    station.short();
+    station.until_state("sealed");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(station.lamp(), 0);
+    let manifests = station.whole();
+    assert_eq!(manifests.len(), 2);
+    for (manifest, folder) in manifests.iter().zip(station.recordings()) {
+        assert_eq!(manifest["state"], "sealed");
+        assert_eq!(
+            (&manifest["teacher"], &manifest["policy"]),
+            (&"t-07".into(), &"refused".into())
+        );
+        assert_eq!(manifest["later_lists"].as_array().map(Vec::len), Some(1), "{manifest}");
+        let details = station.school.unseal(&folder, "details.json.age");
+        let details: Value = serde_json::from_slice(&details).unwrap();
+        assert_eq!(details["question"], "Does Jantje get a turn?");
+        assert_eq!(details["waivers"], serde_json::json!(["danger-trust"]));
+        station.school.open(&folder);
+    }
+    // The question is for who can open the recording only.
+    let said = station.run(&["logs", "--json"]).ended(0).out
+        + &station.run(&["status", "--json"]).ended(0).out
+        + &fs::read_to_string(station.school.path("log")).unwrap();
+    assert!(!said.contains("Jantje"), "{said}");
+    assert!(said.contains("not-prepared"), "{said}");
+    station.send(Signal::TERM);
+    assert_eq!(station.ended(), Some(0));
+    assert!(!station.school.path("box.sock").exists());
+}
+
+#[test]
+fn nothing_is_recorded_from_afar_alone_or_while_a_reason_stands() {
+    let clips = Clips::new();
+    let camera = Camera::serve(&endless(&clips), None);
+    let mut station = Station::new(&[&camera.url()], "");
+    station.start();
+    station.run(&["start"]).ended(77);
+    // No question.
+    station.run(&["prepare"]).ended(0);
+    station.short();
+    station.until("question-missing", |body| body["reasons"][0]["code"] == "question-missing");
+    // From afar: it waits for the button, and without it nothing begins.
+    station.prepare();
+    let mut command = station.school.command();
+    command.args(["start", "--config", "box.toml"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut start = command.spawn().unwrap();
+    station.until_state("arming");
+    station.run(&["stop"]).ended(0);
+    assert_eq!(start.wait().unwrap().code(), Some(77));
+    // A lamp that does not answer.
+    fs::remove_file(station.school.path("lamp/brightness")).unwrap();
+    station.until("dark", |body| body["indicator"] == "broken");
+    station.short();
+    station.until("refused", |body| body["reasons"][0]["code"] == "indicator-dark");
+    assert!(station.school.recordings().is_empty());
+    fs::write(station.school.path("lamp/brightness"), "0\n").unwrap();
+    station.until("lit", |body| body["indicator"] == "works");
+    // With the button it begins, and somebody who switches the lamp off ends it.
+    let mut start = command.spawn().unwrap();
+    station.until_state("arming");
+    station.short();
+    assert_eq!(start.wait().unwrap().code(), Some(0));
+    station.until_kept();
+    fs::write(station.school.path("lamp/brightness"), "0\n").unwrap();
+    let body = station.until_state("sealed-with-fault");
+    assert_eq!(body["fault"], "indicator-dark");
+    assert_eq!(station.whole().len(), 1);
+    station.send(Signal::TERM);
+    assert_eq!(station.ended(), Some(0));
+}
+
+#[test]
+fn an_objection_withholds_what_there_is() {
+    let clips = Clips::new();
+    let camera = Camera::serve(&endless(&clips), None);
+    let mut station = Station::new(
+        &[&camera.url()],
+        "[button]\ndevice = \"button\"\ndanger-remote-start = true\n",
+    );
+    station.start();
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    station.press(Duration::from_millis(1700));
+    station.until_state("sealed");
+    let plan = station.run(&["retention", "plan", "--json"]).ended(0).out;
+    assert!(plan.contains("withhold") || plan.contains("hold"), "{plan}");
+    let log = fs::read_to_string(station.school.store().join("audit/log.jsonl")).unwrap();
+    assert!(log.contains("\"kind\":\"held\""), "{log}");
+    station.whole();
+}
+
+#[test]
+fn whatever_ends_the_program_the_lesson_is_kept() {
+    let clips = Clips::new();
+    let camera = Camera::serve(&endless(&clips), None);
+    let remote = "[button]\ndanger-remote-start = true\n";
+    let mut station = Station::new(&[&camera.url()], remote);
+    for (signal, code) in [(Signal::TERM, Some(0)), (Signal::KILL, None)] {
+        station.start();
+        station.prepare();
+        station.run(&["start"]).ended(0);
+        station.until_kept();
+        station.send(signal);
+        assert_eq!(station.ended(), code);
+    }
+    // What was killed is sealed at the next start.
+    station.start();
+    let states: Vec<Value> = station.whole().into_iter().map(|m| m["state"].clone()).collect();
+    assert_eq!(states, ["sealed", "interrupted"]);
+    // A camera that is away: nothing begins, and it is said why.
+    drop(camera);
+    station.prepare();
+    let said = station.run(&["start"]).ended(77);
+    assert!(said.out.contains("camera-unreachable"), "{}", said.out);
+}
+
+#[test]
+fn a_source_that_ends_by_itself_is_sealed() {
+    let clip = sample("obama_speech.mp4");
+    let remote = "[button]\ndanger-remote-start = true\n";
+    let mut station = Station::new(&[text(&clip)], remote);
+    station.start();
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    let body = station.until_state("sealed");
+    assert_eq!(body["last"][0]["segments"].as_u64().unwrap(), 9, "{body}");
+    assert_eq!(station.lamp(), 0);
+    assert_eq!(station.whole()[0]["state"], "sealed");
+    // What was prepared went with its recording.
+    station.run(&["start"]).ended(77);
+}
