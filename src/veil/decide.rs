@@ -13,6 +13,7 @@ use crate::{
     units::{Pts, TrackId},
     vision::{
         motion::CameraMotion,
+        search::{SLOW_TURNS_WITHIN, TURNS_WITHIN},
         track::{Sighting, Track},
     },
 };
@@ -40,6 +41,13 @@ pub const SURE_SCORE: f32 = 0.6;
 /// A track that the detector was never sure of is held this long, as long as small faces are looked for
 /// as often.
 pub const HOLD_WEAK: Duration = Duration::from_millis(500);
+// Whoever is seen in tiles only is held from one look at the tile to the next: where tiles had their turn
+// less often than this, faces of 16 pixels showed between two looks.
+const _: () = assert!(
+    TURNS_WITHIN.as_millis() <= HOLD_WEAK.as_millis()
+        && SLOW_TURNS_WITHIN.as_millis() <= HOLD.as_millis(),
+    "tiles have to have their turn within the time for which a face is held"
+);
 /// How much a region grows to each side per second away from a sighting, in parts of the box.
 /// Growth is the most important setting for coverage: without it 30 to 48% of the boxes of moving
 /// heads were left uncovered.
