@@ -134,6 +134,9 @@ struct Known {
     /// When it did so without being compared at once: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
+    /// Since the last view that surely showed the same face, it looked like another one or was not found
+    /// for moments.
+    broken: bool,
     /// The track it was cut from.
     before: Option<Before>,
     /// It was cut from one that was not cleared, after a view that resembled it too little: what was
@@ -711,10 +714,13 @@ impl Watcher {
     fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
-        let unbroken = !known.is_broken()
-            && agreed_until.is_none_or(|seq| {
-                self.tracker.tracks().iter().any(|t| t.id == id && is_seen_along(t, seq))
-            });
+        let followed = agreed_until.is_none_or(|seq| {
+            self.tracker.tracks().iter().any(|t| t.id == id && is_seen_along(t, seq))
+        });
+        known.broken |= known.is_broken() || !followed;
+        // The view of a half hidden face does not speak against anybody: it mends nothing.
+        known.broken &= !known.evidence.is_same(view);
+        let unbroken = !known.broken;
         known.changed = false;
         let refused = known.evidence.was_refused();
         let doubts = known.doubts.clone();
@@ -724,7 +730,7 @@ impl Watcher {
         let known = self.known.entry(id).or_default();
         if let Some(evidence) = resumed {
             known.evidence = evidence;
-        } else if known.evidence.drifts(view)
+        } else if (known.evidence.drifts(view) || (cleared && known.broken))
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
