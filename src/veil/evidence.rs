@@ -406,12 +406,6 @@ impl Evidence {
         self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
     }
 
-    /// Whether a view surely shows the face of the views before it, if there were any.
-    #[must_use]
-    pub fn is_same(&self, view: &View) -> bool {
-        self.face().is_none_or(|mean| mean.cosine(&view.embedding) >= SAME)
-    }
-
     /// Whether a cleared face is still the same by one view: far more like its own earlier views than
     /// anybody else's, and no more like a refused person than any view that clears.
     #[must_use]
@@ -419,6 +413,7 @@ impl Evidence {
         let t = judge.thresholds;
         let clear = if view.oblique { t.clear_oblique } else { t.clear };
         let far = |w: &Wanted| w.cosine(&view.embedding) < clear - w.margin;
+        let own = self.face().map_or(-1.0, |mean| mean.cosine(&view.embedding));
         let good = view.reliable
             && view.width_px >= t.clear_min_px
             && view.strength >= t.clear_strength_least;
@@ -426,8 +421,7 @@ impl Evidence {
         let known = judge.recognised(&view.embedding, nearest).is_some();
         matches!(self.state, State::Cleared(_))
             && good
-            && self.face().is_some()
-            && self.is_same(view)
+            && own >= SAME
             && (known || judge.refused.iter().all(far))
     }
 

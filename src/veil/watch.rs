@@ -33,7 +33,7 @@ use crate::{
         motion::CameraMotion,
         pose::is_oblique,
         search::{Pace, Search, Searcher},
-        track::{Cut, CutDetector, Sighting, Track, Tracker},
+        track::{Cut, CutDetector, Track, Tracker},
     },
 };
 
@@ -77,9 +77,6 @@ const STRAYS: f32 = 0.3;
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
-/// A face that was not found for longer than this between two views was not seen all the time: somebody
-/// else may have come out from behind what hid it.
-const SEEN_ALONG: Duration = Duration::from_millis(150);
 /// Markers are looked for this often: a look costs about as much as a pass of the detector over the
 /// whole picture at full size.
 const MARKERS_EVERY: Duration = Duration::from_millis(250);
@@ -134,9 +131,6 @@ struct Known {
     /// When it did so without being compared at once: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
-    /// Since the last view that surely showed the same face, it looked like another one or was not found
-    /// for moments.
-    broken: bool,
     /// The track it was cut from.
     before: Option<Before>,
     /// It was cut from one that was not cleared, after a view that resembled it too little: what was
@@ -268,16 +262,6 @@ impl Step {
             && !strays(own, other.now)
             && !strays(others, self.now)
     }
-}
-
-/// Whether a track's face was found again and again since frame `seq`, never missing for long.
-fn is_seen_along(track: &Track, seq: u64) -> bool {
-    let known = track.sightings.partition_point(|s| s.seq < seq);
-    let since = track.sightings.range(known..);
-    // Two frames that follow each other leave nothing out, however slow the camera.
-    let misses =
-        |(a, b): (&Sighting, &Sighting)| b.seq > a.seq + 1 && b.pts.since(a.pts) > SEEN_ALONG;
-    !since.clone().zip(since.skip(1)).any(misses)
 }
 
 /// What a look at a finished picture found.
@@ -714,13 +698,7 @@ impl Watcher {
     fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
-        let followed = agreed_until.is_none_or(|seq| {
-            self.tracker.tracks().iter().any(|t| t.id == id && is_seen_along(t, seq))
-        });
-        known.broken |= known.is_broken() || !followed;
-        // The view of a half hidden face does not speak against anybody: it mends nothing.
-        known.broken &= !known.evidence.is_same(view);
-        let unbroken = !known.broken;
+        let unbroken = !known.is_broken();
         known.changed = false;
         let refused = known.evidence.was_refused();
         let doubts = known.doubts.clone();
@@ -730,7 +708,7 @@ impl Watcher {
         let known = self.known.entry(id).or_default();
         if let Some(evidence) = resumed {
             known.evidence = evidence;
-        } else if (known.evidence.drifts(view) || (cleared && known.broken))
+        } else if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
@@ -941,30 +919,6 @@ mod tests {
         assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
         known.since = Some(at(4000));
         assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
-    }
-
-    #[test]
-    fn a_face_that_was_hidden_for_moments_was_not_seen_all_the_time() {
-        let rect = Rect::new(100.0, 100.0, 80.0, 100.0);
-        let every = |ms: u64, seqs: &[u64]| {
-            let sighting = |&seq| Sighting {
-                seq,
-                pts: Pts::from_nanos(seq * ms * 1_000_000),
-                rect,
-                score: 0.9,
-            };
-            let sightings = seqs.iter().map(sighting).collect();
-            Track { id: TrackId(1), sightings, live: true, best_score: 0.9 }
-        };
-        let track = |seqs: &[u64]| every(33, seqs);
-        assert!(is_seen_along(&track(&[10, 12, 14, 16]), 10));
-        // A slow camera's pictures one by one.
-        assert!(is_seen_along(&every(250, &[10, 11, 12]), 10));
-        assert!(!is_seen_along(&track(&[10, 12, 22, 23]), 10));
-        // What lies before the view that agreed does not count.
-        assert!(is_seen_along(&track(&[10, 22, 23]), 22));
-        // The sighting of that view itself may be forgotten by now.
-        assert!(is_seen_along(&track(&[22, 23]), 10));
     }
 
     #[test]

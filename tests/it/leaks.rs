@@ -182,33 +182,6 @@ fn a_face_that_turns_out_to_be_refused_without_a_break_is_veiled_from_its_first_
     assert_eq!(shown(&mut watcher(&models, refused), &frames), [false; 100]);
 }
 
-#[test]
-fn who_went_behind_something_is_not_taken_for_the_refused_one_who_comes_out() {
-    let models = models();
-    let people = faces(&models, "multi_face.jpg");
-    let (refused, other) = (&people[0], &people[1]);
-    // A board that hides the picture from the left up to a column.
-    let behind = |face: &RgbImage, column: u32| {
-        RgbImage::from_fn(SIZE.width, SIZE.height, |x, y| {
-            if x < column { image::Rgb([70, 60, 50]) } else { *face.get_pixel(x, y) }
-        })
-    };
-    // It comes over the one, and goes from the other.
-    let over: Vec<RgbImage> = (0..8u32).map(|i| behind(other, 80 + 20 * i)).collect();
-    let hidden = behind(other, SIZE.width);
-    let off: Vec<RgbImage> = (0..8u32).map(|i| behind(refused, 220 - 20 * i)).collect();
-    let frames: Vec<&RgbImage> = std::iter::repeat_n(other, 50)
-        .chain(&over)
-        .chain(std::iter::repeat_n(&hidden, 8))
-        .chain(&off)
-        .chain(std::iter::repeat_n(refused, 40))
-        .collect();
-    let shown = shown(&mut watcher(&models, refused), &frames);
-    assert!(!shown[70..].contains(&true), "the refused face shows: {shown:?}");
-    // The veil of the one who comes out is held for a second before.
-    assert!(!shown[..40].contains(&false), "the other one is hidden: {shown:?}");
-}
-
 /// A machine that cannot keep up compares less, which shows less.
 #[test]
 fn under_strain_a_refused_face_in_the_place_of_a_cleared_one_stays_veiled() {
