@@ -38,6 +38,6 @@ pub use hardening::harden;
 pub use ladder::{Load, Rung};
 pub use lists::{ListSender, Lists, NewList, lists};
 pub use parts::{BadParts, Parts};
-pub use recorder::{Around, CameraReport, Plan, RecordError, Report, Started, record, record_all};
+pub use recorder::{Around, CameraReport, Plan, RecordError, Report, Started, places, record, record_all};
 pub use settings::{encode_settings, retention_policy, watch_settings};
 pub use take::Take;

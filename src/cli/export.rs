@@ -28,13 +28,16 @@ use crate::{
     error::{ErrorKind, advice},
     people::{self, Draft, directory::Directory},
     shutdown::Shutdown,
-    units::{PersonId, Pts, PupilId, RecordingId},
+    units::{CameraId, PersonId, Pts, PupilId, RecordingId},
     vault::{
         Details, NewRecording, Recipient,
         access::{ExportFor, attest_export, enter_export},
         audit::Event,
     },
-    veil::policy::{Policy, Region},
+    veil::{
+        place::Places,
+        policy::{Policy, Region},
+    },
     vision::{
         Eyes,
         identify::{Gallery, Standing},
@@ -161,6 +164,8 @@ struct Veiled {
     /// What the export says of its policy.
     word: String,
     gallery: Gallery,
+    /// Seats, zones and markers in a camera's picture.
+    places: Box<dyn Fn(&CameraId) -> Places>,
     version: String,
     dpia: Option<String>,
 }
@@ -211,9 +216,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let style = manifest.veil.parse().map_err(|_| wrong("the recording's veil is not known"))?;
     let silent = args.purpose == ExportFor::Supervision;
-    let Veiled { policy, region, word, gallery, version, dpia } = veiled;
+    let Veiled { policy, region, word, gallery, places, version, dpia } = veiled;
     let audio = manifest.audio && !silent;
-    let manner = Manner { config: &config, policy, style, region, gallery, audio, parts };
+    let manner = Manner { config: &config, policy, style, region, gallery, places, audio, parts };
     let question = if silent { None } else { source.opened.details()?.question };
     let bar = progress_bar(args.json);
     let made = workshop.record(
@@ -335,6 +340,11 @@ fn deadline(args: &Args, recording: Timestamp, now: Timestamp) -> Result<Timesta
     Ok(until)
 }
 
+/// No seats, zones or markers.
+fn nowhere() -> Box<dyn Fn(&CameraId) -> Places> {
+    Box::new(|_| Places::default())
+}
+
 fn veiled(
     args: &Args,
     config: &Config,
@@ -353,18 +363,30 @@ fn veiled(
             let region = if region == Region::Head { Region::Person } else { region };
             let (policy, word) = (Policy::Everyone, Policy::Everyone.to_string());
             let (gallery, version) = (Gallery::default(), "none".to_owned());
-            return Ok(Veiled { policy, region, word, gallery, version, dpia: None });
+            let places = nowhere();
+            return Ok(Veiled { policy, region, word, gallery, places, version, dpia: None });
         }
         (ExportFor::TeacherCopy, None) => {
             // Nobody is to be veiled who is not veiled in the pictures already.
             let (gallery, version) = (Gallery::default(), manifest.list_version.clone());
             let (word, dpia) = (policy.to_string(), manifest.dpia.clone());
-            return Ok(Veiled { policy: Policy::Refused, region, word, gallery, version, dpia });
+            let (policy, places) = (Policy::Refused, nowhere());
+            return Ok(Veiled { policy, region, word, gallery, places, version, dpia });
         }
         (_, path) => list(args, config, path, manifest.dpia.as_deref(), eyes, workshop)?,
     };
     let version = list.version().to_owned();
-    let List { gallery, dpia, .. } = list;
+    let List { people, gallery, dpia, .. } = list;
+    let by_face_alone = args.purpose == ExportFor::Parent && args.pupil.is_some();
+    let places = Box::new(move |camera: &CameraId| {
+        let mut places = appliance::places(&people, camera);
+        if by_face_alone {
+            // Seats and markers say nothing of who it is that sits there: a face by photo, or none.
+            places.seats.clear();
+            places.markers.clear();
+        }
+        places
+    });
     let (gallery, policy) = match &args.pupil {
         Some(pupil) if args.purpose == ExportFor::Parent => {
             let teacher = manifest.teacher.as_ref();
@@ -373,7 +395,7 @@ fn veiled(
         _ => (gallery, policy),
     };
     let word = policy.kept_with(&gallery).to_string();
-    Ok(Veiled { policy, region, word, gallery, version, dpia })
+    Ok(Veiled { policy, region, word, gallery, places, version, dpia })
 }
 
 fn list(

@@ -35,6 +35,7 @@ mod retention;
 mod reveil;
 mod rtsp;
 mod scene;
+mod seats;
 mod service;
 mod support;
 mod ui;
