@@ -22,6 +22,7 @@ pub mod recording;
 pub mod service;
 pub mod time;
 
+pub use crate::veil::place::Places as PicturePlaces;
 pub use again::{AgainError, Workshop};
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;

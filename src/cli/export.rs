@@ -22,7 +22,7 @@ use super::{
     store::{Keys, Opened},
 };
 use crate::{
-    appliance::{self, Parts, Workshop},
+    appliance::{self, Parts, PicturePlaces, Workshop},
     clock::{Clock, SystemClock},
     config::Config,
     error::{ErrorKind, advice},
@@ -34,10 +34,7 @@ use crate::{
         access::{ExportFor, attest_export, enter_export},
         audit::Event,
     },
-    veil::{
-        place::Places,
-        policy::{Policy, Region},
-    },
+    veil::policy::{Policy, Region},
     vision::{
         Eyes,
         identify::{Gallery, Standing},
@@ -180,7 +177,7 @@ struct Veiled {
     /// What the export says of its policy.
     word: String,
     gallery: Gallery,
-    places: Places,
+    places: PicturePlaces,
     version: String,
     dpia: Option<String>,
 }
@@ -371,14 +368,14 @@ fn veiled(
             let region = if region == Region::Head { Region::Person } else { region };
             let (policy, word) = (Policy::Everyone, Policy::Everyone.to_string());
             let (gallery, version) = (Gallery::default(), "none".to_owned());
-            let places = Places::default();
+            let places = PicturePlaces::default();
             return Ok(Veiled { policy, region, word, gallery, places, version, dpia: None });
         }
         (ExportFor::TeacherCopy, None) => {
             // Nobody is to be veiled who is not veiled in the pictures already.
             let (gallery, version) = (Gallery::default(), manifest.list_version.clone());
             let (word, dpia) = (policy.to_string(), manifest.dpia.clone());
-            let (policy, places) = (Policy::Refused, Places::default());
+            let (policy, places) = (Policy::Refused, PicturePlaces::default());
             return Ok(Veiled { policy, region, word, gallery, places, version, dpia });
         }
         (_, path) => list(args, config, path, manifest.dpia.as_deref(), eyes, workshop)?,

@@ -12,7 +12,7 @@ use super::{
     verify::{note_end, note_trust},
 };
 use crate::{
-    appliance::{self, Parts, Plan, Started, Workshop},
+    appliance::{self, Parts, PicturePlaces, Plan, Started, Workshop},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::Config,
@@ -25,7 +25,7 @@ use crate::{
         BoxPublicKey, Identities, Manifest, NewRecording, Opened, access::attest, check, open,
         sign::PersonKey,
     },
-    veil::{Style, place::Places, policy::Policy, policy::Region, watch},
+    veil::{Style, policy::Policy, policy::Region, watch},
     vision::{Eyes, identify::Gallery},
 };
 
@@ -148,7 +148,7 @@ pub(super) struct Manner<'a> {
     pub(super) style: Style,
     pub(super) region: Region,
     pub(super) gallery: Gallery,
-    pub(super) places: Places,
+    pub(super) places: PicturePlaces,
     pub(super) audio: bool,
     pub(super) parts: Option<Parts>,
 }
