@@ -32,6 +32,7 @@ mod settings;
 mod take;
 pub mod time;
 
+pub use crate::veil::place::Places as PicturePlaces;
 pub use again::{AgainError, Workshop};
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;

@@ -22,7 +22,7 @@ use super::{
     store::{AtStore, Opened, Which},
 };
 use crate::{
-    appliance::{self, Parts, Workshop},
+    appliance::{self, Parts, PicturePlaces, Workshop},
     clock::{Clock, SystemClock},
     config::Config,
     error::{ErrorKind, advice},
@@ -34,10 +34,7 @@ use crate::{
         access::{ExportFor, attest_export, enter_export},
         audit::Event,
     },
-    veil::{
-        place::Places,
-        policy::{Policy, Region},
-    },
+    veil::policy::{Policy, Region},
     vision::{
         Eyes,
         identify::{Gallery, Standing},
@@ -165,7 +162,7 @@ struct Veiled {
     word: String,
     gallery: Gallery,
     /// Seats, zones and markers in a camera's picture.
-    places: Box<dyn Fn(&CameraId) -> Places>,
+    places: Box<dyn Fn(&CameraId) -> PicturePlaces>,
     version: String,
     dpia: Option<String>,
 }
@@ -341,8 +338,8 @@ fn deadline(args: &Args, recording: Timestamp, now: Timestamp) -> Result<Timesta
 }
 
 /// No seats, zones or markers.
-fn nowhere() -> Box<dyn Fn(&CameraId) -> Places> {
-    Box::new(|_| Places::default())
+fn nowhere() -> Box<dyn Fn(&CameraId) -> PicturePlaces> {
+    Box::new(|_| PicturePlaces::default())
 }
 
 fn veiled(

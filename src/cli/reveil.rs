@@ -12,7 +12,9 @@ use super::{
     verify::{note_end, note_trust},
 };
 use crate::{
-    appliance::{self, Parts, Plan, Started, Workshop, encode_settings, watch_settings},
+    appliance::{
+        self, Parts, PicturePlaces, Plan, Started, Workshop, encode_settings, watch_settings,
+    },
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::Config,
@@ -24,7 +26,7 @@ use crate::{
         BoxPublicKey, Identities, Manifest, NewRecording, Opened, access::attest, check, open,
         sign::PersonKey,
     },
-    veil::{Style, place::Places, policy::Policy, policy::Region},
+    veil::{Style, policy::Policy, policy::Region},
     vision::{Eyes, identify::Gallery},
 };
 
@@ -142,7 +144,7 @@ pub(super) struct Manner<'a> {
     pub(super) region: Region,
     pub(super) gallery: Gallery,
     /// Seats, zones and markers in a camera's picture.
-    pub(super) places: Box<dyn Fn(&CameraId) -> Places>,
+    pub(super) places: Box<dyn Fn(&CameraId) -> PicturePlaces>,
     pub(super) audio: bool,
     pub(super) parts: Option<Parts>,
 }

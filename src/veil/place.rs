@@ -99,9 +99,10 @@ impl Seat {
             if from > to {
                 continue;
             }
-            let at = |y: f32| if by == ay { ax } else { ax + (y - ay) / (by - ay) * (bx - ax) };
+            let level = (by - ay).abs() <= f32::EPSILON;
+            let at = |y: f32| if level { ax } else { ax + (y - ay) / (by - ay) * (bx - ax) };
             // A level edge counts with both its ends.
-            let ends = if by == ay { [ax, bx] } else { [at(from), at(to)] };
+            let ends = if level { [ax, bx] } else { [at(from), at(to)] };
             for x in ends {
                 let (least, most) = reach.unwrap_or((x, x));
                 reach = Some((least.min(x), most.max(x)));

@@ -244,23 +244,23 @@ impl Step {
         let mut latest = track.sightings.iter().rev();
         let now = latest.next();
         let before = latest.next().filter(|before| before.seq + 1 == seq);
-        let seen = now.is_some_and(|now| now.seq == seq);
+        let is_new = now.is_some_and(|now| now.seq == seq);
         Self {
             now: now.map(|now| now.rect).unwrap_or_default(),
-            before: before.filter(|_| seen).map(|before| before.rect),
+            before: before.filter(|_| is_new).map(|before| before.rect),
         }
     }
 
     /// Whether two faces that overlap cannot have changed places since the frame before: both were
     /// seen then and now, each where it was, and neither where the other was.
     fn keeps_apart_from(&self, other: &Self) -> bool {
-        let Some((own, others)) = self.before.zip(other.before) else { return false };
-        let stays = |before: Rect, now: Rect| before.iou(now) >= STAYS;
+        let Some((own, their)) = self.before.zip(other.before) else { return false };
+        let keeps = |before: Rect, now: Rect| before.iou(now) >= STAYS;
         let strays = |before: Rect, now: Rect| before.iou(now) > STRAYS;
-        stays(own, self.now)
-            && stays(others, other.now)
+        keeps(own, self.now)
+            && keeps(their, other.now)
             && !strays(own, other.now)
-            && !strays(others, self.now)
+            && !strays(their, self.now)
     }
 }
 
@@ -715,7 +715,7 @@ impl Watcher {
             let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
             let before = Some(Before { track: id, unbroken });
             let since = (!cleared).then_some(pts);
-            let known = Known { evidence, before, doubts, since, ..Known::default() };
+            let known = Known { evidence, doubts, before, since, ..Known::default() };
             self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();

@@ -69,17 +69,14 @@ impl CameraMotion {
         let same_grid = blocks.columns() == self.columns && blocks.means().len() == self.kept.len();
         let shift = if cut || !same_grid { None } else { self.shift_of(blocks) };
         let side = blocks.side() as f32;
-        match shift {
-            Some(shift) => {
-                self.going = (shift.0 - self.shift.0, shift.1 - self.shift.1);
-                self.shift = shift;
-            }
-            None => {
-                // A new scene begins: places count from here.
-                self.scene = self.scene.wrapping_add(1);
-                (self.shift, self.origin) = ((0.0, 0.0), (0.0, 0.0));
-                self.going = (0.0, 0.0);
-            }
+        if let Some(shift) = shift {
+            self.going = (shift.0 - self.shift.0, shift.1 - self.shift.1);
+            self.shift = shift;
+        } else {
+            // A new scene begins: places count from here.
+            self.scene = self.scene.wrapping_add(1);
+            (self.shift, self.origin) = ((0.0, 0.0), (0.0, 0.0));
+            self.going = (0.0, 0.0);
         }
         let (x, y) = (self.origin.0 + self.shift.0 * side, self.origin.1 + self.shift.1 * side);
         self.path.push_back(Place { pts, x, y, scene: self.scene });
@@ -123,12 +120,12 @@ impl CameraMotion {
             return Some((0.0, 0.0));
         }
         let expected = (self.shift.0 + self.going.0, self.shift.1 + self.going.1);
-        self.shift_near(expected, cost).or_else(|| self.shift_near(self.shift, cost))
+        Self::shift_near(expected, cost).or_else(|| Self::shift_near(self.shift, cost))
     }
 
     /// The shift that leaves least, not far from `about`; none where too little agrees.
+    #[expect(clippy::cast_possible_truncation, reason = "a few blocks")]
     fn shift_near(
-        &self,
         about: (f32, f32),
         cost: impl Fn(usize, isize, isize) -> Option<f32>,
     ) -> Option<(f32, f32)> {
@@ -220,7 +217,7 @@ fn lowest(costs: &[[f32; WIDE]; WIDE], x: usize, y: usize, telling: f32) -> Opti
     let cross = (at(1, 1) + at(-1, -1) - at(1, -1) - at(-1, 1)) / 4.0;
     // The smaller bend of the bowl, in whatever direction it lies.
     let half = (bend_x - bend_y) / 2.0;
-    let least = (bend_x + bend_y) / 2.0 - half.hypot(cross);
+    let least = f32::midpoint(bend_x, bend_y) - half.hypot(cross);
     let determinant = bend_x * bend_y - cross * cross;
     // Written so that numbers that are none are no bowl.
     let bowl = least >= telling && determinant > 0.0;
@@ -246,6 +243,12 @@ pub(crate) mod tests {
     const SIZE: FrameSize = FrameSize::new(640, 360);
 
     /// A room that is larger than the picture: soft shapes of different sizes, none like another.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::many_single_char_names,
+        reason = "small whole numbers, and grey levels; x and y are what they are"
+    )]
     fn room(x: f32, y: f32, light: f32) -> u8 {
         let dice = |i: f32, j: f32| {
             let mixed = (i as i64).wrapping_mul(73_856_093) ^ (j as i64).wrapping_mul(19_349_663);
@@ -333,7 +336,7 @@ pub(crate) mod tests {
         motion.step(&measured(&picture((400.0, 90.0), None, 1.0)), at(3), true);
         assert!(motion.between(at(2), at(3)).is_none());
         assert!(motion.between(at(0), at(2)).is_some());
-        motion.step(&measured(&[128; 640 * 360]), at(4), false);
+        motion.step(&measured(&vec![128; 640 * 360]), at(4), false);
         assert!(motion.between(at(3), at(4)).is_none());
         motion.forget_before(at(2));
         assert!(motion.between(at(0), at(2)).is_none());
