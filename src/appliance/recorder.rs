@@ -7,12 +7,12 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
     chain::{Chain, ChainError, Progress},
-    drops::{Drops, discard_written},
+    drops::{Drops, Wish, discard_written},
     ending::{self, Kept},
     lists::{Lists, News, Swaps},
     parts::Parts,
@@ -264,16 +264,30 @@ pub fn record_all(
     let (chains, orders): (Vec<_>, Vec<_>) = chains.unzip();
     let orders = drops.iter().map(|(camera, _)| camera.clone()).zip(orders).collect();
     let mut swaps = Swaps::new(id, policy, thresholds, orders);
-    let ran = run(chains, around, &mut swaps, report);
+    // A live recording's clock goes on where a camera does not.
+    let now = |position: Pts| {
+        let clock = zero.get().map(|zero: &Instant| Pts::ZERO.plus(zero.elapsed()));
+        clock.map_or(position, |clock| position.max(clock))
+    };
+    let ended = |at: usize, position: Pts| {
+        let Some((camera, drops)) = drops.get(at) else { return };
+        let wish = drops.take();
+        if let Err(error) = drop_for(around, (id, camera), wish, &writer, now(position)) {
+            tracing::error!(%camera, %error, "what was to be dropped may still be there");
+        }
+    };
+    let ran = run(chains, around, &mut swaps, report, &ended);
     let Swaps { made: lists, refused: lists_refused, fault: unlogged, .. } = swaps;
     let mut fault = None;
     let mut cameras = Vec::new();
-    for ((camera, drops), (progress, result)) in drops.into_iter().zip(ran) {
-        let late = drop_late(around, (id, &camera), &drops, &writer, progress.position);
+    for ((camera, drops), (progress, result)) in drops.iter().zip(ran) {
+        // Nothing can be wished any more.
+        let (wish, now) = (drops.close(), now(progress.position));
+        let late = drop_for(around, (id, camera), wish, &writer, now);
         let result = result.and(late);
         let report = result.as_ref().err().map(ToString::to_string);
         fault = fault.or(result.err());
-        cameras.push(CameraReport { camera, progress, fault: report });
+        cameras.push(CameraReport { camera: camera.clone(), progress, fault: report });
     }
     let mut fault: Option<RecordError> = fault.or(unlogged.map(Into::into));
     let progress = ending::together(cameras.iter().map(|one| &one.progress));
@@ -358,16 +372,16 @@ fn begin(new: NewRecording, around: &Around<'_>) -> Result<WriterThread, RecordE
     Ok(writer)
 }
 
-/// Drops what was wished after the chain had looked for the last time. Nothing can be wished after.
-fn drop_late(
+/// Drops what was wished of a camera whose chain does not hear it any more.
+fn drop_for(
     around: &Around<'_>,
     of: (RecordingId, &CameraId),
-    drops: &Drops,
+    wish: Option<Wish>,
     writer: &WriterThread,
-    position: Pts,
+    now: Pts,
 ) -> Result<(), RecordError> {
-    let Some(wish) = drops.close() else { return Ok(()) };
-    let span = (position.minus(wish.reach()), position);
+    let Some(wish) = wish else { return Ok(()) };
+    let span = (now.minus(wish.reach()), now);
     let (dropped, logged) = discard_written(around, of, &writer.sender(), span);
     wish.answer(&dropped.as_ref().map(Clone::clone).map_err(ToString::to_string));
     dropped?;
@@ -377,12 +391,14 @@ fn drop_late(
 /// How far a camera's chain came, and why no further.
 type Ran = (Progress, Result<(), RecordError>);
 
-/// Runs each chain on a thread of its own, named after the camera, and hands them new lists.
+/// Runs each chain on a thread of its own, named after the camera, and hands them new lists. `ended`
+/// is told again and again of chains that ended before the others, with their last position.
 fn run(
     chains: Vec<Chain<'_>>,
     around: &Around<'_>,
     swaps: &mut Swaps,
     report: &(dyn Fn(usize, &Progress) + Sync),
+    ended: &dyn Fn(usize, Pts),
 ) -> Vec<Ran> {
     let latest: Vec<Mutex<Progress>> = chains.iter().map(|_| Mutex::default()).collect();
     std::thread::scope(|scope| {
@@ -411,9 +427,14 @@ fn run(
                     Some(News::Unusable) => swaps.refuse(around),
                     None => {}
                 }
+                for (at, (_, latest, thread)) in threads.iter().enumerate() {
+                    if thread.as_ref().is_ok_and(|thread| thread.is_finished()) {
+                        ended(at, lock(latest).position);
+                    }
+                }
             }
         }
-        let ended = |(camera, latest, thread): (CameraId, &Mutex<Progress>, std::io::Result<_>)| {
+        let came = |(camera, latest, thread): (CameraId, &Mutex<Progress>, std::io::Result<_>)| {
             let thread: std::thread::ScopedJoinHandle<'_, (Progress, Result<(), ChainError>)> =
                 match thread {
                     Ok(thread) => thread,
@@ -425,7 +446,7 @@ fn run(
             });
             (progress, result.map_err(Into::into))
         };
-        threads.into_iter().map(ended).collect()
+        threads.into_iter().map(came).collect()
     })
 }
 

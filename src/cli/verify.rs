@@ -137,6 +137,12 @@ pub(super) fn note_end(checked: &Checked) {
     if let Some(fault) = &manifest.fault {
         output::note(format_args!("note: this recording ended early: {fault}"));
     }
+    for gap in &manifest.gaps {
+        output::note(format_args!(
+            "note: nothing is kept of {} from {} to {}: {}",
+            gap.camera, gap.from_ns, gap.to_ns, gap.why
+        ));
+    }
     if manifest.delete_by <= SystemClock.now() {
         output::note(format_args!(
             "WARNING: this recording had to be deleted by {}: delete it and every copy of it",

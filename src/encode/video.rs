@@ -217,6 +217,11 @@ impl Video {
         let at = clock_time_at(ticket.ticks);
         if ticket.opens {
             self.change_over(out)?;
+            if self.pending.iter().any(|waiting| waiting.opens) {
+                // GStreamer 1.22 forgets a key frame that is asked for while another is on its way.
+                self.finish(out)?;
+                self.restart()?;
+            }
             if !self.fresh {
                 self.line.force_key(at)?;
             }

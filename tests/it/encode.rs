@@ -340,6 +340,19 @@ fn a_variable_rate_keeps_its_times() {
 }
 
 #[test]
+fn pictures_further_apart_than_a_segment_are_segments_of_their_own() {
+    let times: Vec<Pts> = (0..12).map(|n| Pts::from_nanos(n * 2_500_000_000)).collect();
+    for encoder in [EncoderChoice::X264, EncoderChoice::OpenH264] {
+        for threads in [1, 2, 4] {
+            let settings = Settings { threads: Some(threads), ..settings(encoder) };
+            let segments = encode(&format(320, 240), &settings, &times);
+            let starts: Vec<Pts> = segments.iter().map(MediaSegment::start).collect();
+            assert_eq!(starts, times, "{encoder:?}, {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn the_comment_comes_back_whatever_it_says() {
     let long =
         format!(r#"{{"purpose":"coaching","note":"één \"ünïcode\" 漢字 {}"}}"#, "x".repeat(20_000));
