@@ -24,7 +24,6 @@ use crate::{appliance::control::Request, vault::Digest};
 /// What `make ui` built.
 #[derive(RustEmbed)]
 #[folder = "ui/dist/"]
-#[allow_missing = true]
 struct Built;
 
 pub(super) fn add(table: Table) -> Table {

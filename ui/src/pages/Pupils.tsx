@@ -3,7 +3,7 @@
 import { useContext, useState } from "preact/hooks";
 
 import { moment, Spoken } from "../text/language";
-import { Problem, type Api } from "./api";
+import type { Api } from "./api";
 import { Card, Facts, Failed, useAction, useLoaded, usePagesText } from "./common";
 
 interface Person {
@@ -195,7 +195,7 @@ function Upload({ api, onLoaded }: { api: Api; onLoaded: () => void }) {
           {t.zipLoaded}
         </p>
       )}
-      <Failed error={error instanceof Problem && error.code === "removals" ? null : error} />
+      <Failed error={error} />
       {checked && !checked.ok && (
         <div class="problem" role="alert">
           <p>{t.zipBad(checked.problems.length)}</p>
