@@ -159,6 +159,7 @@ impl<'a> Workshop<'a> {
             clock: self.clock,
             shutdown,
             lists: None,
+            previews: None,
         };
         let mut made = record(&plan(input), &around, eyes, new, report)?;
         if let Some(fault) = made.fault.take() {

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     ladder::{Ladder, Load, Rung},
     parts::Parts,
+    preview::Tap,
     reasons::Reasons,
 };
 use crate::{
@@ -134,6 +135,8 @@ pub(super) struct Chain {
     /// None for files, which are never in a hurry.
     pub(super) ladder: Option<Ladder>,
     pub(super) orders: Receiver<Order>,
+    /// Where finished pictures can be watched.
+    pub(super) tap: Option<Tap>,
 }
 
 /// What changes while a chain runs.
@@ -329,6 +332,9 @@ impl Chain {
         tally.progress.tracks_shown = tally.shown.len() as u64;
         let watcher = &self.watcher;
         tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id));
+        if let Some(tap) = &mut self.tap {
+            tap.offer(&frame);
+        }
         let segments = self.encoder.push_video(frame.moved_to(placed))?;
         self.hand_over(segments, tally)
     }

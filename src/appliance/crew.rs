@@ -16,6 +16,7 @@ use super::{
     codes::Code,
     lists::{ListSender, NewList, lists},
     preflight::{self, Places},
+    preview::Previews,
     recorder::{Around, Plan, RecordError, Report, record},
     recording::Lesson,
 };
@@ -45,6 +46,8 @@ pub(super) struct Ground {
     pub(super) audit: AuditLog,
     /// How the front end on the network is, as it says itself.
     pub(super) network: Mutex<serde_json::Value>,
+    /// Veiled pictures for whoever may watch.
+    pub(super) previews: Previews,
 }
 
 /// What a camera's thread tells.
@@ -285,6 +288,7 @@ fn run(
         clock: &SystemClock,
         shutdown: stop,
         lists: Some(inbox),
+        previews: Some(&ground.previews),
     };
     let note = |now: &Progress| *progress.lock().unwrap_or_else(PoisonError::into_inner) = *now;
     record(&plan, &around, eyes, new, note)

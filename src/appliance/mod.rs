@@ -17,6 +17,7 @@ mod ladder;
 mod lists;
 mod parts;
 pub mod preflight;
+pub mod preview;
 mod reasons;
 mod recorder;
 pub mod recording;

@@ -11,6 +11,7 @@ use super::{
     ladder::Ladder,
     lists::{Lists, News, Swaps},
     parts::Parts,
+    preview::Previews,
 };
 use crate::{
     capture::{self, Capture, CaptureError, Input},
@@ -174,6 +175,8 @@ pub struct Around<'a> {
     pub shutdown: &'a Shutdown,
     /// Where lists come from that take the place of the plan's; none where it stays.
     pub lists: Option<&'a Lists>,
+    /// Where pictures can be watched as they are recorded; none where nobody can.
+    pub previews: Option<&'a Previews>,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -245,6 +248,7 @@ pub fn record(
         parts: plan.parts.clone(),
         ladder,
         orders: told,
+        tap: around.previews.map(|previews| previews.tap(&plan.camera)),
     };
     let mut swaps = Swaps::new(id, policy, thresholds, orders);
     let (progress, ran) = run(chain, around, &mut swaps, &mut report)?;
