@@ -18,6 +18,7 @@ use super::{
     drops::{Drops, discard_written},
     ladder::{Ladder, Load, Rung},
     parts::Parts,
+    preview::Tap,
     reasons::Reasons,
     recorder::Around,
     redial::Redial,
@@ -201,6 +202,8 @@ pub(super) struct Chain<'a> {
     /// None for files, which are never in a hurry.
     pub(super) ladder: Option<Ladder>,
     pub(super) orders: Receiver<Order>,
+    /// Where finished pictures can be watched.
+    pub(super) tap: Option<Tap>,
 }
 
 /// What changes while a chain runs.
@@ -541,6 +544,9 @@ impl Chain<'_> {
         let (watcher, pts) = (&self.watcher, frame.pts());
         let reason = |id| watcher.reason_at(id, pts);
         tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id), reason);
+        if let Some(tap) = &mut self.tap {
+            tap.offer(&frame);
+        }
         let segments = self.encoder.push_video(frame.moved_to(placed))?;
         self.hand_over(segments, tally)
     }

@@ -15,6 +15,7 @@ use super::{
     drops::Drops,
     lists::{ListSender, Lists, NewList, lists},
     preflight::{self, Places},
+    preview::Previews,
     recorder::{self, Around, Plan, RecordError, Report, record_all},
     recording::Lesson,
     settings::{encode_settings, watch_settings},
@@ -46,6 +47,8 @@ pub(super) struct Ground {
     pub(super) audit: AuditLog,
     /// How the front end on the network is, as it says itself.
     pub(super) network: Mutex<serde_json::Value>,
+    /// Veiled pictures for whoever may watch.
+    pub(super) previews: Previews,
 }
 
 /// What the recorder's thread tells.
@@ -304,6 +307,7 @@ fn run(
         clock: &SystemClock,
         shutdown: stop,
         lists: Some(inbox),
+        previews: Some(&ground.previews),
     };
     let note = |at: usize, now: &Progress| {
         let Some(at_work) = cameras.get(at) else { return };

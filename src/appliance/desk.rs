@@ -18,6 +18,7 @@ use super::{
     control::{Answer, Call, Request},
     crew::Ground,
     preflight::Places,
+    preview::Previews,
 };
 use crate::{
     config::Config,
@@ -95,6 +96,12 @@ impl Desk {
     #[must_use]
     pub fn key(&self) -> &BoxKey {
         &self.ground.key
+    }
+
+    /// Veiled pictures of what is recorded.
+    #[must_use]
+    pub fn previews(&self) -> &Previews {
+        &self.ground.previews
     }
 
     /// Says how the front end is, for `status`.

@@ -21,6 +21,7 @@ mod lists;
 mod notify;
 mod parts;
 pub mod preflight;
+pub mod preview;
 mod reasons;
 mod recorder;
 pub mod recording;
@@ -39,6 +40,8 @@ pub use hardening::harden;
 pub use ladder::{Load, Rung};
 pub use lists::{ListSender, Lists, NewList, lists};
 pub use parts::{BadParts, Parts};
-pub use recorder::{Around, CameraReport, Plan, RecordError, Report, Started, places, record, record_all};
+pub use recorder::{
+    Around, CameraReport, Plan, RecordError, Report, Started, places, record, record_all,
+};
 pub use settings::{encode_settings, retention_policy, watch_settings};
 pub use take::Take;

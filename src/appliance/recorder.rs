@@ -16,6 +16,7 @@ use super::{
     ending::{self, Kept},
     lists::{Lists, News, Swaps},
     parts::Parts,
+    preview::Previews,
     take::{Ready, Take, open_all},
 };
 use crate::{
@@ -214,6 +215,8 @@ pub struct Around<'a> {
     pub shutdown: &'a Shutdown,
     /// Where lists come from that take the place of the plan's; none where it stays.
     pub lists: Option<&'a Lists>,
+    /// Where pictures can be watched as they are recorded; none where nobody can.
+    pub previews: Option<&'a Previews>,
 }
 
 impl std::fmt::Debug for Around<'_> {

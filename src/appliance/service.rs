@@ -34,6 +34,7 @@ use super::{
     lists::ListSender,
     notify::Notifier,
     preflight::{self, Hardware, Lit, Places, Reason},
+    preview::Previews,
     recorder::Report,
     recording::{By, Effect, Event, Lesson, Light, Limits, Recording, State, Step},
     retain,
@@ -199,9 +200,14 @@ pub fn run<B, E: Kind>(
     let (tell, inbox) = bounded::<Message>(64);
     // Capacity 4: a check, a look and a list each. Full: what is asked for is refused as busy.
     let (jobs, work) = bounded::<Job>(4);
-    let network = Mutex::new(json!("off"));
-    let ground =
-        Arc::new(Ground { config: config.clone(), places: places.clone(), key, audit, network });
+    let ground = Arc::new(Ground {
+        config: config.clone(),
+        places: places.clone(),
+        key,
+        audit,
+        network: Mutex::new(json!("off")),
+        previews: Previews::default(),
+    });
     let ended = Shutdown::new();
     let (lamp, showing) = indicator();
     std::thread::scope(|scope| {

@@ -179,6 +179,7 @@ impl<'a> Ready<'a> {
             parts: plan.parts.clone(),
             ladder,
             orders: told,
+            tap: around.previews.map(|previews| previews.tap(&plan.camera)),
         };
         (chain, orders)
     }

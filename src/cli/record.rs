@@ -587,7 +587,8 @@ fn record(
         let (sender, lists) = appliance::lists();
         let _ends = hangups.answer(scope, reading, people, sender, &bar)?;
         let lists = Some(&lists);
-        let around = Around { store, key, audit, clock: &SystemClock, shutdown, lists };
+        let around =
+            Around { store, key, audit, clock: &SystemClock, shutdown, lists, previews: None };
         Ok::<_, Failure>(appliance::record(&plan, &around, eyes, new, show))
     })?;
     bar.finish_and_clear();

@@ -135,6 +135,7 @@ pub(super) fn record(
         clock: setup.clock,
         shutdown: setup.shutdown,
         lists: None,
+        previews: None,
     };
     // From the first picture on: loading models is no part of a picture's cost.
     let mut meter = None;

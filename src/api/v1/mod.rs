@@ -4,6 +4,7 @@ mod events;
 mod files;
 mod lists;
 mod papers;
+mod preview;
 mod recordings;
 mod session;
 mod shelter;
@@ -92,6 +93,15 @@ fn lessons(table: Table) -> Table {
             recordings::stop,
         )
         .add(
+            Row::post(
+                "/api/v1/recordings/drop-last",
+                both,
+                "drops the last stretch of the recording",
+            )
+            .takes::<recordings::DropLast>(),
+            recordings::drop_last,
+        )
+        .add(
             Row::get("/api/v1/recordings/{id}/files", both, "lists files of a recording"),
             files::list,
         )
@@ -108,6 +118,15 @@ fn lessons(table: Table) -> Table {
             Row::get("/api/v1/recordings/{id}/key", both, "hands out a recording's key, encrypted")
                 .gives("application/octet-stream"),
             files::key,
+        )
+        .add(
+            Row::get(
+                "/api/v1/cameras/{id}/preview",
+                both,
+                "shows the veiled picture of one's own lesson while it is recorded",
+            )
+            .gives("multipart/x-mixed-replace"),
+            preview::preview,
         )
 }
 

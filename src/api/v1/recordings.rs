@@ -17,7 +17,7 @@ use crate::{
     api::{
         App, Inner, accounts::Role, heard, not_yours, problem::Problem, sent::Sent, sessions::Login,
     },
-    appliance::control::{NewLesson, Request},
+    appliance::control::{LAST_MINUTE, NewLesson, Request},
     clock::{Clock, SystemClock},
     people::directory::Directory,
     units::{ClassId, PersonId, RecordingId},
@@ -34,6 +34,8 @@ use crate::{
 const BEGIN: Duration = Duration::from_secs(2);
 /// How long the service may take for what it does at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
+/// How long every camera may take to drop something: a disk that is slow, and what was written.
+const DROP: Duration = Duration::from_secs(20);
 /// How long the button may take to be pressed.
 const CONFIRM_S: u64 = 60;
 /// Longest learning question, in bytes.
@@ -50,6 +52,22 @@ pub(super) struct Prepare {
     question: String,
     purpose: Option<String>,
     planned_s: Option<u64>,
+}
+
+/// What is to go.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DropLast {
+    /// How much of it, in seconds.
+    #[serde(default = "last_minute")]
+    seconds: u64,
+    /// Whether the recording ends with it.
+    #[serde(default)]
+    stop: bool,
+}
+
+const fn last_minute() -> u64 {
+    LAST_MINUTE
 }
 
 /// How it ends.
@@ -144,6 +162,16 @@ pub(super) async fn stop(
     app.ask(Request::Stop { objection }, AT_ONCE).await.map(Json)
 }
 
+/// The last stretch goes out of memory and out of the store; whoever is in the room may ask for it.
+pub(super) async fn drop_last(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(DropLast { seconds, stop }): Sent<DropLast>,
+) -> Result<Json<Value>, Problem> {
+    of_lesson(&app, &login).await?;
+    app.ask(Request::Drop { seconds, stop }, DROP).await.map(Json)
+}
+
 /// What is known of recordings besides themselves.
 pub(super) struct Shelf {
     known: BTreeMap<RecordingId, (Known, Verdict)>,
@@ -207,8 +235,10 @@ impl Shelf {
         }
         let is_recipient = match &self.directory {
             Some(directory) => {
-                let keys = directory.recipients_of(own, self.now);
-                manifest.recipients.iter().any(|recipient| keys.contains(recipient))
+                // A key that was replaced since still opens what was encrypted to it.
+                let is_theirs = |recipient| directory.owner(recipient).map(|(who, ..)| who);
+                let mut recipients = manifest.recipients.iter();
+                directory.person(own).is_ok() && recipients.any(|r| is_theirs(r) == Some(own))
             }
             // Without a directory nobody knows whose keys they are; the teacher and the coach are the
             // recipients by default, and what they get is of no use without a key.

@@ -184,6 +184,10 @@ fn a_teacher_objects_and_the_button_has_the_last_word() {
     assert!(station.school.recordings().is_empty());
     station.short();
     station.until_kept();
+    let dropped =
+        pages.teacher.post("/recordings/drop-last", &json!({ "seconds": 1 })).is(200).body;
+    assert_eq!(dropped["gaps"].as_array().map(Vec::len), Some(1), "{dropped}");
+    assert_eq!(dropped["state"], "recording", "{dropped}");
     pages.teacher.post("/recordings/stop", &json!({ "objection": true })).is(200);
     station.until_state("sealed");
     let began = Instant::now();

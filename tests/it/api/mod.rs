@@ -2,9 +2,11 @@
 //! nothing that comes that way holds up a recording.
 
 pub(crate) mod client;
+mod files;
 mod lessons;
 mod limits;
 mod login;
+mod preview;
 mod roles;
 mod uploads;
 
