@@ -115,11 +115,11 @@ impl Swaps {
 
     /// Puts a list in force: into the log first. Where that fails it counts all the same, because it
     /// may name somebody who must not be seen; but the recording ends.
-    pub(super) fn replace(&mut self, around: &Around<'_>, list: NewList, position: Pts) {
+    pub(super) fn replace(&mut self, around: &Around<'_>, list: &NewList, position: Pts) {
         let before = self.policy;
         let judge = || Judge::new(before, &list.gallery, self.thresholds);
         self.policy = judge().policy();
-        let NewList { version, dpia, .. } = &list;
+        let NewList { version, dpia, .. } = list;
         let (version, dpia) = (version.clone(), dpia.clone());
         let event = Event::ListVersion { recording: self.id, version: version.clone() };
         let logged = around.audit.append(around.clock.now(), &event);
