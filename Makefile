@@ -9,13 +9,16 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup build demo test crash lint bench eval attack clean
+.PHONY: help setup ui build demo test crash lint bench eval attack deb clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing: system packages, ONNX Runtime, models, sample media
 	@scripts/setup.sh
+
+ui: setup ## the pages of ui/, where they changed, and their unit tests
+	@npm --prefix ui test --silent
 
 build: setup ## build the program
 	@cargo build $(CARGO_FLAGS)
@@ -33,6 +36,7 @@ crash: setup ## kill the vault at every system call that changes the disk
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check
+	@npm --prefix ui run --silent check
 	@cargo clippy $(CARGO_FLAGS) --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" cargo doc $(CARGO_FLAGS) --no-deps
 
@@ -45,6 +49,21 @@ eval: build ## how many frames leak: all scenes, all policies; writes docs/leaks
 
 attack: build ## try to name people behind the veil, in full; takes some minutes
 	@"$(TARGET_DIR)/release/classveil" eval attack
+
+# The tool that packs is built beside the program, once; it is no part of set-up.
+DEB_TOOL := $(TARGET_DIR)/tools/bin/cargo-deb
+DEB_TOOL_VERSION := 3.8.0
+
+$(DEB_TOOL):
+	@cargo install cargo-deb --version $(DEB_TOOL_VERSION) --locked --root "$(TARGET_DIR)/tools"
+
+deb: build $(DEB_TOOL) ## pack a Debian package, into target/debian/
+	@mkdir -p "$(TARGET_DIR)/completions"
+	@for shell in bash:classveil.bash zsh:_classveil fish:classveil.fish; do \
+	    "$(TARGET_DIR)/release/classveil" completions "$${shell%%:*}" \
+	        > "$(TARGET_DIR)/completions/$${shell#*:}"; \
+	done
+	@PATH="$(abspath $(TARGET_DIR))/tools/bin:$$PATH" cargo deb --no-build --strip
 
 clean: ## remove what was built and the demo's results; fetched files stay
 	@cargo clean

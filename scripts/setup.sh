@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes a Debian 12 machine with Rust ready to build, run and test classveil: system packages by
-# apt, then ONNX Runtime, models and sample media by scripts/fetch.py. Does only what is not done
-# yet; when all is done it takes a second or two and touches neither apt nor the network.
+# apt, then ONNX Runtime, models and sample media by scripts/fetch.py, then the pages of ui/. Does
+# only what is not done yet; when all is done it takes a second or two and touches neither apt nor
+# the network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,8 +22,9 @@ packages=(
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     # To test: a real RTSP server, the stock tools that open what classveil writes, the system call
-    # trace of the no-plaintext test, clips made on the spot, a browser that plays segments.
-    libgstrtspserver-1.0-dev ffmpeg age minisign strace chromium
+    # trace of the no-plaintext test, clips made on the spot, a browser that plays segments, what judges
+    # the service's unit.
+    libgstrtspserver-1.0-dev ffmpeg age minisign strace chromium systemd
     # To fetch the pinned files.
     python3 python3-pip ca-certificates
 )
@@ -53,6 +55,15 @@ check_cargo() {
         fail "cargo $found is too old; $hint"
 }
 
+# The pages are built by Node, which nothing needs afterwards. One that is there already is as good.
+want_node() {
+    local found
+    found=$(node --version 2>/dev/null | sed -n 's/^v\([0-9]*\)\..*/\1/p') || true
+    if [ "${found:-0}" -lt 18 ] || ! command -v npm >/dev/null; then
+        packages+=(nodejs npm)
+    fi
+}
+
 install_packages() {
     local installed missing=() package as_root=()
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null) || true
@@ -80,9 +91,35 @@ install_packages() {
         fail "apt could not install the packages (its reason stands above); check the network and the disk, then run: $command"
 }
 
+# Everything that the pages are made of, as one digest.
+ui_digest() {
+    find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum
+}
+
+build_ui() {
+    local wanted lock
+    wanted=$(ui_digest)
+    [ -f ui/dist/index.html ] && [ -f ui/dist/viewer.html ] && [ -d ui/node_modules ] &&
+        [ "$(cat ui/node_modules/.classveil-built 2>/dev/null)" = "$wanted" ] && return 0
+    lock=$(sha256sum ui/package-lock.json)
+    if [ ! -d ui/node_modules ] || [ "$(cat ui/node_modules/.classveil-lock 2>/dev/null)" != "$lock" ]; then
+        say "fetching what builds the pages"
+        # Exactly what the lock file names, and nothing of it runs while it is installed.
+        npm --prefix ui ci --ignore-scripts --no-audit --no-fund --loglevel=error ||
+            fail "npm could not install what ui/package-lock.json names (its reason stands above); check the network"
+        printf '%s' "$lock" >ui/node_modules/.classveil-lock
+    fi
+    say "building the pages"
+    npm --prefix ui run --silent build >/dev/null || fail "the pages of ui/ do not build (the reason stands above)"
+    printf '%s' "$wanted" >ui/node_modules/.classveil-built
+}
+
 check_machine
 check_cargo
+want_node
 install_packages
 # Debian's own Python: another one on PATH may have no pip or be too old.
 /usr/bin/python3 -I scripts/fetch.py
+build_ui
 say "ready"

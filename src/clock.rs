@@ -20,6 +20,17 @@ impl Clock for SystemClock {
     }
 }
 
+/// Time since the machine was switched on, sleep included. Nobody can set it.
+#[must_use]
+pub fn running() -> std::time::Duration {
+    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    // Since the start, so that neither part is below zero.
+    std::time::Duration::new(
+        since.tv_sec.try_into().unwrap_or_default(),
+        since.tv_nsec.try_into().unwrap_or_default(),
+    )
+}
+
 /// A clock that stands still until it is set.
 #[derive(Debug)]
 pub struct FixedClock(Mutex<Timestamp>);

@@ -10,12 +10,13 @@
 //! machine does not have, and writes it down together with its purpose and its end.
 //!
 //! Around that way: [`people`] knows the pupil list, [`appliance`] runs one recording through the
-//! rooms, [`config`] reads the operator's file, [`cli`] is what is typed, [`eval`] measures how
-//! well faces are hidden.
+//! rooms, [`config`] reads the operator's file, [`cli`] is what is typed, [`api`] what comes over the
+//! network, [`eval`] measures how well faces are hidden.
 //!
 //! A room imports [`frame`], [`units`], [`error`] and rooms before it, never a later one, and
 //! neither [`config`] nor [`clock`]: settings and time are handed in.
 
+pub mod api;
 pub mod appliance;
 pub mod capture;
 pub mod cli;

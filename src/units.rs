@@ -137,6 +137,10 @@ name_type! {
     PersonId
 }
 name_type! {
+    /// The name under which somebody logs in: a pseudonym too, as it stands in the log.
+    AccountId
+}
+name_type! {
     /// The pseudonym of a class.
     ClassId
 }

@@ -190,6 +190,7 @@ impl<'a> Workshop<'a> {
             clock: self.clock,
             shutdown,
             lists: None,
+            previews: None,
         };
         let mut made = record_all(takes, &around, new, &|_, progress| report(progress))?;
         drop(held);

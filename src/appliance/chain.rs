@@ -18,6 +18,7 @@ use super::{
     drops::{Drops, discard_written},
     ladder::{Ladder, Load, Rung},
     parts::Parts,
+    preview::Tap,
     reasons::Reasons,
     recorder::Around,
     redial::Redial,
@@ -33,6 +34,7 @@ use crate::{
     },
     veil::{
         evidence::Judge,
+        place::Places,
         redact::Redactor,
         ring::{Ring, Waiting},
         watch::{Effort, Finding, Watcher},
@@ -134,9 +136,11 @@ impl Kind for ChainError {
 #[derive(Debug)]
 pub(super) enum Order {
     /// Another list is in force.
-    Judge {
+    List {
         /// Who is veiled by it.
         judge: Box<Judge>,
+        /// What it says of places in the camera's picture.
+        places: Places,
         /// Its version.
         version: String,
     },
@@ -198,6 +202,8 @@ pub(super) struct Chain<'a> {
     /// None for files, which are never in a hurry.
     pub(super) ladder: Option<Ladder>,
     pub(super) orders: Receiver<Order>,
+    /// Where finished pictures can be watched.
+    pub(super) tap: Option<Tap>,
 }
 
 /// What changes while a chain runs.
@@ -372,11 +378,14 @@ impl Chain<'_> {
     fn listen(&mut self) -> bool {
         for order in self.orders.try_iter() {
             match order {
-                Order::Judge { judge, version } => {
+                Order::List { judge, places, version } => {
                     // Segments that are being made are decided by both lists and name the stricter
                     // policy, which is the new one.
                     self.retention.replace_list(version.clone(), judge.policy().to_string());
-                    self.watcher.replace_judge(*judge);
+                    if let Err(error) = self.watcher.replace_list(*judge, places) {
+                        tracing::error!(camera = %self.camera, %error,
+                            "markers cannot be read: nobody is shown for one");
+                    }
                     tracing::warn!(camera = %self.camera, version, "another pupil list is in force");
                 }
                 Order::End => return false,
@@ -532,8 +541,12 @@ impl Chain<'_> {
         tally.progress.tracks = tally.veiled.union(&tally.shown).count() as u64;
         tally.progress.tracks_veiled = tally.veiled.len() as u64;
         tally.progress.tracks_shown = tally.shown.len() as u64;
-        let watcher = &self.watcher;
-        tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id));
+        let (watcher, pts) = (&self.watcher, frame.pts());
+        let reason = |id| watcher.reason_at(id, pts);
+        tally.reasons.note(frame.seq(), whole, placements, |id| watcher.reason(id), reason);
+        if let Some(tap) = &mut self.tap {
+            tap.offer(&frame);
+        }
         let segments = self.encoder.push_video(frame.moved_to(placed))?;
         self.hand_over(segments, tally)
     }

@@ -15,7 +15,8 @@ use super::{
     drops::Drops,
     lists::{ListSender, Lists, NewList, lists},
     preflight::{self, Places},
-    recorder::{Around, Plan, RecordError, Report, record_all},
+    preview::Previews,
+    recorder::{self, Around, Plan, RecordError, Report, record_all},
     recording::Lesson,
     settings::{encode_settings, watch_settings},
     take::Take,
@@ -25,7 +26,7 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Camera, Config, TimeTrust},
     error::{ErrorKind, Kind},
-    people::{self, directory::Directory, list::require_dpia, store::Current},
+    people::{self, Rules, directory::Directory, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{BoxKey, Details, NewRecording, Recipient, audit::AuditLog},
@@ -44,6 +45,10 @@ pub(super) struct Ground {
     pub(super) places: Places,
     pub(super) key: BoxKey,
     pub(super) audit: AuditLog,
+    /// How the front end on the network is, as it says itself.
+    pub(super) network: Mutex<serde_json::Value>,
+    /// Veiled pictures for whoever may watch.
+    pub(super) previews: Previews,
 }
 
 /// What the recorder's thread tells.
@@ -121,10 +126,13 @@ pub(super) fn list_in_force(ground: &Ground) -> Result<NewList, Ended> {
         // No face is compared: no photo is looked at, and nothing is needed for it.
         let listed = people::store::list(&places.store, today).map_err(|error| unusable(&error))?;
         let gallery = Gallery::default();
-        return Ok(NewList { gallery, version: listed.version, dpia: None });
+        return Ok(NewList { people: listed.list, gallery, version: listed.version, dpia: None });
     }
+    let too_long = |e: jiff::Error| Ended { code: Code::ListUnusable, text: e.to_string() };
+    let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit).map_err(too_long)?;
+    let rules = Rules { photo_age, ..Rules::on(today) };
     let Current { list, gallery, version, .. } =
-        people::store::current(&places.store, &places.gallery_key, today)
+        people::store::current(&places.store, &places.gallery_key, rules)
             .map_err(|error| unusable(&error))?;
     let dpia = if list.has_photos() {
         let dpia = require_dpia(config.biometrics.dpia.as_deref());
@@ -134,7 +142,7 @@ pub(super) fn list_in_force(ground: &Ground) -> Result<NewList, Ended> {
     } else {
         None
     };
-    Ok(NewList { gallery, version, dpia })
+    Ok(NewList { people: list, gallery, version, dpia })
 }
 
 fn unusable(error: &people::store::StoreError) -> Ended {
@@ -223,6 +231,7 @@ fn plan(config: &Config, camera: &Camera, list: &NewList) -> Result<Plan, Ended>
         },
         policy: config.recording.policy,
         gallery: list.gallery.clone(),
+        places: recorder::places(&list.people, &camera.id),
         style: config.veil.style,
         watch: watch_settings(config, segment, config.veil.region),
         look_ahead: config.veil.look_ahead,
@@ -239,7 +248,7 @@ fn run(
     inbox: &Lists,
     tell: &(impl Fn(Told) + Sync),
 ) -> Result<Report, Ended> {
-    let Ground { config, places, key, audit } = ground;
+    let Ground { config, places, key, audit, .. } = ground;
     let list = list_in_force(ground)?;
     let plans = config.cameras.iter().map(|camera| plan(config, camera, &list));
     let plans = plans.collect::<Result<Vec<_>, _>>()?;
@@ -298,6 +307,7 @@ fn run(
         clock: &SystemClock,
         shutdown: stop,
         lists: Some(inbox),
+        previews: Some(&ground.previews),
     };
     let note = |at: usize, now: &Progress| {
         let Some(at_work) = cameras.get(at) else { return };

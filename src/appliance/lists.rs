@@ -10,10 +10,11 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{
     chain::Order,
-    recorder::{Around, note_fault},
+    recorder::{Around, note_fault, places},
 };
 use crate::{
-    units::{Pts, RecordingId},
+    people::PupilList,
+    units::{CameraId, Pts, RecordingId},
     vault::{
         ListChange,
         audit::{AuditError, Event},
@@ -25,6 +26,8 @@ use crate::{
 /// A list that is in force from now on. Everything in it has been checked.
 #[derive(Clone, Debug)]
 pub struct NewList {
+    /// What it says of each person.
+    pub people: PupilList,
     /// Whom it names.
     pub gallery: Gallery,
     /// Its keyed digest.
@@ -95,7 +98,8 @@ pub(super) struct Swaps {
     /// The policy that is applied. No list makes it a weaker one than the manifest names.
     policy: Policy,
     thresholds: Thresholds,
-    orders: Vec<Sender<Order>>,
+    /// The ways to the cameras' chains.
+    orders: Vec<(CameraId, Sender<Order>)>,
     pub(super) made: Vec<ListChange>,
     pub(super) refused: u32,
     /// A list that could not be written into the log.
@@ -108,7 +112,7 @@ impl Swaps {
         id: RecordingId,
         policy: Policy,
         thresholds: Thresholds,
-        orders: Vec<Sender<Order>>,
+        orders: Vec<(CameraId, Sender<Order>)>,
     ) -> Self {
         Self { id, policy, thresholds, orders, made: Vec::new(), refused: 0, fault: None }
     }
@@ -119,23 +123,26 @@ impl Swaps {
         let before = self.policy;
         let judge = || Judge::new(before, &list.gallery, self.thresholds);
         self.policy = judge().policy();
-        let NewList { version, dpia, .. } = list;
-        let (version, dpia) = (version.clone(), dpia.clone());
+        let (version, dpia) = (list.version.clone(), list.dpia.clone());
         let event = Event::ListVersion { recording: self.id, version: version.clone() };
         let logged = around.audit.append(around.clock.now(), &event);
         let policy = self.policy.to_string();
         self.made.push(ListChange { at_ns: position, version: version.clone(), policy, dpia });
-        self.tell(|| Order::Judge { judge: Box::new(judge()), version: version.clone() });
+        self.tell(|camera| Order::List {
+            judge: Box::new(judge()),
+            places: places(&list.people, camera),
+            version: version.clone(),
+        });
         if let Err(error) = logged {
             self.fault.get_or_insert(error);
-            self.tell(|| Order::End);
+            self.tell(|_| Order::End);
         }
     }
 
-    fn tell(&self, order: impl Fn() -> Order) {
-        for chain in &self.orders {
+    fn tell(&self, order: impl Fn(&CameraId) -> Order) {
+        for (camera, chain) in &self.orders {
             // A chain that is gone shows nobody any more.
-            let _ = chain.send(order());
+            let _ = chain.send(order(camera));
         }
     }
 

@@ -30,7 +30,8 @@ use crate::{
     units::{CameraId, PersonId},
     vault::{
         audit::{AuditError, AuditTrust, Entry, check_log},
-        ledger::{self, Ledger, LedgerError, Line},
+        ledger::{self, Ledger, Line},
+        register::RegisterError,
     },
     veil::policy::Policy,
     vision::infer::{Models, VisionError},
@@ -230,7 +231,7 @@ fn records(store: &Path) -> Told {
         Err(error) => return unknown(error.to_string()),
     };
     let entries = &checked.entries;
-    let read = || -> Result<Registers, LedgerError> {
+    let read = || -> Result<Registers, RegisterError> {
         Ok(Registers {
             assessments: ledger::read(store, Ledger::Assessments, entries)?,
             reminders: ledger::read(store, Ledger::Reminders, entries)?,

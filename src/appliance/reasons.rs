@@ -11,7 +11,7 @@ use crate::{
     vault::SegmentCounts,
     veil::{
         decide::{Basis, Placement},
-        evidence::State,
+        evidence::{Reason, State},
     },
 };
 
@@ -28,6 +28,8 @@ struct FrameReasons {
 pub(super) struct Reasons {
     frames: VecDeque<FrameReasons>,
     states: BTreeMap<TrackId, State>,
+    /// Why a track was shown last.
+    shown: BTreeMap<TrackId, Reason>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +51,8 @@ struct TrackReasons<'a> {
     track: TrackId,
     #[serde(flatten)]
     state: &'a State,
+    /// Why it was shown, where it was: the last reason, whatever became of it since.
+    shown_by: Option<&'a Reason>,
     frames_shown: u64,
     frames_veiled: u64,
     boxes: Vec<BoxReason>,
@@ -72,9 +76,14 @@ impl Reasons {
         whole: bool,
         placements: Vec<Placement>,
         state: impl Fn(TrackId) -> State,
+        reason: impl Fn(TrackId) -> Option<Reason>,
     ) {
         for placement in &placements {
-            self.states.insert(placement.track, state(placement.track));
+            let id = placement.track;
+            self.states.insert(id, state(id));
+            if let Some(reason) = reason(id).filter(|_| placement.shown && !whole) {
+                self.shown.insert(id, reason);
+            }
         }
         self.frames.push_back(FrameReasons { seq, whole, placements });
     }
@@ -114,7 +123,8 @@ impl Reasons {
                 let frames_shown = boxes.iter().filter(|b| b.shown).count() as u64;
                 let frames_veiled = boxes.len() as u64 - frames_shown;
                 let state = self.states.get(&track).unwrap_or(&undecided);
-                TrackReasons { track, state, frames_shown, frames_veiled, boxes }
+                let shown_by = self.shown.get(&track).filter(|_| frames_shown > 0);
+                TrackReasons { track, state, shown_by, frames_shown, frames_veiled, boxes }
             })
             .collect();
         let veiled_whole: Vec<u64> = taken.iter().filter(|f| f.whole).map(|f| f.seq).collect();
@@ -140,6 +150,7 @@ impl Reasons {
         let waiting: Vec<TrackId> =
             self.frames.iter().flat_map(|f| &f.placements).map(|p| p.track).collect();
         self.states.retain(|id, _| waiting.contains(id));
+        self.shown.retain(|id, _| waiting.contains(id));
         (json, counts)
     }
 }

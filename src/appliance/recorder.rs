@@ -17,6 +17,7 @@ use super::{
     ending::{self, Kept},
     lists::{Lists, News, Swaps},
     parts::Parts,
+    preview::Previews,
     take::{Ready, Take, open_all},
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     clock::Clock,
     encode::{self, EncodeError},
     error::{ErrorKind, Kind},
+    people::PupilList,
     shutdown::Shutdown,
     units::{CameraId, Pts, RecordingId},
     vault::{
@@ -31,8 +33,17 @@ use crate::{
         WriterThread,
         audit::{AuditError, AuditLog, Event, Word},
     },
-    veil::{Style, policy::Policy, watch},
-    vision::{Eyes, identify::Gallery, infer::VisionError},
+    veil::{
+        Style,
+        place::{self, Places},
+        policy::Policy,
+        watch,
+    },
+    vision::{
+        Eyes,
+        identify::{Gallery, Standing},
+        infer::VisionError,
+    },
 };
 
 /// How long to wait for a new list before the chain is asked whether it still runs.
@@ -51,6 +62,8 @@ pub struct Plan {
     pub policy: Policy,
     /// Whom the list names.
     pub gallery: Gallery,
+    /// What the list says of places in the camera's picture.
+    pub places: Places,
     /// How a veil looks.
     pub style: Style,
     /// How frames are looked at.
@@ -61,6 +74,27 @@ pub struct Plan {
     pub encode: encode::Settings,
     /// What is encoded of it; none for all. All of it is looked at.
     pub parts: Option<Parts>,
+}
+
+/// What a list says of places in the picture of `camera`: seats of those who may be seen today, zones
+/// of those who may not; and which markers clear their wearer today.
+#[must_use]
+pub fn places(list: &PupilList, camera: &CameraId) -> Places {
+    let mut places = Places::default();
+    for (pupil, standing, seat) in list.seats().filter(|(_, _, seat)| seat.camera == *camera) {
+        let seat = place::Seat { pupil: pupil.clone(), corners: seat.points.clone() };
+        match standing {
+            Standing::Consented | Standing::Staff => places.seats.push(seat),
+            Standing::Refused => places.zones.push(seat),
+            Standing::NotYet => {}
+        }
+    }
+    for (marker, pupil, standing) in list.markers() {
+        if matches!(standing, Standing::Consented | Standing::Staff) {
+            places.markers.insert(marker.id(), pupil.clone());
+        }
+    }
+    places
 }
 
 /// What came of a recording.
@@ -84,6 +118,8 @@ pub struct Report {
     pub seconds: f64,
     /// The policy that was applied at the start.
     pub policy: Policy,
+    /// The policy that was asked for.
+    pub policy_asked: Policy,
     /// The encoder's name.
     pub encoder: String,
     /// Lists that took the place of the first.
@@ -180,6 +216,8 @@ pub struct Around<'a> {
     pub shutdown: &'a Shutdown,
     /// Where lists come from that take the place of the plan's; none where it stays.
     pub lists: Option<&'a Lists>,
+    /// Where pictures can be watched as they are recorded; none where nobody can.
+    pub previews: Option<&'a Previews>,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -219,6 +257,7 @@ pub fn record_all(
     let ready = open_all(takes)?;
     let Some(first) = ready.first() else { return Err(RecordError::Empty) };
     let (policy, thresholds) = (first.policy, first.thresholds);
+    let policy_asked = first.policy_asked();
     let started = started(&ready, policy);
     let new = new(&started);
     let (id, began) = (new.id, new.started);
@@ -227,6 +266,7 @@ pub fn record_all(
     let drops: Vec<(CameraId, Drops)> = ready.iter().map(Ready::drops).collect();
     let chains = ready.into_iter().map(|one| one.chain(around, (id, began), &writer, &zero));
     let (chains, orders): (Vec<_>, Vec<_>) = chains.unzip();
+    let orders = drops.iter().map(|(camera, _)| camera.clone()).zip(orders).collect();
     let mut swaps = Swaps::new(id, policy, thresholds, orders);
     // A live recording's clock goes on where a camera does not.
     let now = |position: Pts| {
@@ -292,6 +332,7 @@ pub fn record_all(
         cameras,
         seconds: progress.position.seconds(),
         policy,
+        policy_asked,
         encoder: started.encoder,
         lists,
         lists_refused,

@@ -11,7 +11,7 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -27,13 +27,18 @@ use super::{
     codes::Code,
     control::{self, Answer, Call, ControlError, LAST_MINUTE, NewLesson, Request, Socket},
     crew::{self, Crew, Ground},
+    desk::Desk,
     dropping::Dropping,
     hardening::harden,
     indicator::{self, Indicator, Lamp, Show, indicator},
     lists::ListSender,
+    notify::Notifier,
     preflight::{self, Hardware, Lit, Places, Reason},
+    preview::Previews,
     recorder::Report,
     recording::{By, Effect, Event, Lesson, Light, Limits, Recording, State, Step},
+    retain,
+    settings::retention_policy,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -80,12 +85,23 @@ pub enum ServiceError {
     /// The log cannot be used.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// What is to be kept for how long makes no sense.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
     /// The socket cannot be used.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// No thread could be started, or no signal taken over.
     #[error("cannot start: {0}")]
     System(#[source] std::io::Error),
+    /// The front end beside the socket cannot be opened.
+    #[error("{problem}")]
+    Beside {
+        /// What kind of failure it is.
+        kind: ErrorKind,
+        /// Why.
+        problem: String,
+    },
     /// A recording could not be sealed in time.
     #[error(
         "a recording could not be sealed in time, so the program ends to be sure that no camera stays \
@@ -99,8 +115,10 @@ impl Kind for ServiceError {
         match self {
             Self::Vault(error) => error.kind(),
             Self::Audit(error) => error.kind(),
+            Self::Retention(error) => error.kind(),
             Self::Control(error) => error.kind(),
             Self::System(_) => ErrorKind::Exhausted,
+            Self::Beside { kind, .. } => *kind,
             Self::Stuck => ErrorKind::Transient,
         }
     }
@@ -113,9 +131,20 @@ enum Message {
     Lamp(indicator::Told),
     Button(button::Told),
     Crew(crew::Told),
-    Checked { check: u64, reasons: Vec<Reason> },
-    Looked { reasons: Vec<Reason>, answer: Option<Sender<Answer>> },
-    Reread { result: Result<String, String>, answer: Option<Sender<Answer>> },
+    Checked {
+        check: u64,
+        reasons: Vec<Reason>,
+    },
+    Looked {
+        reasons: Vec<Reason>,
+        answer: Option<Sender<Answer>>,
+    },
+    Reread {
+        result: Result<String, String>,
+        answer: Option<Sender<Answer>>,
+    },
+    /// What was destroyed, or could not be.
+    Retained(Vec<String>),
 }
 
 /// What the thread that looks is asked.
@@ -147,11 +176,13 @@ struct Over {
 }
 
 /// Runs the box until `shutdown` and everything is sealed. `reread` says that the list is to be read
-/// again.
-pub fn run(
+/// again. `beside` opens another front end before the box is ready; what it returns is dropped when
+/// the box ends. Where it fails the box does not start.
+pub fn run<B, E: Kind>(
     setup: &Setup,
     shutdown: &Shutdown,
     reread: &Arc<AtomicBool>,
+    beside: impl FnOnce(Desk) -> Result<B, E>,
 ) -> Result<(), ServiceError> {
     let Setup { config, places, box_key, audit_key, socket } = setup;
     harden();
@@ -169,7 +200,14 @@ pub fn run(
     let (tell, inbox) = bounded::<Message>(64);
     // Capacity 4: a check, a look and a list each. Full: what is asked for is refused as busy.
     let (jobs, work) = bounded::<Job>(4);
-    let ground = Arc::new(Ground { config: config.clone(), places: places.clone(), key, audit });
+    let ground = Arc::new(Ground {
+        config: config.clone(),
+        places: places.clone(),
+        key,
+        audit,
+        network: Mutex::new(json!("off")),
+        previews: Previews::default(),
+    });
     let ended = Shutdown::new();
     let (lamp, showing) = indicator();
     std::thread::scope(|scope| {
@@ -205,6 +243,17 @@ pub fn run(
                 })
                 .map_err(failed)?;
         }
+        {
+            let (tell, ended, ground) = (tell.clone(), &ended, Arc::clone(&ground));
+            let policy = retention_policy(config, None)?;
+            thread("retention")
+                .spawn_scoped(scope, move || {
+                    retain::keep(&ground, policy, ended, |lines| {
+                        drop(tell.send(Message::Retained(lines)));
+                    });
+                })
+                .map_err(failed)?;
+        }
         for number in 0..control::THREADS {
             let (tell, ended, socket) = (tell.clone(), &ended, &socket);
             thread(&format!("answer-{number}"))
@@ -213,6 +262,12 @@ pub fn run(
                 })
                 .map_err(failed)?;
         }
+        let calls = tell.clone();
+        let desk = Desk::new(Arc::clone(&ground), move |call| {
+            calls.send_timeout(Message::Call(call), LOOK).is_ok()
+        });
+        let _beside = beside(desk)
+            .map_err(|e| ServiceError::Beside { kind: e.kind(), problem: e.to_string() })?;
         let mut service = Service::new(ground, lamp, tell, jobs);
         service.say("ready");
         service.job(Job::Look { lesson: None, hardware: service.hardware(), answer: None });
@@ -345,7 +400,10 @@ impl Service {
         reread: &Arc<AtomicBool>,
     ) -> Result<(), ServiceError> {
         let mut told = false;
+        let mut manager = Notifier::new();
+        manager.ready(self.machine.state().word());
         loop {
+            manager.alive(self.machine.state().word());
             match inbox.recv_timeout(LOOK) {
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -361,6 +419,7 @@ impl Service {
             }
             if shutdown.is_requested() && !told {
                 told = true;
+                Notifier::stopping();
                 self.say("told to end");
                 self.step(Event::Shutdown);
             }
@@ -435,6 +494,7 @@ impl Service {
                     self.say(format!("{} reasons stand against a recording", reasons.len()));
                 }
             }
+            Message::Retained(lines) => lines.into_iter().for_each(|line| self.say(line)),
             Message::Reread { result, answer } => {
                 let said = match result {
                     Ok(version) => {
@@ -883,6 +943,7 @@ impl Service {
             "standing": self.machine.standing(),
             "reasons": self.reasons,
             "waivers": crew::waivers(&self.ground.config),
+            "network": *self.ground.network.lock().unwrap_or_else(PoisonError::into_inner),
             "software": concat!("classveil ", env!("CARGO_PKG_VERSION")),
         })
     }

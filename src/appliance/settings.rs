@@ -8,11 +8,23 @@ use std::time::Duration;
 use crate::{
     config::Config,
     encode,
+    vault::retention::{Policy, RetentionError},
     veil::{policy::Region, watch},
 };
 
 /// From one look at the finished picture to the next; less where segments are short.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a recording lives once its follow-up talk is closed, where nobody says otherwise.
+const AFTER_TALK: Duration = Duration::from_secs(7 * 86_400);
+
+/// What the school decided about ends; `after_talk` where it was said.
+pub fn retention_policy(
+    config: &Config,
+    after_talk: Option<Duration>,
+) -> Result<Policy, RetentionError> {
+    Policy::new(Some(config.recording.retain), Some(after_talk.unwrap_or(AFTER_TALK)))
+}
 
 /// How a camera's frames are looked at, where segments last `segment` and `region` is covered.
 #[must_use]

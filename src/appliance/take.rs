@@ -97,7 +97,12 @@ fn open(take: Take<'_>) -> Result<Ready<'_>, RecordError> {
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
-    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch);
+    if policy != plan.policy {
+        tracing::warn!(asked = %plan.policy, applied = %policy,
+            "a refusing pupil has no usable photo: everyone who is not cleared is veiled");
+    }
+    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch)
+        .with_places(plan.places.clone())?;
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let mut encoder = Encoder::start(capture.video(), capture.audio(), &plan.encode)?;
     let ladder = plan.input.is_live().then(|| Ladder::new(encoder.can_lighten(&plan.encode)));
@@ -117,6 +122,11 @@ fn open(take: Take<'_>) -> Result<Ready<'_>, RecordError> {
 impl<'a> Ready<'a> {
     pub(super) fn drops(&self) -> (CameraId, Drops) {
         (self.plan.camera.clone(), self.drops.clone())
+    }
+
+    /// The policy that was asked for; a list can make it stricter.
+    pub(super) fn policy_asked(&self) -> Policy {
+        self.plan.policy
     }
 
     pub(super) fn encoder(&self) -> &str {
@@ -169,6 +179,7 @@ impl<'a> Ready<'a> {
             parts: plan.parts.clone(),
             ladder,
             orders: told,
+            tap: around.previews.map(|previews| previews.tap(&plan.camera)),
         };
         (chain, orders)
     }

@@ -214,6 +214,16 @@ pub(super) fn status(args: &Status) -> Result<(), Failure> {
             word(&body["indicator"]),
             word(&body["button"])
         ));
+        let network = &body["network"];
+        if let Some(url) = network["url"].as_str() {
+            output::line(format_args!("  pages on {url}"));
+        }
+        if let Some(fingerprint) = network["fingerprint"].as_str() {
+            output::line(format_args!("  certificate {fingerprint}"));
+        }
+        if let Some(problem) = network["problem"].as_str() {
+            output::line(format_args!("  PAGES DO NOT ANSWER: {problem}"));
+        }
         reasons(&body["reasons"]);
     })
 }

@@ -19,15 +19,15 @@ use super::{
     record::{List, drafted, progress_bar, rules, show, wrong},
     retention::refuse_withheld,
     reveil::{Manner, Source, again, signals},
-    store::{Keys, Opened},
+    store::{AtStore, Opened, Which},
 };
 use crate::{
-    appliance::{self, Parts, Workshop},
+    appliance::{self, Parts, PicturePlaces, Workshop},
     clock::{Clock, SystemClock},
     config::Config,
     error::{ErrorKind, advice},
     people::{self, Draft, directory::Directory},
-    units::{PersonId, Pts, PupilId, RecordingId},
+    units::{CameraId, PersonId, Pts, PupilId, RecordingId},
     vault::{
         Details, NewRecording, Recipient,
         access::{ExportFor, attest_export, enter_export},
@@ -139,17 +139,8 @@ struct Enter {
     /// The statement that `classveil export` wrote beside the export.
     #[arg(value_name = "FILE")]
     statement: PathBuf,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    of: AtStore,
 }
 
 /// Show the exports that were entered: of what, for what, by whom, until when.
@@ -158,15 +149,8 @@ struct Enter {
     classveil exports list --store /srv/classveil\n  \
     classveil exports list --store /srv/classveil --json")]
 struct ListArgs {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Which,
 }
 
 /// How the pictures of an export are veiled.
@@ -176,6 +160,8 @@ struct Veiled {
     /// What the export says of its policy.
     word: String,
     gallery: Gallery,
+    /// Seats, zones and markers in a camera's picture.
+    places: Box<dyn Fn(&CameraId) -> PicturePlaces>,
     version: String,
     dpia: Option<String>,
 }
@@ -223,9 +209,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shutdown = signals()?;
     let style = manifest.veil.parse().map_err(|_| wrong("the recording's veil is not known"))?;
     let silent = args.purpose == ExportFor::Supervision;
-    let Veiled { policy, region, word, gallery, version, dpia } = veiled;
+    let Veiled { policy, region, word, gallery, places, version, dpia } = veiled;
     let audio = manifest.audio && !silent;
-    let manner = Manner { config: &config, policy, style, region, gallery, audio, parts };
+    let manner = Manner { config: &config, policy, style, region, gallery, places, audio, parts };
     let question = if silent { None } else { source.opened.details()?.question };
     let bar = progress_bar(args.json);
     let made = workshop.record(
@@ -347,6 +333,11 @@ fn deadline(args: &Args, recording: Timestamp, now: Timestamp) -> Result<Timesta
     Ok(until)
 }
 
+/// No seats, zones or markers.
+fn nowhere() -> Box<dyn Fn(&CameraId) -> PicturePlaces> {
+    Box::new(|_| PicturePlaces::default())
+}
+
 fn veiled(
     args: &Args,
     config: &Config,
@@ -365,18 +356,30 @@ fn veiled(
             let region = if region == Region::Head { Region::Person } else { region };
             let (policy, word) = (Policy::Everyone, Policy::Everyone.to_string());
             let (gallery, version) = (Gallery::default(), "none".to_owned());
-            return Ok(Veiled { policy, region, word, gallery, version, dpia: None });
+            let places = nowhere();
+            return Ok(Veiled { policy, region, word, gallery, places, version, dpia: None });
         }
         (ExportFor::TeacherCopy, None) => {
             // Nobody is to be veiled who is not veiled in the pictures already.
             let (gallery, version) = (Gallery::default(), manifest.list_version.clone());
             let (word, dpia) = (policy.to_string(), manifest.dpia.clone());
-            return Ok(Veiled { policy: Policy::Refused, region, word, gallery, version, dpia });
+            let (policy, places) = (Policy::Refused, nowhere());
+            return Ok(Veiled { policy, region, word, gallery, places, version, dpia });
         }
         (_, path) => list(args, config, path, manifest.dpia.as_deref(), eyes, workshop)?,
     };
     let version = list.version().to_owned();
-    let List { gallery, dpia, .. } = list;
+    let List { people, gallery, dpia, .. } = list;
+    let by_face_alone = args.purpose == ExportFor::Parent && args.pupil.is_some();
+    let places = Box::new(move |camera: &CameraId| {
+        let mut places = appliance::places(&people, camera);
+        if by_face_alone {
+            // Seats and markers say nothing of who it is that sits there: a face by photo, or none.
+            places.seats.clear();
+            places.markers.clear();
+        }
+        places
+    });
     let (gallery, policy) = match &args.pupil {
         Some(pupil) if args.purpose == ExportFor::Parent => {
             let teacher = manifest.teacher.as_ref();
@@ -385,7 +388,7 @@ fn veiled(
         _ => (gallery, policy),
     };
     let word = policy.kept_with(&gallery).to_string();
-    Ok(Veiled { policy, region, word, gallery, version, dpia })
+    Ok(Veiled { policy, region, word, gallery, places, version, dpia })
 }
 
 fn list(
@@ -499,7 +502,7 @@ pub(super) fn exports(args: &ExportsArgs) -> Result<(), Failure> {
 }
 
 fn enter(args: &Enter) -> Result<(), Failure> {
-    let opened = Opened::new(args.store.as_deref(), args.config.as_deref(), &args.keys)?;
+    let opened = args.of.open()?;
     let Opened { store, key, log, .. } = &opened;
     let now = SystemClock.now();
     let directory = Directory::read(store, &log.entries()?)?;
@@ -513,7 +516,7 @@ fn enter(args: &Enter) -> Result<(), Failure> {
         Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
     };
     let export = enter_export(&args.statement, store, log, key, holder, now)?;
-    if args.json {
+    if args.of.at.json {
         output::json(&export);
     } else {
         output::line(format_args!(
@@ -539,8 +542,7 @@ struct Row {
 }
 
 fn show_all(args: &ListArgs) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
-    let store = places::store(args.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let mut rows = Vec::new();
     for entry in entries(&store, config.store.box_key.as_deref())? {
         let at = entry.at;
@@ -552,7 +554,7 @@ fn show_all(args: &ListArgs) -> Result<(), Failure> {
             rows.push(Row { at, export, recording, purpose, by, recipients, delete_by });
         }
     }
-    if args.json {
+    if args.of.json {
         output::json(&serde_json::json!({ "exports": rows }));
         return Ok(());
     }

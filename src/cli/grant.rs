@@ -11,12 +11,11 @@ use super::{
     people::{directory, entries, seconds, write_new},
     places,
     retention::refuse_withheld,
-    store::{Keys, Opened},
+    store::{AtStore, Keys, Opened, Which},
     verify::note_trust,
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::Config,
     error::ErrorKind,
     people::directory::Directory,
     units::{PersonId, RecordingId},
@@ -88,17 +87,8 @@ pub(super) struct RevokeArgs {
     /// Pseudonym of who ends it.
     #[arg(long, value_name = "ID")]
     by: PersonId,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    of: AtStore,
 }
 
 /// See grants, and take in those that teachers made elsewhere.
@@ -124,15 +114,8 @@ struct List {
     /// Only grants for this recording.
     #[arg(long, value_name = "ID")]
     recording: Option<RecordingId>,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Which,
 }
 
 /// Take in a grant that a teacher made on another computer.
@@ -147,17 +130,8 @@ struct Accept {
     /// What `classveil grant --output` wrote.
     #[arg(value_name = "FILE")]
     parcel: PathBuf,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    of: AtStore,
 }
 
 /// A date is its last moment, here: until a day means with it.
@@ -306,11 +280,11 @@ struct Revoked<'a> {
 }
 
 pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
-    let opened = Opened::new(args.store.as_deref(), args.config.as_deref(), &args.keys)?;
+    let opened = args.of.open()?;
     let RevokeArgs { recording, from, by, .. } = args;
     let now = SystemClock.now();
     crate::vault::access::revoke(&opened.store, &opened.log, *recording, from, by, now)?;
-    if args.json {
+    if args.of.at.json {
         output::json(&Revoked { recording: *recording, person: from, by });
     } else {
         output::line(format_args!("{recording}: {from} may not open it any more"));
@@ -322,24 +296,23 @@ pub(super) fn grants(args: &GrantsArgs) -> Result<(), Failure> {
     match &args.command {
         GrantsCommand::List(args) => list(args),
         GrantsCommand::Accept(args) => {
-            let opened = Opened::new(args.store.as_deref(), args.config.as_deref(), &args.keys)?;
+            let opened = args.of.open()?;
             let grant = NewGrant::load(&args.parcel)?;
             install(&opened, &grant, SystemClock.now())?;
-            say(args.json, &grant, None);
+            say(args.of.at.json, &grant, None);
             Ok(())
         }
     }
 }
 
 fn list(args: &List) -> Result<(), Failure> {
-    let config: Config = places::config(args.config.as_deref())?;
-    let store = places::store(args.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let entries = entries(&store, config.store.box_key.as_deref())?;
     let directory = Directory::read(&store, &entries)?.unwrap_or_default();
     let signers = |person: &PersonId| directory.all_signers_of(person);
     let mut found = crate::vault::access::grants(&store, &entries, signers)?;
     found.retain(|one| args.recording.is_none_or(|only| only == one.grant.recording));
-    if args.json {
+    if args.of.json {
         output::json(&serde_json::json!({ "grants": found }));
         return Ok(());
     }

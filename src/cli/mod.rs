@@ -30,8 +30,10 @@ mod reveil;
 mod run;
 mod store;
 mod telemetry;
+mod users;
 mod verify;
 mod verify_certificate;
+mod viewer;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -86,9 +88,11 @@ enum Command {
     Logs(ask::Logs),
     Reload(ask::Reload),
     Register(register::Args),
+    Users(users::Args),
     Audit(audit::Args),
     Retention(retention::Args),
     VerifyCertificate(verify_certificate::Args),
+    Viewer(viewer::Args),
     Store(store::Args),
     Backup(backup::Args),
     Config(config::Args),
@@ -188,9 +192,11 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Logs(args) => ask::logs(&args),
         Command::Reload(args) => ask::reload(&args),
         Command::Register(args) => register::run(&args),
+        Command::Users(args) => users::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Retention(args) => retention::run(&args),
         Command::VerifyCertificate(args) => verify_certificate::run(&args),
+        Command::Viewer(args) => viewer::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Config(args) => config::run(&args),

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Failure, output, paths, places,
-    store::{Keys, Opened},
+    Failure, output, paths,
+    store::{AtStore, Opened, Which},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -59,27 +59,7 @@ enum Command {
     List(List),
 }
 
-/// Which store.
-#[derive(Debug, clap::Args)]
-struct Of {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Of {
-    fn open(&self) -> Result<Opened, Failure> {
-        Opened::new(self.store.as_deref(), self.config.as_deref(), &self.keys)
-    }
-
+impl AtStore {
     /// Changes the directory; `edit` is told the present.
     fn change<T>(
         &self,
@@ -109,7 +89,7 @@ struct Add {
     #[arg(long, value_name = "ROLE")]
     role: Role,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Print another one-time code, for who lost the first or needs another key.
@@ -123,7 +103,7 @@ struct Invite {
     #[arg(value_name = "ID")]
     person: PersonId,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Make a challenge for a key: an age file that only its owner can open.
@@ -149,7 +129,7 @@ struct Challenge {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Answer a challenge, on the owner's own computer. Needs no store.
@@ -207,7 +187,7 @@ struct Enrol {
     #[command(flatten)]
     proof: Proof,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Replace a key: the old one ends when the new one begins.
@@ -232,7 +212,7 @@ struct ReplaceKey {
     #[command(flatten)]
     proof: Proof,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Sign that a key is somebody's, on your own computer. Needs no store.
@@ -278,7 +258,7 @@ struct Accept {
     #[arg(value_name = "FILE")]
     statement: PathBuf,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// End a key at once: nothing more is sealed to it, and nothing it signs counts.
@@ -297,7 +277,7 @@ struct EndKey {
     #[arg(long, value_name = "age1...")]
     recipient: Recipient,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Remove somebody: all their keys end at once. The pseudonym is not used again.
@@ -310,7 +290,7 @@ struct Remove {
     #[arg(value_name = "ID")]
     person: PersonId,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Show who is in the directory, with every key, its fingerprint and who accepted it.
@@ -320,15 +300,8 @@ struct Remove {
     classveil people list --store /srv/classveil --json\n\n\
     Exit codes: 0 shown, 65 the directory is not the one that the audit log names, 66 there is none.")]
 struct List {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Which,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -367,8 +340,8 @@ struct Said<'a> {
     change: &'static str,
 }
 
-fn say(of: &Of, person: &PersonId, change: &'static str) {
-    if of.json {
+fn say(of: &AtStore, person: &PersonId, change: &'static str) {
+    if of.at.json {
         output::json(&Said { person, change });
     } else {
         output::line(format_args!("{person}: {change}"));
@@ -381,8 +354,8 @@ struct SaidCode<'a> {
     code: &'a str,
 }
 
-fn say_code(of: &Of, person: &PersonId, code: &str) {
-    if of.json {
+fn say_code(of: &AtStore, person: &PersonId, code: &str) {
+    if of.at.json {
         output::json(&SaidCode { person, code });
         return;
     }
@@ -396,7 +369,7 @@ fn say_code(of: &Of, person: &PersonId, code: &str) {
 fn add(args: &Add) -> Result<(), Failure> {
     let code = new_code()?;
     let of = &args.of;
-    let opened = Opened::begin(of.store.as_deref(), of.config.as_deref(), &of.keys)?;
+    let opened = Opened::begin(of)?;
     let now = SystemClock.now();
     Directory::change(&opened.store, &opened.log, now, |directory| {
         directory.add(&args.person, args.role, &code, now)
@@ -431,7 +404,7 @@ fn challenge(args: &Challenge) -> Result<(), Failure> {
     })?;
     write_new(path, &made.seal()?)?;
     let fingerprint = recipient.fingerprint();
-    if of.json {
+    if of.at.json {
         output::json(&Challenged { person, recipient, fingerprint, challenge: path });
     } else {
         output::line(format_args!("{}: for {person} to open", path.display()));
@@ -479,7 +452,7 @@ struct Enrolled<'a> {
 }
 
 fn enrol(
-    of: &Of,
+    of: &AtStore,
     person: &PersonId,
     replaces: Option<&Recipient>,
     proof: &Proof,
@@ -495,7 +468,7 @@ fn enrol(
         directory.enrol(&new, now)
     })?;
     let fingerprint = made.recipient.fingerprint();
-    if of.json {
+    if of.at.json {
         let (recipient, from, signs) = (&made.recipient, made.from, made.signs);
         output::json(&Enrolled { person, recipient, fingerprint, from, signs });
         return Ok(());
@@ -562,7 +535,7 @@ fn accept(args: &Accept) -> Result<(), Failure> {
     let signed = Signed::<KeyApproval>::load(&args.statement)?;
     args.of.change(|directory, now| directory.accept(&signed, now))?;
     let KeyApproval { person, recipient, by } = signed.claim();
-    if args.of.json {
+    if args.of.at.json {
         output::json(&Accepted { person, recipient, by });
     } else {
         output::line(format_args!("{by} accepts {recipient} as {person}'s"));
@@ -643,8 +616,7 @@ impl<'a> KeyRow<'a> {
 }
 
 fn list(args: &List) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
-    let store = places::store(args.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let directory = directory(&store, &entries(&store, config.store.box_key.as_deref())?)?;
     let now = SystemClock.now();
     let rows = directory.people().iter().map(|(person, entry)| Row {
@@ -655,7 +627,7 @@ fn list(args: &List) -> Result<(), Failure> {
         keys: entry.keys.iter().map(|key| KeyRow::new(key, now)).collect(),
     });
     let rows: Vec<Row<'_>> = rows.collect();
-    if args.json {
+    if args.of.json {
         output::json(&serde_json::json!({ "people": rows }));
         return Ok(());
     }

@@ -4,7 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::{Failure, output, paths};
 use crate::{
-    appliance::preflight::Places, config::Config, error::ErrorKind, people, units::RecordingId,
+    appliance::preflight::Places,
+    clock::{Clock, SystemClock},
+    config::Config,
+    error::ErrorKind,
+    people,
+    units::RecordingId,
+    vault::{
+        BoxKey,
+        audit::{AuditKey, AuditLog},
+    },
     vision::infer::Models,
 };
 
@@ -63,19 +72,25 @@ fn models_at(config: &Config) -> (PathBuf, PathBuf) {
     let runtime = std::env::var_os("CLASSVEIL_ONNXRUNTIME")
         .map(PathBuf::from)
         .or_else(|| config.models.onnxruntime.clone())
-        .unwrap_or_else(|| folder.join("lib/libonnxruntime.so.1.31.1"));
+        .or_else(|| installed("lib/classveil").map(|lib| lib.join(RUNTIME)))
+        .unwrap_or_else(|| folder.join("lib").join(RUNTIME));
     (folder, runtime)
 }
 
-/// `../share/classveil/models` beside an installed program, else where `make setup` puts them. Never
-/// the working directory: a library would be loaded from it.
+/// The library that this program was built for.
+const RUNTIME: &str = "libonnxruntime.so.1.31.1";
+
+/// Where an installed program has its models, else where `make setup` puts them. Never the working
+/// directory: a library would be loaded from it.
 fn default_models() -> PathBuf {
-    let program = std::env::current_exe().and_then(|p| p.canonicalize()).ok();
-    let prefix = program.as_deref().and_then(Path::parent).and_then(Path::parent);
-    prefix
-        .map(|p| p.join("share/classveil/models"))
-        .filter(|p| p.is_dir())
+    installed("share/classveil/models")
         .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("models"))
+}
+
+/// A folder beside the one that the program lies in, as a package puts it there.
+fn installed(folder: &str) -> Option<PathBuf> {
+    let program = std::env::current_exe().and_then(|p| p.canonicalize()).ok()?;
+    Some(program.parent()?.parent()?.join(folder)).filter(|p| p.is_dir())
 }
 
 /// The gallery's key file: `given`, else the configuration's, else one named after the store in
@@ -103,6 +118,24 @@ pub(super) fn of_box(file: &Path, config: &Config) -> Result<Places, Failure> {
     let gallery_key = gallery_key(None, config, &store)?;
     let (models, runtime) = models_at(config);
     Ok(Places { config: file.to_owned(), store, gallery_key, models, runtime })
+}
+
+/// The file of accounts: the configured one, else `accounts.json` beside the box key.
+pub(super) fn accounts(config: &Config) -> Result<PathBuf, Failure> {
+    if let Some(path) = &config.api.accounts {
+        return Ok(path.clone());
+    }
+    Ok(paths::box_key(config.store.box_key.as_deref())?.with_file_name("accounts.json"))
+}
+
+/// The configured store and its log, for an entry. Both are made where there are none yet.
+pub(super) fn log(config: &Config) -> Result<(PathBuf, AuditLog), Failure> {
+    let store = store(None, config)?;
+    let path = paths::box_key(config.store.box_key.as_deref())?;
+    let key = BoxKey::load_or_create(&path, &store)?;
+    let audit = AuditKey::load_or_create(&paths::audit_key(None, &path), &store)?;
+    let log = AuditLog::open(&store, audit, key.public(), SystemClock.now())?;
+    Ok((store, log))
 }
 
 /// The socket of `classveil run`.

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Failure, output, paths, places};
 use crate::{
+    appliance::roster,
     clock::{Clock, SystemClock},
     config::Config,
     people::{
-        Changes, Draft, ListProblems, Notice, PupilList, Rules, Status,
+        Changes, Draft, ListProblems, PupilList, Rules, Status,
         face::Enroller,
         list::{Finished, require_dpia},
         store::{self, Listed, Load},
@@ -156,9 +157,9 @@ fn check(args: &Check) -> Result<(), Failure> {
     if args.json {
         let mut object = match &finished {
             Ok(Finished { list, notices, .. }) => json!({
-                "ok": true, "problems": [], "notices": notices_json(notices), "counts": counts(list),
+                "ok": true, "problems": [], "notices": roster::remarks(notices), "counts": roster::counts(list),
             }),
-            Err(problems) => json!({ "ok": false, "problems": problems_json(problems) }),
+            Err(problems) => json!({ "ok": false, "problems": roster::problems(problems) }),
         };
         object["list"] = json!(args.list.display().to_string());
         object["faces"] = json!(faces);
@@ -177,7 +178,7 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
     let store = places::store(args.store.as_deref(), &config)?;
     let finished = enrolled(args, &config);
     if let (true, Err(NotEnrolled::List(problems))) = (args.json, &finished) {
-        output::json(&json!({ "loaded": false, "problems": problems_json(problems) }));
+        output::json(&json!({ "loaded": false, "problems": roster::problems(problems) }));
     }
     let (Finished { list, gallery, notices }, dpia) = finished?;
     let changes = store::compare(&store, &list)?;
@@ -218,10 +219,10 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
         output::json(&json!({
             "loaded": version.is_some(),
             "version": version,
-            "counts": counts(&list),
+            "counts": roster::counts(&list),
             "changes": &changes,
             "removals": changes.removals(),
-            "notices": notices_json(&notices),
+            "notices": roster::remarks(&notices),
             "withheld": loaded.as_ref().map_or(&[][..], |(_, withheld)| withheld),
         }));
     }
@@ -299,25 +300,9 @@ fn list(args: &List) -> Result<(), Failure> {
     let store = places::store(args.store.as_deref(), &config)?;
     let Listed { list, version, loaded } = store::list(&store, today())?;
     if args.json {
-        let people: Vec<Value> = list
-            .people()
-            .iter()
-            .map(|(id, e)| {
-                json!({
-                    "pupil_id": id,
-                    "class": e.class,
-                    "status": e.status,
-                    "since": e.since,
-                    "standing": e.standing(list.today()),
-                    "photos": e.photos.len(),
-                    "seats": e.seats,
-                    "marker": e.marker,
-                    "reference": e.reference,
-                })
-            })
-            .collect();
         output::json(&json!({
-            "version": version, "loaded": loaded, "counts": counts(&list), "people": people,
+            "version": version, "loaded": loaded, "counts": roster::counts(&list),
+            "people": roster::people(&list),
         }));
         return Ok(());
     }
@@ -353,17 +338,6 @@ fn today() -> Date {
 fn rules(config: &Config) -> Rules {
     let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit);
     Rules { today: today(), photo_age: photo_age.unwrap_or(SignedDuration::MAX) }
-}
-
-fn counts(list: &PupilList) -> Value {
-    json!({
-        "people": list.people().len(),
-        "refused": list.count(Status::Refused),
-        "consented": list.count(Status::Consented),
-        "staff": list.count(Status::Staff),
-        "photos": list.people().values().map(|e| e.photos.len()).sum::<usize>(),
-        "refused_without_photo": list.refused_without_photo().count(),
-    })
 }
 
 fn summary(list: &PupilList) -> String {
@@ -404,27 +378,4 @@ fn print_changes(changes: &Changes) {
     if changes.is_empty() {
         output::line("no changes");
     }
-}
-
-fn problems_json(problems: &ListProblems) -> Value {
-    match problems {
-        ListProblems::Wrong { problems, .. } => problems
-            .iter()
-            .map(|p| {
-                let text = p.fault.to_string();
-                json!({ "line": p.at.line, "column": p.at.column, "text": text })
-            })
-            .collect(),
-        other => json!([{ "text": other.to_string() }]),
-    }
-}
-
-fn notices_json(notices: &[Notice]) -> Value {
-    notices
-        .iter()
-        .map(|n| {
-            let text = n.remark.to_string();
-            json!({ "line": n.at.line, "column": n.at.column, "text": text })
-        })
-        .collect()
 }

@@ -339,8 +339,8 @@ impl List {
 
 impl From<List> for NewList {
     fn from(list: List) -> Self {
-        let List { gallery, version, dpia, .. } = list;
-        Self { gallery, version, dpia }
+        let List { people, gallery, version, dpia } = list;
+        Self { people, gallery, version, dpia }
     }
 }
 
@@ -446,7 +446,7 @@ fn stored(
     }
     let gallery_key = places::gallery_key(args.gallery_key.as_deref(), config, &wanted.store)?;
     let Current { list, gallery, version, .. } =
-        people::store::current(&wanted.store, &gallery_key, today)?;
+        people::store::current(&wanted.store, &gallery_key, rules(config, today)?)?;
     let dpia = allowed(&list)?;
     Ok(List { people: list, gallery, version, dpia })
 }
@@ -535,6 +535,7 @@ fn record(
         input: wanted.input.clone(),
         capture: capture::Settings { audio: wanted.audio, ..capture::Settings::default() },
         policy: wanted.policy,
+        places: appliance::places(&people, &wanted.camera),
         gallery: list.gallery,
         style: wanted.style,
         watch: watch_settings(config, wanted.segment, wanted.region),
@@ -586,7 +587,8 @@ fn record(
         let (sender, lists) = appliance::lists();
         let _ends = hangups.answer(scope, reading, people, sender, &bar)?;
         let lists = Some(&lists);
-        let around = Around { store, key, audit, clock: &SystemClock, shutdown, lists };
+        let around =
+            Around { store, key, audit, clock: &SystemClock, shutdown, lists, previews: None };
         Ok::<_, Failure>(appliance::record(&plan, &around, eyes, new, show))
     })?;
     bar.finish_and_clear();

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{Failure, output, paths, places};
+use super::{Failure, output, places};
 use crate::{
     appliance::preflight,
     clock::{Clock, SystemClock},
@@ -16,8 +16,8 @@ use crate::{
     people::registers::{Acceptance, Assessment, Audience, Channel, Notice, Reminder, answer, ask},
     units::PersonId,
     vault::{
-        BoxKey, Digest, Recipient,
-        audit::{AuditKey, AuditLog},
+        Digest, Recipient,
+        audit::AuditLog,
         ledger::{self, Ledger},
     },
 };
@@ -194,11 +194,7 @@ struct Opened {
 /// Makes store and keys where there are none yet: registers come first on a new box.
 fn open(of: &Of) -> Result<Opened, Failure> {
     let config = places::config(Some(&of.config))?;
-    let store = places::store(None, &config)?;
-    let path = paths::box_key(config.store.box_key.as_deref())?;
-    let key = BoxKey::load_or_create(&path, &store)?;
-    let audit = AuditKey::load_or_create(&paths::audit_key(None, &path), &store)?;
-    let log = AuditLog::open(&store, audit, key.public(), SystemClock.now())?;
+    let (store, log) = places::log(&config)?;
     Ok(Opened { config, store, log })
 }
 

@@ -34,6 +34,7 @@ struct Summary<'a> {
     seconds: f64,
     bytes: u64,
     policy: Policy,
+    policy_asked: Policy,
     /// Pupil lists that took the place of the first one.
     lists: &'a [ListChange],
     lists_refused: u32,
@@ -111,6 +112,7 @@ pub(super) fn finish(
             seconds: report.seconds,
             bytes: report.bytes,
             policy: report.policy,
+            policy_asked: report.policy_asked,
             lists: &report.lists,
             lists_refused: report.lists_refused,
             encoder: &report.encoder,

@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::{
     Failure, output,
     people::{entries, seconds},
-    places,
-    store::{Keys, Opened},
+    store::{AtStore, Opened, Which},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -46,28 +45,6 @@ enum Command {
     List(List),
 }
 
-/// Which store.
-#[derive(Debug, clap::Args)]
-struct Of {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    keys: Keys,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Of {
-    fn open(&self) -> Result<Opened, Failure> {
-        Opened::new(self.store.as_deref(), self.config.as_deref(), &self.keys)
-    }
-}
-
 /// Who asks, and when.
 #[derive(Debug, clap::Args)]
 struct Asking {
@@ -79,15 +56,9 @@ struct Asking {
     received: Option<Timestamp>,
 }
 
-/// Somebody who was recorded asks that recordings are deleted.
-///
-/// Granted, they go with the next `classveil retention apply`. To veil the person instead, refuse
-/// them in the pupil list: every recording of the class is then withheld until it is veiled anew.
+/// What is asked about recordings as a whole.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    classveil request delete 0197c2a0-... --by p-14 --store /srv/classveil\n  \
-    classveil request delete 0197c2a0-... 0197c2b1-... --by t-07 --received 2026-11-02 --json")]
-struct Delete {
+struct About {
     /// The recordings.
     #[arg(value_name = "RECORDING", required = true)]
     recordings: Vec<RecordingId>,
@@ -97,7 +68,26 @@ struct Delete {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
+}
+
+impl About {
+    fn enter(&self, ask: Ask) -> Result<(), Failure> {
+        enter(ask, &self.recordings, &self.asking, self.text.as_deref(), &self.of)
+    }
+}
+
+/// Somebody who was recorded asks that recordings are deleted.
+///
+/// Granted, they go with the next `classveil retention apply`. To veil the person instead, refuse
+/// them in the pupil list: every recording of the class is then withheld until it is veiled anew.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil request delete 0197c2a0-... --by p-14 --store /srv/classveil\n  \
+    classveil request delete 0197c2a0-... 0197c2b1-... --by t-07 --received 2026-11-02 --json")]
+struct Delete {
+    #[command(flatten)]
+    about: About,
 }
 
 /// Somebody who was recorded objects: from now on nobody gets these recordings.
@@ -108,16 +98,8 @@ struct Delete {
     classveil request restrict 0197c2a0-... --by p-14 --store /srv/classveil\n  \
     classveil request restrict 0197c2a0-... --by t-07 --text objection.txt --json")]
 struct Restrict {
-    /// The recordings.
-    #[arg(value_name = "RECORDING", required = true)]
-    recordings: Vec<RecordingId>,
     #[command(flatten)]
-    asking: Asking,
-    /// The request as it was written.
-    #[arg(long, value_name = "FILE")]
-    text: Option<PathBuf>,
-    #[command(flatten)]
-    of: Of,
+    about: About,
 }
 
 /// Somebody who was recorded wants a note added, which whoever opens the recording sees.
@@ -135,7 +117,7 @@ struct Add {
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Somebody asks what is held about them.
@@ -155,7 +137,7 @@ struct Access {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Answer a request: granted, refused or extended, or end a restriction: lifted.
@@ -183,7 +165,7 @@ struct Answer {
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
     #[command(flatten)]
-    of: Of,
+    of: AtStore,
 }
 
 /// Show the requests: what is asked for, by when it has to be answered, and what became of it.
@@ -195,25 +177,14 @@ struct List {
     /// Only those that wait for an answer.
     #[arg(long)]
     open: bool,
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    of: Which,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
-        Command::Delete(args) => {
-            enter(Ask::Delete, &args.recordings, &args.asking, args.text.as_deref(), &args.of)
-        }
-        Command::Restrict(args) => {
-            enter(Ask::Restrict, &args.recordings, &args.asking, args.text.as_deref(), &args.of)
-        }
+        Command::Delete(args) => args.about.enter(Ask::Delete),
+        Command::Restrict(args) => args.about.enter(Ask::Restrict),
         Command::Add(args) => {
             enter(Ask::Add, &[args.recording], &args.asking, Some(&args.text), &args.of)
         }
@@ -259,7 +230,7 @@ fn enter(
     recordings: &[RecordingId],
     asking: &Asking,
     text: Option<&Path>,
-    of: &Of,
+    of: &AtStore,
 ) -> Result<(), Failure> {
     let text = digest(text)?;
     let Opened { store, log, .. } = of.open()?;
@@ -268,7 +239,7 @@ fn enter(
     let new =
         NewRequest { ask, by: asking.by.clone(), recordings: recordings.to_vec(), received, text };
     let entered = request(&store, &log, &new, now)?;
-    if of.json {
+    if of.at.json {
         output::json(&entered);
         return Ok(());
     }
@@ -298,7 +269,7 @@ fn give(args: &Answer) -> Result<(), Failure> {
         note: text.as_deref(),
     };
     let answered = answer(&store, &log, &key, &new, SystemClock.now())?;
-    if args.of.json {
+    if args.of.at.json {
         output::json(&answered);
         return Ok(());
     }
@@ -325,8 +296,7 @@ struct Row<'a> {
 }
 
 fn list(args: &List) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
-    let store = places::store(args.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let requests = Requests::read(&store, &entries(&store, config.store.box_key.as_deref())?)?;
     let now = SystemClock.now();
     let rows = requests.all().iter().filter(|request| !args.open || request.is_open());
@@ -334,7 +304,7 @@ fn list(args: &List) -> Result<(), Failure> {
         .map(|request| Row { request, open: request.is_open(), overdue: request.is_overdue(now) })
         .collect();
     let overdue = rows.iter().filter(|row| row.overdue).count();
-    if args.json {
+    if args.of.json {
         output::json(&serde_json::json!({ "requests": rows, "overdue": overdue }));
         return Ok(());
     }

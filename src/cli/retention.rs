@@ -12,11 +12,10 @@ use serde::Serialize;
 use super::{
     Failure, output, paths,
     people::entries,
-    places,
-    store::{Keys, Opened},
+    store::{Keys, Opened, Which},
 };
 use crate::{
-    appliance::time::synchronised,
+    appliance::{retention_policy, time::synchronised},
     clock::{Clock as _, SystemClock},
     config::Config,
     error::{ErrorKind, Kind},
@@ -30,9 +29,6 @@ use crate::{
         },
     },
 };
-
-/// From the end of the follow-up talk to the deletion, where nobody says otherwise.
-const AFTER_TALK: Duration = Duration::from_secs(7 * 86_400);
 /// How long a hold lasts where nobody says otherwise, and at most.
 const HOLD: Duration = Duration::from_secs(90 * 86_400);
 
@@ -56,26 +52,6 @@ enum Command {
     Release(Release),
 }
 
-/// Which store.
-#[derive(Debug, clap::Args)]
-struct Of {
-    /// The store [default: the configured one].
-    #[arg(long, value_name = "DIR")]
-    store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-impl Of {
-    fn open(&self, keys: &Keys) -> Result<Opened, Failure> {
-        Opened::new(self.store.as_deref(), self.config.as_deref(), keys)
-    }
-}
-
 /// Show what would be kept, withheld or destroyed, and why. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -84,7 +60,7 @@ impl Of {
     classveil retention plan --store STORE --at 2026-12-24T08:00:00+01:00")]
 struct Plan {
     #[command(flatten)]
-    of: Of,
+    of: Which,
     /// As if it were then: a date, or a time with its offset [default: now].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
@@ -93,7 +69,7 @@ struct Plan {
 /// Destroy what is due, end grants that are over, and finish what a crash interrupted.
 ///
 /// For each recording: a line in the audit log, then the keys overwritten and removed, then a
-/// signed certificate, then the segments. Run it every few minutes and at start. Nothing is
+/// signed certificate, then the segments. `classveil run` does so by itself. Nothing is
 /// destroyed while the clock is not known to be right.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -103,7 +79,7 @@ struct Plan {
     not be removed.")]
 struct Apply {
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
     /// Rely on the clock although the kernel does not report it as synchronised. Look at it first:
@@ -128,7 +104,7 @@ struct CloseTalk {
     #[arg(long, value_name = "DURATION")]
     after: Option<String>,
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
 }
@@ -165,7 +141,7 @@ struct Hold {
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<String>,
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
 }
@@ -183,7 +159,7 @@ struct Release {
     #[arg(long, value_name = "ID")]
     by: PersonId,
     #[command(flatten)]
-    of: Of,
+    of: Which,
     #[command(flatten)]
     keys: Keys,
 }
@@ -263,7 +239,7 @@ fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
     let after = after.map(parse_duration).transpose();
     let after =
         after.map_err(|error| Failure::new(ErrorKind::Usage, format!("--after: {error}")))?;
-    Ok(Policy::new(Some(config.recording.retain), Some(after.unwrap_or(AFTER_TALK)))?)
+    Ok(retention_policy(config, after)?)
 }
 
 #[derive(Serialize)]
@@ -277,8 +253,7 @@ struct PlanReport<'a> {
 }
 
 fn show_plan(args: &Plan) -> Result<(), Failure> {
-    let config = places::config(args.of.config.as_deref())?;
-    let store = places::store(args.of.store.as_deref(), &config)?;
+    let (config, store) = args.of.find()?;
     let policy = policy(&config, None)?;
     let trust = paths::audit_trust(None, config.store.box_key.as_deref())?;
     let (entries, highest) = match check_log(&store, &trust, &[]) {
@@ -459,7 +434,7 @@ struct Changed {
     until: Option<Timestamp>,
 }
 
-fn say(of: &Of, recording: RecordingId, change: &'static str, until: Option<Timestamp>) {
+fn say(of: &Which, recording: RecordingId, change: &'static str, until: Option<Timestamp>) {
     if of.json {
         output::json(&Changed { recording, change, until });
         return;

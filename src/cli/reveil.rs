@@ -12,7 +12,9 @@ use super::{
     verify::{note_end, note_trust},
 };
 use crate::{
-    appliance::{self, Parts, Plan, Started, Workshop, encode_settings, watch_settings},
+    appliance::{
+        self, Parts, PicturePlaces, Plan, Started, Workshop, encode_settings, watch_settings,
+    },
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::Config,
@@ -141,13 +143,15 @@ pub(super) struct Manner<'a> {
     pub(super) style: Style,
     pub(super) region: Region,
     pub(super) gallery: Gallery,
+    /// Seats, zones and markers in a camera's picture.
+    pub(super) places: Box<dyn Fn(&CameraId) -> PicturePlaces>,
     pub(super) audio: bool,
     pub(super) parts: Option<Parts>,
 }
 
 impl Manner<'_> {
     pub(super) fn plan(&self, manifest: &Manifest, camera: &CameraId, input: Input) -> Plan {
-        let Self { config, policy, style, region, gallery, audio, parts } = self;
+        let Self { config, policy, style, region, gallery, audio, parts, .. } = self;
         let (policy, style, region, audio) = (*policy, *style, *region, *audio);
         let (gallery, parts) = (gallery.clone(), parts.clone());
         let segment = segment(manifest);
@@ -157,6 +161,7 @@ impl Manner<'_> {
             capture: capture::Settings { audio, ..capture::Settings::default() },
             policy,
             gallery,
+            places: (self.places)(camera),
             style,
             watch: watch_settings(config, segment, region),
             look_ahead: std::time::Duration::from_millis(manifest.look_ahead_ms),
@@ -238,7 +243,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let version = list.version().to_owned();
     let gallery = list.gallery;
     let audio = manifest.audio;
-    let manner = Manner { config: &config, policy, style, region, gallery, audio, parts: None };
+    let people = list.people;
+    let places = Box::new(move |camera: &CameraId| appliance::places(&people, camera));
+    let parts = None;
+    let manner = Manner { config: &config, policy, style, region, gallery, places, audio, parts };
     let bar = progress_bar(args.json);
     let made = workshop.record(
         &source.opened,

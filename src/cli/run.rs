@@ -1,7 +1,7 @@
 //! `classveil run`: the box itself.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -9,12 +9,14 @@ use signal_hook::{consts::SIGHUP, flag};
 
 use super::{Failure, output, paths, places};
 use crate::{
+    api,
     appliance::service::{self, Setup},
+    config::Config,
     error::ErrorKind,
     shutdown::Shutdown,
 };
 
-/// Run the box: cameras, button, indicator, and the socket that other commands ask.
+/// Run the box: cameras, button, indicator, the socket that other commands ask, and its pages.
 ///
 /// Seals what an earlier end left behind, then waits for a lesson to be prepared and started. Records
 /// nothing while one reason of `classveil preflight` stands. SIGTERM and Ctrl-C end a recording that
@@ -49,6 +51,35 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Failure::new(ErrorKind::Io, format!("cannot take over signals: {error}"))
     })?;
     output::note(format_args!("classveil listens on {}", socket.display()));
+    let network = network(&config, &box_key)?;
     let setup = Setup { config, places: of_box, box_key, audit_key, socket };
-    Ok(service::run(&setup, &shutdown, &reread)?)
+    let beside = |desk| -> Result<Option<api::Running>, api::ApiError> {
+        let Some(network) = &network else { return Ok(None) };
+        let running = api::start(desk, network)?;
+        output::note(format_args!("classveil serves its pages on {}", running.url));
+        if let Some(fingerprint) = &running.fingerprint {
+            output::note(format_args!("its certificate has the SHA-256 fingerprint {fingerprint}"));
+        }
+        Ok(Some(running))
+    };
+    Ok(service::run(&setup, &shutdown, &reread, beside)?)
+}
+
+/// How the box is served over the network; none where it is not.
+fn network(config: &Config, box_key: &Path) -> Result<Option<api::Setup>, Failure> {
+    let Some(listen) = config.api.listen else { return Ok(None) };
+    let certificate = match (&config.api.certificate, &config.api.key) {
+        _ if config.api.plain_http => None,
+        (Some(chain), Some(key)) => {
+            Some(api::Certificate { chain: chain.clone(), key: key.clone(), own: false })
+        }
+        _ => Some(api::Certificate {
+            chain: box_key.with_file_name("api.crt"),
+            key: box_key.with_file_name("api.key"),
+            own: true,
+        }),
+    };
+    let accounts = places::accounts(config)?;
+    let metrics_token = config.api.metrics_token.clone();
+    Ok(Some(api::Setup { listen, certificate, accounts, metrics_token }))
 }

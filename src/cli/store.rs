@@ -34,6 +34,48 @@ pub(super) struct Keys {
     pub(super) audit_key: Option<PathBuf>,
 }
 
+/// Which store is looked at.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// The store [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    pub(super) store: Option<PathBuf>,
+    /// Settings, for the store's folder and the box's keys.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Which {
+    pub(super) fn open(&self, keys: &Keys) -> Result<Opened, Failure> {
+        Opened::new(self.store.as_deref(), self.config.as_deref(), keys)
+    }
+
+    /// The configuration, and the store's folder.
+    pub(super) fn find(&self) -> Result<(Config, PathBuf), Failure> {
+        let config = places::config(self.config.as_deref())?;
+        let store = places::store(self.store.as_deref(), &config)?;
+        Ok((config, store))
+    }
+}
+
+/// Which store is written into, and the keys for that.
+#[derive(Debug, clap::Args)]
+pub(super) struct AtStore {
+    #[command(flatten)]
+    pub(super) at: Which,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+impl AtStore {
+    pub(super) fn open(&self) -> Result<Opened, Failure> {
+        self.at.open(&self.keys)
+    }
+}
+
 /// A store whose log is open for writing.
 pub(super) struct Opened {
     pub(super) config: Config,
@@ -61,13 +103,9 @@ impl Opened {
     }
 
     /// As [`new`](Self::new); a store and its keys are made where there are none yet.
-    pub(super) fn begin(
-        store: Option<&Path>,
-        config: Option<&Path>,
-        keys: &Keys,
-    ) -> Result<Self, Failure> {
-        let config = places::config(config)?;
-        let store = places::store(store, &config)?;
+    pub(super) fn begin(of: &AtStore) -> Result<Self, Failure> {
+        let keys = &of.keys;
+        let (config, store) = of.at.find()?;
         let path = keys.box_key.as_deref().or(config.store.box_key.as_deref());
         let path = paths::box_key(path)?;
         let key = BoxKey::load_or_create(&path, &store)?;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Display,
+    net::SocketAddr,
     path::{Component, Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -11,8 +12,8 @@ use std::{
 use toml::Spanned;
 
 use super::{
-    Audio, Biometrics, Button, Camera, Clock, Config, Control, Detect, Encode, Identify, Indicator,
-    Log, Models, Pupils, Recording, Registers, Store, Veil,
+    Api, Audio, Biometrics, Button, Camera, Clock, Config, Control, Detect, Encode, Identify,
+    Indicator, Log, Models, Pupils, Recording, Registers, Store, Veil,
     file::{self, File, Given},
     limits,
     read::Findings,
@@ -70,6 +71,7 @@ pub(super) fn check(file: File, base: &Path, found: &mut Findings<'_>) -> Config
                 .unwrap_or(Registers::default().reminder_age_limit),
         },
         control: Control { socket: check.path("control.socket", file.control.socket.as_ref()) },
+        api: check.api(&file.store, &file.api),
         button: Button {
             device: check.path("button.device", file.button.device.as_ref()),
             danger_remote_start: file.button.danger_remote_start.is_some_and(Spanned::into_inner),
@@ -128,6 +130,67 @@ impl Check<'_, '_> {
             );
         }
         store
+    }
+
+    fn api(&mut self, store: &file::Store, from: &file::Api) -> Api {
+        let listen = from.listen.as_ref().and_then(|value| {
+            let address = value.get_ref().trim().parse::<SocketAddr>().ok();
+            if address.is_none() {
+                self.found.add(
+                    value.span().start,
+                    Some("api.listen"),
+                    "is no address: write ADDRESS:PORT, such as \"127.0.0.1:8443\", or \
+                     \"0.0.0.0:8443\" for every network that the box is in",
+                );
+            }
+            address
+        });
+        let api = Api {
+            listen,
+            certificate: self.path("api.certificate", from.certificate.as_ref()),
+            key: self.path("api.key", from.key.as_ref()),
+            accounts: self.path("api.accounts", from.accounts.as_ref()),
+            metrics_token: self.path("api.metrics-token", from.metrics_token.as_ref()),
+            plain_http: from.plain_http.as_ref().is_some_and(|value| *value.get_ref()),
+        };
+        if let (Some(place), true, Some(listen)) = (&from.plain_http, api.plain_http, listen)
+            && !listen.ip().is_loopback()
+        {
+            self.found.add(
+                place.span().start,
+                Some("api.plain-http"),
+                "is for loopback only, and api.listen is not: remove the line, so that passwords \
+                 are encrypted on the network",
+            );
+        }
+        let halves = [
+            ("api.certificate", &from.certificate, &from.key, "api.key"),
+            ("api.key", &from.key, &from.certificate, "api.certificate"),
+        ];
+        for (option, one, other, missing) in halves {
+            if let (Some(place), None) = (one, other) {
+                let text = format!("needs {missing} as well; without both the box makes its own");
+                self.found.add(place.span().start, Some(option), text);
+            }
+        }
+        let folder = store.folder.as_ref().map(|folder| self.base.join(folder.get_ref()));
+        let outside = [
+            ("api.key", &api.key, &from.key),
+            ("api.accounts", &api.accounts, &from.accounts),
+            ("api.metrics-token", &api.metrics_token, &from.metrics_token),
+        ];
+        for (option, path, place) in outside {
+            let (Some(path), Some(folder), Some(place)) = (path, &folder, place) else { continue };
+            if plain(path).starts_with(plain(folder)) {
+                self.found.add(
+                    place.span().start,
+                    Some(option),
+                    "lies inside store.folder; keep secrets outside the store, so that a copy of \
+                     the store holds none",
+                );
+            }
+        }
+        api
     }
 
     fn recording(&mut self, from: file::Recording) -> Recording {

@@ -48,6 +48,7 @@ section! {
         pupils: Pupils,
         registers: Registers,
         control: Control,
+        api: Api,
         button: Button,
         indicator: Indicator,
         clock: Clock,
@@ -171,6 +172,18 @@ section! {
 }
 
 section! {
+    /// `[api]`.
+    Api {
+        listen: Given<String>,
+        certificate: Given<String>,
+        key: Given<String>,
+        accounts: Given<String>,
+        metrics_token: Given<String>,
+        plain_http: Given<bool>,
+    }
+}
+
+section! {
     /// `[button]`.
     Button {
         device: Given<String>,
@@ -282,6 +295,7 @@ pub(super) fn sections() -> Vec<(&'static str, &'static [&'static str])> {
                 "pupils" => names::<Pupils>(),
                 "registers" => names::<Registers>(),
                 "control" => names::<Control>(),
+                "api" => names::<Api>(),
                 "button" => names::<Button>(),
                 "indicator" => names::<Indicator>(),
                 "clock" => names::<Clock>(),
@@ -300,7 +314,7 @@ mod tests {
     #[test]
     fn every_section_tells_its_names() {
         let sections = sections();
-        assert_eq!(sections.len(), 17);
+        assert_eq!(sections.len(), 18);
         for (section, options) in sections {
             assert!(!options.is_empty(), "[{section}] has no options");
             for option in options {

@@ -17,6 +17,7 @@ mod read;
 mod values;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -71,6 +72,8 @@ pub struct Config {
     pub registers: Registers,
     /// How the box is spoken to.
     pub control: Control,
+    /// Pages and the interface behind them, over the network.
+    pub api: Api,
     /// The button.
     pub button: Button,
     /// The lamp that says when pictures are taken.
@@ -298,6 +301,24 @@ impl Default for Registers {
 pub struct Control {
     /// The socket on which `classveil run` listens.
     pub socket: Option<PathBuf>,
+}
+
+/// Pages and the interface behind them, over the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Api {
+    /// Where the box listens; nowhere without it.
+    pub listen: Option<SocketAddr>,
+    /// The certificate, PEM; the box makes its own without it.
+    pub certificate: Option<PathBuf>,
+    /// Its secret key, PEM.
+    pub key: Option<PathBuf>,
+    /// Who may log in; outside the store.
+    pub accounts: Option<PathBuf>,
+    /// The file with the word that opens `/metrics` from another machine.
+    pub metrics_token: Option<PathBuf>,
+    /// Whether nothing is encrypted; on loopback only.
+    pub plain_http: bool,
 }
 
 /// The button.

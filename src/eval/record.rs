@@ -25,7 +25,7 @@ use crate::{
         audit::{AuditKey, AuditLog},
         write_identity,
     },
-    veil::{Style, policy::Policy, watch},
+    veil::{Style, place::Places, policy::Policy, watch},
     vision::{Eyes, identify::Gallery, infer::Models},
 };
 
@@ -93,6 +93,7 @@ pub(super) fn record(
         capture: capture::Settings::default(),
         policy,
         gallery,
+        places: Places::default(),
         style: setup.style,
         watch: setup.watch,
         look_ahead: setup.look_ahead,
@@ -134,6 +135,7 @@ pub(super) fn record(
         clock: setup.clock,
         shutdown: setup.shutdown,
         lists: None,
+        previews: None,
     };
     // From the first picture on: loading models is no part of a picture's cost.
     let mut meter = None;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
+
 use super::{
     face::{Enroller, Reference},
     fault::{Fault, Position, Remark},
@@ -40,14 +42,22 @@ pub(super) fn embed(
     Ok(enroller.embed(&picture)?.map_err(|unclear| unclear.of(name)))
 }
 
-/// Everyone on the list with what holds today.
-pub(super) fn assemble(list: &PupilList, mut references: References) -> Gallery {
+/// Everyone on the list with what holds today. Photos older than `photo_age`, and those of an unknown
+/// day, are not recent.
+pub(super) fn assemble(
+    list: &PupilList,
+    mut references: References,
+    photo_age: SignedDuration,
+) -> Gallery {
     let people = list
         .people
         .iter()
         .map(|(id, entry)| {
             let references = references.remove(id).unwrap_or_default();
-            (id.clone(), Person { standing: entry.standing(list.today), references })
+            let is_recent =
+                |p: &&Photo| p.taken.is_some_and(|day| day.duration_until(list.today) <= photo_age);
+            let recent = entry.photos.iter().filter(is_recent).count();
+            (id.clone(), Person { standing: entry.standing(list.today), references, recent })
         })
         .collect();
     Gallery { people }

@@ -121,8 +121,14 @@ pub struct PupilList {
 pub struct Rules {
     /// The day for which standings hold.
     pub today: Date,
-    /// An older photo is warned of.
+    /// An older photo is warned of, and tells its pupil apart less well.
     pub photo_age: SignedDuration,
+}
+
+impl From<Date> for Rules {
+    fn from(today: Date) -> Self {
+        Self::on(today)
+    }
 }
 
 impl Rules {
@@ -149,8 +155,8 @@ pub fn read(path: &Path, today: Date) -> Result<(PupilList, Vec<Notice>), ListPr
     "this list has photos, and comparing faces is processing of biometric data, so record your data \
      protection impact assessment first: give its reference with --dpia REF or as `[biometrics] \
      dpia = \"REF\"` in the configuration, or do without comparing: the policy everyone veils all faces \
-     and needs no photo, and with a list without photos unless-cleared veils all faces too, since in \
-     this version seats and markers clear nobody yet"
+     and needs no photo, and with a list without photos unless-cleared veils all but those who stay \
+     in the seat that the list gives them"
 )]
 pub struct NoDpia;
 
@@ -235,7 +241,8 @@ impl PupilList {
             }
         }
         if problems.is_empty() {
-            return Ok(gallery::assemble(self, references));
+            let Rules { photo_age, .. } = Rules::on(self.today);
+            return Ok(gallery::assemble(self, references, photo_age));
         }
         problems.sort_by_key(|p| p.at);
         Err(ListProblems::Wrong { path: self.path.clone().unwrap_or_default(), problems })
@@ -483,7 +490,7 @@ impl Draft {
             self.notice(at, remark);
         }
         self.notices.sort_by_key(|n| n.at);
-        let gallery = gallery::assemble(&list, references);
+        let gallery = gallery::assemble(&list, references, self.rules.photo_age);
         Ok(Finished { list, gallery, notices: self.notices })
     }
 

@@ -109,6 +109,35 @@ impl BoxKey {
         Ok(signature.into_string())
     }
 
+    /// Writes a program that people run elsewhere, and beside it the box's signature, a `.minisig`
+    /// file. Neither replaces a file.
+    pub fn publish_program(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        version: &str,
+    ) -> Result<(), VaultError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".minisig");
+        let beside = Path::new(&beside);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let signature = self.sign(bytes, &format!("classveil {version} {name}"))?;
+        for path in [path, beside] {
+            if path.symlink_metadata().is_ok() {
+                return Err(exists(path));
+            }
+        }
+        for (path, bytes) in [(path, bytes), (beside, signature.as_bytes())] {
+            write_new(path, bytes, 0o644).map_err(|error| match error {
+                VaultError::Io { source, .. } if source.kind() == ErrorKind::AlreadyExists => {
+                    exists(path)
+                }
+                error => error,
+            })?;
+        }
+        Ok(())
+    }
+
     /// A key for one use, HKDF-SHA256 (RFC 5869) of the secret seed with `info` as context. Who
     /// knows the derived key learns nothing of the box key or of other derived keys.
     #[must_use]
@@ -121,6 +150,10 @@ impl BoxKey {
             .expect("32 bytes are less than 255 blocks");
         derived
     }
+}
+
+fn exists(path: &Path) -> VaultError {
+    VaultError::Exists { path: path.to_owned(), hint: "choose another name, or remove it first" }
 }
 
 fn sign_error(error: &minisign::PError) -> VaultError {

@@ -19,11 +19,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Digest, VaultError,
-    audit::{AuditError, AuditLog, Entry, Event},
+    Digest,
+    audit::{AuditLog, Entry, Event},
+    register::RegisterError,
     store::{at, lock_and_wait, make_dirs, read_at_most, sync_dir},
 };
-use crate::error::{ErrorKind, Kind};
 
 const FOLDER: &str = "registers";
 /// A century of daily entries.
@@ -64,38 +64,6 @@ impl Ledger {
     }
 }
 
-/// What can go wrong with a register.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LedgerError {
-    /// A file could not be read or written.
-    #[error(transparent)]
-    Store(#[from] VaultError),
-    /// The log could not be read or written.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The register is not the one that the log names.
-    #[error(
-        "{path} is not the register that the audit log names: it was altered, replaced by an older \
-         copy, or lost; restore it, and tell the privacy officer",
-        path = path.display()
-    )]
-    Altered {
-        /// The register.
-        path: PathBuf,
-    },
-}
-
-impl Kind for LedgerError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Store(error) => error.kind(),
-            Self::Audit(error) => error.kind(),
-            Self::Altered { .. } => ErrorKind::DataLoss,
-        }
-    }
-}
-
 /// A line of a register.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +85,7 @@ struct Vouched {
     last: Digest,
 }
 
-fn vouched(store: &Path, ledger: Ledger, entries: &[Entry]) -> Result<Vouched, LedgerError> {
+fn vouched(store: &Path, ledger: Ledger, entries: &[Entry]) -> Result<Vouched, RegisterError> {
     let path = ledger.path(store);
     let named = |entry: &Entry| match entry.event {
         Some(Event::Registered { register, line, sha256 }) if register == ledger => {
@@ -128,7 +96,7 @@ fn vouched(store: &Path, ledger: Ledger, entries: &[Entry]) -> Result<Vouched, L
     let Some((lines, last)) = entries.iter().rev().find_map(named) else {
         return Ok(Vouched { bytes: Vec::new(), lines: 0, last: Digest::of(&[]) });
     };
-    let altered = || LedgerError::Altered { path: path.clone() };
+    let altered = || RegisterError::Altered { path: path.clone() };
     let mut bytes = read_at_most(&path, LIMIT).map_err(|error| match error.kind() {
         IoKind::NotFound | IoKind::InvalidData => altered(),
         _ => at(&path)(error).into(),
@@ -159,13 +127,13 @@ pub fn read<T: DeserializeOwned>(
     store: &Path,
     ledger: Ledger,
     entries: &[Entry],
-) -> Result<Vec<Line<T>>, LedgerError> {
+) -> Result<Vec<Line<T>>, RegisterError> {
     let Vouched { bytes, .. } = vouched(store, ledger, entries)?;
     let lines = bytes.split(|&b| b == b'\n').filter(|line| !line.is_empty());
     lines
         .map(|line| {
             serde_json::from_slice(line)
-                .map_err(|_| LedgerError::Altered { path: ledger.path(store) })
+                .map_err(|_| RegisterError::Altered { path: ledger.path(store) })
         })
         .collect()
 }
@@ -177,7 +145,7 @@ pub fn append(
     ledger: Ledger,
     now: Timestamp,
     entry: &impl Serialize,
-) -> Result<u64, LedgerError> {
+) -> Result<u64, RegisterError> {
     let folder = store.join(FOLDER);
     make_dirs(&folder)?;
     let _lock = lock_and_wait(&folder)?;
@@ -223,7 +191,7 @@ mod tests {
         Timestamp::from_second(1_790_000_000 + second).unwrap()
     }
 
-    fn texts(store: &Path, log: &AuditLog) -> Result<Vec<String>, LedgerError> {
+    fn texts(store: &Path, log: &AuditLog) -> Result<Vec<String>, RegisterError> {
         let lines = read::<String>(store, Ledger::Reminders, &log.entries().unwrap())?;
         Ok(lines.into_iter().map(|line| line.entry).collect())
     }
@@ -261,9 +229,9 @@ mod tests {
         for text in bad {
             fs::write(&path, &text).unwrap();
             let error = texts(&store, &log).unwrap_err();
-            assert!(matches!(error, LedgerError::Altered { .. }), "{text}: {error}");
+            assert!(matches!(error, RegisterError::Altered { .. }), "{text}: {error}");
             let error = append(&store, &log, Ledger::Reminders, time(4), &"four").unwrap_err();
-            assert!(matches!(error, LedgerError::Altered { .. }), "{text}: {error}");
+            assert!(matches!(error, RegisterError::Altered { .. }), "{text}: {error}");
         }
         // A line whose announcement a crash prevented does not count, and is in nobody's way.
         fs::write(&path, format!("{good}{{\"n\":4,\"at\"")).unwrap();

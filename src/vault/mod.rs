@@ -36,6 +36,7 @@ mod recover;
 pub mod register;
 pub mod retention;
 mod seal;
+pub mod shelf;
 pub mod sign;
 mod store;
 mod terms;

@@ -9,15 +9,24 @@ use serde::Serialize;
 
 use super::{Cover, Hidden, Verdict, evidence::State, policy::Region};
 use crate::{
-    frame::{FrameSize, Rect},
+    frame::{FrameSize, Point, Rect},
     units::{Pts, TrackId},
-    vision::track::{Sighting, Track},
+    vision::{
+        motion::CameraMotion,
+        search::{SLOW_TURNS_WITHIN, TURNS_WITHIN},
+        track::{Sighting, Track},
+    },
 };
 
 /// The head with hair and ears, in parts of the detected box.
 const HEAD_SIDES: f32 = 0.30;
 const HEAD_UP: f32 = 0.40;
 const HEAD_DOWN: f32 = 0.25;
+/// Height of every hidden face's box to its width: what a head's box is measured by says who it is (a
+/// trained attacker told people apart by proportions and sizes alone). Faces lie between 1.2 and 1.5.
+const FACE_RATIO: f32 = 1.36;
+/// Sizes of hidden boxes go in steps of this, always up.
+const FACE_STEP: f32 = 1.08;
 /// The body below a head: this many head widths to each side, this many head heights down.
 const BODY_SIDES: f32 = 1.0;
 const BODY_DOWN: f32 = 6.5;
@@ -32,6 +41,13 @@ pub const SURE_SCORE: f32 = 0.6;
 /// A track that the detector was never sure of is held this long, as long as small faces are looked for
 /// as often.
 pub const HOLD_WEAK: Duration = Duration::from_millis(500);
+// Whoever is seen in tiles only is held from one look at the tile to the next: where tiles had their turn
+// less often than this, faces of 16 pixels showed between two looks.
+const _: () = assert!(
+    TURNS_WITHIN.as_millis() <= HOLD_WEAK.as_millis()
+        && SLOW_TURNS_WITHIN.as_millis() <= HOLD.as_millis(),
+    "tiles have to have their turn within the time for which a face is held"
+);
 /// How much a region grows to each side per second away from a sighting, in parts of the box.
 /// Growth is the most important setting for coverage: without it 30 to 48% of the boxes of moving
 /// heads were left uncovered.
@@ -43,6 +59,10 @@ const GROWTH_BETWEEN: f32 = 0.4;
 const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
+
+/// Of a face that is seen and shown this much of its box on each side stays under the veil of somebody
+/// refused who is not seen any more: he may be beside it or just behind.
+const RIM: f32 = 0.1;
 
 /// A box that overlaps the one before it by less than this jumped: part of a face that leaves the
 /// picture was found as a face of half its width, at its side.
@@ -99,13 +119,27 @@ pub struct At {
     pub scene: Range<u64>,
 }
 
+/// What moves boxes to where they are in a frame.
+#[derive(Clone, Copy, Debug)]
+struct Now<'a> {
+    pts: Pts,
+    size: FrameSize,
+    camera: &'a CameraMotion,
+}
+
 /// Says what of a frame is hidden: all of it where detection was not completed. The placements give
 /// the reason for each region.
 #[must_use]
-pub fn decide(at: &At, subjects: &[Subject<'_>], region: Region) -> (Verdict, Vec<Placement>) {
+pub fn decide(
+    at: &At,
+    subjects: &[Subject<'_>],
+    camera: &CameraMotion,
+    region: Region,
+) -> (Verdict, Vec<Placement>) {
     let At { seq, size, looked, .. } = *at;
+    let now = Now { pts: at.pts, size, camera };
     let placements: Vec<Placement> =
-        subjects.iter().filter_map(|subject| place(at, subject)).collect();
+        subjects.iter().filter_map(|subject| place(at, &now, subject)).collect();
     if !looked {
         let placements = placements.into_iter().map(|p| Placement { shown: false, ..p }).collect();
         return (Verdict { seq, cover: Cover::Whole }, placements);
@@ -115,11 +149,17 @@ pub fn decide(at: &At, subjects: &[Subject<'_>], region: Region) -> (Verdict, Ve
         .iter()
         .filter(|p| !p.shown)
         .flat_map(|p| {
-            let yields = p.basis != Basis::Seen && is_undecided(subjects, p.track);
-            let faces = if yields { faces.as_slice() } else { &[] };
+            let undecided = is_undecided(subjects, p.track);
+            let kept = match p.basis {
+                Basis::Bridged | Basis::Held if undecided => Some(0.0),
+                Basis::Held => Some(RIM),
+                Basis::Seen | Basis::Bridged => None,
+            };
             let mut pieces = vec![body(head(p.face), region, size)];
-            for face in faces {
-                pieces = pieces.into_iter().flat_map(|piece| piece.without(*face)).collect();
+            for face in
+                kept.iter().flat_map(|kept| faces.iter().map(move |f| f.grown(-kept, -kept, -kept)))
+            {
+                pieces = pieces.into_iter().flat_map(|piece| piece.without(face)).collect();
             }
             pieces.into_iter().map(|region| Hidden { track: p.track, region })
         })
@@ -159,6 +199,18 @@ fn is_undecided(subjects: &[Subject<'_>], track: TrackId) -> bool {
     subjects.iter().any(|s| s.track.id == track && s.state == State::Undecided)
 }
 
+/// The smallest box of the one shape and a stepped size around a face, with the same middle.
+fn even(face: Rect) -> Rect {
+    let height = face.h.max(face.w * FACE_RATIO);
+    let steps = (height.ln() / FACE_STEP.ln()).ceil();
+    let height = FACE_STEP.powf(steps).max(height);
+    let part = |side: f32, of: f32| ((side / of - 1.0) / 2.0).max(0.0);
+    let (sides, ends) = (part(height / FACE_RATIO, face.w), part(height, face.h));
+    let grown = face.grown(sides, ends, ends);
+    // A box without extent, or with a number that is none, stays as it is.
+    if grown.is_finite() { grown } else { face }
+}
+
 fn head(face: Rect) -> Rect {
     face.grown(HEAD_SIDES, HEAD_UP, HEAD_DOWN)
 }
@@ -174,8 +226,8 @@ fn body(head: Rect, region: Region, size: FrameSize) -> Rect {
     }
 }
 
-fn place(at: &At, subject: &Subject<'_>) -> Option<Placement> {
-    let At { seq, pts, size, .. } = *at;
+fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
+    let At { seq, pts, .. } = *at;
     let track = subject.track;
     let cleared = matches!(subject.state, State::Cleared(_));
     let refused = matches!(subject.state, State::Refused { .. });
@@ -185,7 +237,8 @@ fn place(at: &At, subject: &Subject<'_>) -> Option<Placement> {
     let next = sightings.get(after).filter(here);
     let last = after.checked_sub(1).and_then(|i| sightings.get(i)).filter(here);
     if let Some(seen) = next.filter(|s| s.seq == seq) {
-        let face = if cleared { seen.rect } else { steady(sightings, after).unwrap_or(seen.rect) };
+        let face =
+            if cleared { seen.rect } else { even(steady(sightings, after).unwrap_or(seen.rect)) };
         return Some(Placement { track: track.id, face, basis: Basis::Seen, shown: cleared });
     }
     let weak = is_weak(track);
@@ -202,9 +255,12 @@ fn place(at: &At, subject: &Subject<'_>) -> Option<Placement> {
             }
             let gap = next.pts.since(last.pts).as_secs_f32().max(f32::EPSILON);
             let (to_last, to_next) = (pts.since(last.pts), next.pts.since(pts));
-            let middle = last.rect.lerp(next.rect, to_last.as_secs_f32() / gap);
+            let (from, to) =
+                if cleared { (last.rect, next.rect) } else { (even(last.rect), even(next.rect)) };
+            let middle = from.lerp(to, to_last.as_secs_f32() / gap);
             let near = to_last.min(to_next).as_secs_f32();
             let grow = GROWTH_BETWEEN * near;
+            let middle = shaken(now, last, next, to_last.as_secs_f32() / gap, middle);
             (middle.grown(grow, grow, grow), Basis::Bridged)
         }
         (Some(last), None) => {
@@ -215,19 +271,36 @@ fn place(at: &At, subject: &Subject<'_>) -> Option<Placement> {
             }
             let earlier = after.checked_sub(2).and_then(|i| sightings.get(i));
             let rect = steady(sightings, after - 1).unwrap_or(last.rect);
-            let last = &Sighting { rect, ..*last };
-            (extended(last, earlier, away, size), Basis::Held)
+            let last = &Sighting { rect: even(rect), ..*last };
+            (extended(now, last, earlier, away), Basis::Held)
         }
         (None, Some(next)) => {
             let away = next.pts.since(pts);
             if away > hold(false) || cleared {
                 return None;
             }
-            (extended(next, sightings.get(after + 1), away, size), Basis::Held)
+            let next = &Sighting { rect: even(next.rect), ..*next };
+            (extended(now, next, sightings.get(after + 1), away), Basis::Held)
         }
         (None, None) => return None,
     };
     Some(Placement { track: track.id, face, basis, shown: cleared })
+}
+
+/// `middle`, a box between two sightings, with where it is if the camera did not move evenly
+/// between them.
+fn shaken(now: &Now<'_>, last: &Sighting, next: &Sighting, part: f32, middle: Rect) -> Rect {
+    let moved = now.camera.between(last.pts, now.pts).zip(now.camera.between(last.pts, next.pts));
+    let Some((so_far, in_all)) = moved else { return middle };
+    let off = Point { x: so_far.x - part * in_all.x, y: so_far.y - part * in_all.y };
+    with_moved(now, middle, off)
+}
+
+/// A box and where it is after a move, if any of that is in the picture.
+fn with_moved(now: &Now<'_>, region: Rect, by: Point) -> Rect {
+    let moved = Rect { x: region.x + by.x, y: region.y + by.y, ..region };
+    let in_view = moved.intersection(now.size.rect()).area() > 0.0;
+    if in_view { region.union(moved) } else { region }
 }
 
 /// The box of a sighting, and the one before it where the face cannot have got from one to the other.
@@ -238,32 +311,35 @@ fn steady(sightings: &VecDeque<Sighting>, i: usize) -> Option<Rect> {
     jumped.then(|| seen.rect.union(before.rect))
 }
 
-/// The box `away` in time from its nearest sighting: where it was, and where its own motion would
-/// have taken it, grown with the uncertainty. At the picture's edge it keeps its size.
-fn extended(near: &Sighting, beyond: Option<&Sighting>, away: Duration, size: FrameSize) -> Rect {
-    let mut region = near.rect;
-    if let Some(beyond) = beyond {
-        let step = if near.pts > beyond.pts {
-            near.pts.since(beyond.pts)
-        } else {
-            beyond.pts.since(near.pts)
-        }
-        .as_secs_f32();
-        if step > 0.0 {
+/// The box `away` in time from its nearest sighting: where it was, where its own motion would have
+/// taken it, and the same as the camera's motion has taken it, grown with the uncertainty. At the
+/// picture's edge it keeps its size.
+fn extended(now: &Now<'_>, near: &Sighting, beyond: Option<&Sighting>, away: Duration) -> Rect {
+    let limit = 1.5 * near.rect.w.max(near.rect.h);
+    let grow = GROWTH_PER_SECOND * away.as_secs_f32();
+    let step = beyond.map_or(0.0, |beyond| {
+        near.pts.since(beyond.pts).max(beyond.pts.since(near.pts)).as_secs_f32()
+    });
+    // How far the face went from one sighting to the other, less the camera's part in it.
+    let ahead = |camera: Point| match beyond {
+        Some(beyond) if step > 0.0 => {
             let t = away.min(MOTION_SPAN).as_secs_f32() / step;
             let (from, to) = (beyond.rect.center(), near.rect.center());
-            let limit = 1.5 * near.rect.w.max(near.rect.h);
-            let mut moved = near.rect;
-            moved.x += ((to.x - from.x) * t).clamp(-limit, limit);
-            moved.y += ((to.y - from.y) * t).clamp(-limit, limit);
-            // A face that leaves is held at the edge: it may come back or be half in view.
-            if moved.intersection(size.rect()).area() > 0.0 {
-                region = region.union(moved);
+            Point {
+                x: ((to.x - from.x - camera.x) * t).clamp(-limit, limit),
+                y: ((to.y - from.y - camera.y) * t).clamp(-limit, limit),
             }
         }
-    }
-    let grow = GROWTH_PER_SECOND * away.as_secs_f32();
-    region.grown(grow, grow, grow)
+        _ => Point::default(),
+    };
+    // A face that leaves is held at the edge: it may come back or be half in view.
+    let region = with_moved(now, near.rect, ahead(Point::default())).grown(grow, grow, grow);
+    let Some(by) = now.camera.between(near.pts, now.pts) else { return region };
+    let then = beyond.and_then(|beyond| now.camera.between(beyond.pts, near.pts));
+    let own = ahead(then.unwrap_or_default());
+    let region = region.union(with_moved(now, near.rect, by).grown(grow, grow, grow));
+    let both = Point { x: by.x + own.x, y: by.y + own.y };
+    region.union(with_moved(now, near.rect, both).grown(grow, grow, grow))
 }
 
 #[cfg(test)]
@@ -271,7 +347,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::veil::evidence::Reason;
+    use crate::{veil::evidence::Reason, vision::motion::tests::seen_from};
 
     const SIZE: FrameSize = FrameSize::new(640, 360);
 
@@ -298,7 +374,7 @@ mod tests {
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
         let subjects = [Subject { track, state }];
-        decide(&frame(seq, looked), &subjects, region).0.cover
+        decide(&frame(seq, looked), &subjects, &CameraMotion::default(), region).0.cover
     }
 
     fn cleared() -> State {
@@ -342,7 +418,8 @@ mod tests {
         assert!(!hidden(State::Undecided, 30));
         let subjects = [Subject { track: &track, state: State::Undecided }];
         let seldom = At { hold_weak: HOLD, ..frame(30, true) };
-        assert_eq!(decide(&seldom, &subjects, Region::Head).1.len(), 1);
+        let decided = decide(&seldom, &subjects, &CameraMotion::default(), Region::Head);
+        assert_eq!(decided.1.len(), 1);
     }
 
     #[test]
@@ -366,17 +443,21 @@ mod tests {
         let hidden = |state: State, seq: u64| {
             let subjects =
                 [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
-            let (verdict, _) = decide(&frame(seq, true), &subjects, Region::Head);
+            let camera = CameraMotion::default();
+            let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
             let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            let over = |face: Rect| hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
             let face = known.sightings[0].rect;
-            let over = hidden.iter().any(|h| h.region.intersection(face).area() > 0.0);
-            (over, hidden.len())
+            (over(face), over(face.grown(-RIM, -RIM, -RIM)), hidden.len())
         };
         // Hair and surroundings stay veiled on all four sides.
-        assert_eq!(hidden(State::Undecided, 10), (false, 4));
+        assert_eq!(hidden(State::Undecided, 10), (false, false, 4));
         let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
-        assert_eq!(hidden(refused, 10), (true, 1));
-        assert_eq!(hidden(State::Undecided, 3), (true, 1));
+        assert_eq!(hidden(refused.clone(), 10), (true, false, 4));
+        // Whoever is seen himself is covered.
+        for state in [State::Undecided, refused] {
+            assert_eq!(hidden(state, 3), (true, true, 1));
+        }
     }
 
     #[test]
@@ -386,7 +467,7 @@ mod tests {
         let hidden = |seq: u64, scene: Range<u64>| {
             let subjects = [Subject { track: &track, state: refused.clone() }];
             let frame = At { scene, ..frame(seq, true) };
-            !decide(&frame, &subjects, Region::Head).1.is_empty()
+            !decide(&frame, &subjects, &CameraMotion::default(), Region::Head).1.is_empty()
         };
         assert!(hidden(39, 30..60) && hidden(40, 40..42) && hidden(45, 30..60));
         assert!(!hidden(39, 0..40) && !hidden(42, 42..u64::MAX));
@@ -410,7 +491,73 @@ mod tests {
         assert_eq!((shown(5), shown(7), shown(9)), (1, 0, 1));
     }
 
+    #[test]
+    fn a_held_veil_goes_with_the_camera() {
+        // The camera pans 9 pixels a frame; the face, which keeps its place in the room, is seen in
+        // three frames and then not for most of a second.
+        let mut camera = CameraMotion::default();
+        for seq in 0..40u8 {
+            camera.step(&seen_from(-9.0 * f32::from(seq), 0.0), at(seq.into()), seq == 0);
+        }
+        let mut track = track(&[20, 21, 22], -9.0);
+        for sighting in &mut track.sightings {
+            sighting.rect.x += 330.0;
+        }
+        for seq in 5..40u8 {
+            let truth = Rect::new(430.0 - 9.0 * f32::from(seq), 100.0, 50.0, 60.0);
+            let hidden = |camera: &CameraMotion| {
+                let subjects = [Subject { track: &track, state: State::Undecided }];
+                let seq = u64::from(seq);
+                let decided = decide(&frame(seq, true), &subjects, camera, Region::Head);
+                match decided.0.cover {
+                    Cover::Regions(hidden) => hidden.iter().any(|h| h.region.contains(truth)),
+                    _ => false,
+                }
+            };
+            assert!(hidden(&camera), "frame {seq}");
+        }
+    }
+
+    #[test]
+    fn a_gap_is_bridged_along_the_cameras_way() {
+        // Out and back: before and after the gap the face is in one place.
+        let mut camera = CameraMotion::default();
+        let x = |seq: u64| {
+            if (10..30).contains(&seq) { -12.0 * (10.0 - (seq as f32 - 20.0).abs()) } else { 0.0 }
+        };
+        for seq in 0..40 {
+            camera.step(&seen_from(x(seq), 0.0), at(seq), seq == 0);
+        }
+        let mut track = track(&[9, 31], 0.0);
+        for sighting in &mut track.sightings {
+            sighting.rect.x += 200.0;
+        }
+        for seq in 9..=31 {
+            let subjects = [Subject { track: &track, state: State::Undecided }];
+            let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
+            let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            let truth = Rect::new(300.0 + x(seq), 100.0, 50.0, 60.0);
+            assert!(hidden.iter().any(|h| h.region.contains(truth)), "frame {seq}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn every_veil_has_one_shape_and_a_stepped_size_and_covers_the_face(
+            x in -50.0..1900.0f32, y in -50.0..1000.0f32, w in 8.0..900.0f32, ratio in 0.8..2.0f32,
+        ) {
+            let face = Rect::new(x, y, w, w * ratio);
+            let even = even(face);
+            let (slack, (a, b)) = (1e-3 * w, (face.center(), even.center()));
+            prop_assert!(even.grown(1e-4, 1e-4, 1e-4).contains(face), "{face:?} {even:?}");
+            prop_assert!((a.x - b.x).abs() < slack && (a.y - b.y).abs() < slack);
+            prop_assert!((even.h / even.w - FACE_RATIO).abs() < 1e-3);
+            let steps = even.h.ln() / FACE_STEP.ln();
+            prop_assert!((steps - steps.round()).abs() < 0.01, "{steps}");
+            // No larger than the shape and one step ask for.
+            prop_assert!(even.h <= 1.001 * FACE_STEP * face.h.max(face.w * FACE_RATIO));
+        }
+
         #[test]
         fn the_region_covers_the_moving_face(
             step in -12.0..12.0f32, gap in 1u64..40, seq in 0u64..120, person in any::<bool>(),

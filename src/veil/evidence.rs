@@ -1,7 +1,8 @@
 //! What is known of each track: views are compared with the gallery and add up to a state.
 //!
 //! Pure: no clock, no file. One strong match to a refused person is never outvoted, whatever came
-//! before or comes after; clearing needs several views, all of them far from every refused person.
+//! before or comes after; clearing needs several good views, all of them far from every refused
+//! person. How far depends on the person: whose own photos differ much asks for more distance.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use super::policy::Policy;
 use crate::{
     units::PupilId,
     vision::{
-        identify::{Embedding, Gallery, Standing},
+        identify::{Embedding, Gallery, Person, Standing},
         infer::Thresholds,
     },
 };
@@ -23,6 +24,17 @@ const OBLIQUE_WEIGHT: f32 = 1.0 / 3.0;
 const DRIFT: f32 = 0.30;
 /// The same for turned heads and unsure views, which resemble their own frontal views less.
 const DRIFT_OBLIQUE: f32 = 0.20;
+/// A view that resembles the track's own mean by this is of the same person (people of one photo resemble
+/// each other by up to 0.52).
+const SAME: f32 = 0.65;
+/// From so much more that speaks for clearance than against it on, some more views may be enough.
+const PROMISING: f32 = 1.0;
+/// Views by quality, of a face that may be shown for another reason, after which it counts as
+/// compared: one good view, or three of a face of 24 pixels.
+const ENOUGH_SEEN: f32 = 1.0;
+/// A refusing pupil with fewer recent photos than this is hard to tell: everybody needs twice the
+/// views to be told apart from them.
+const RECENT_PHOTOS: usize = 2;
 /// By how much the match to a consenting person must exceed that to any refused one. Children of one
 /// group photo resemble each other by up to 0.52, themselves in other photos by 0.61 (median): it
 /// takes a view that is both an unusually good one of the wrong person and an unusually bad one of the
@@ -52,7 +64,7 @@ pub enum State {
 pub enum Reason {
     /// Told apart from every refused person.
     ToldApart {
-        /// Comparable views, oblique ones counted a third.
+        /// Comparable views, each counted by its quality.
         views: f32,
         /// The closest any view came to a refused person.
         closest: f32,
@@ -66,6 +78,18 @@ pub enum Reason {
         /// How many.
         views: u32,
     },
+    /// Stays in the seat of a consenting pupil or of staff.
+    Seated {
+        /// Whose seat.
+        person: PupilId,
+    },
+    /// Wears the marker of a consenting pupil or of staff.
+    Marked {
+        /// Whose marker.
+        person: PupilId,
+        /// Its number.
+        number: u16,
+    },
     /// Nobody on the list refuses.
     NobodyRefuses,
 }
@@ -77,11 +101,75 @@ pub struct View {
     pub width_px: f32,
     /// Whether the head is turned, or the picture of it not quite sharp.
     pub oblique: bool,
-    /// Whether the face was found surely, sharp enough to be compared, and wholly in the picture;
-    /// other views can refuse, never clear.
+    /// How much the recogniser found in the face: [`Described::strength`].
+    ///
+    /// [`Described::strength`]: crate::vision::identify::Described::strength
+    pub strength: f32,
+    /// Whether the face was found surely, and wholly in the picture; other views can refuse, never
+    /// clear.
     pub reliable: bool,
     /// The face.
     pub embedding: Embedding,
+}
+
+impl View {
+    /// What the view counts, above 0 to 1: less for a small, a soft and a turned face. Where a
+    /// number is none it counts nothing.
+    fn quality(&self, t: &Thresholds) -> f32 {
+        let pose = if self.oblique { OBLIQUE_WEIGHT } else { 1.0 };
+        // A soft view counts as an oblique one already: it is not counted down twice.
+        let quality = self.size_part(t) * part(self.strength, t.full_strength).min(pose);
+        if quality.is_finite() { quality } else { 0.0 }
+    }
+
+    /// What the view counts by its size alone: for whom it surely shows, however soft or turned.
+    fn size_part(&self, t: &Thresholds) -> f32 {
+        part(self.width_px, t.full_px)
+    }
+}
+
+/// The square of the part that `value` is of `full`, 1 at most.
+fn part(value: f32, full: f32) -> f32 {
+    (value / full).powi(2).clamp(0.0, 1.0)
+}
+
+/// A refusing pupil who can be found.
+#[derive(Debug)]
+struct Wanted {
+    pupil: PupilId,
+    references: Vec<Embedding>,
+    /// How much farther than usual a view has to be from this person's references to speak for
+    /// somebody else.
+    margin: f32,
+    /// Whether too few recent photos are known.
+    thin: bool,
+}
+
+impl Wanted {
+    fn new(pupil: &PupilId, person: &Person, t: &Thresholds) -> Self {
+        let references = person.references.clone();
+        let margin = margin(&references, t);
+        let thin = person.recent.min(references.len()) < RECENT_PHOTOS;
+        Self { pupil: pupil.clone(), references, margin, thin }
+    }
+
+    fn cosine(&self, face: &Embedding) -> f32 {
+        nearest_of(&self.references, face)
+    }
+}
+
+/// What the spread of a person's own references adds to the distance asked for: how closely the
+/// least typical photo is met by the best of the others says how closely a new view will be.
+fn margin(references: &[Embedding], t: &Thresholds) -> f32 {
+    let met = |i: usize| {
+        let others = references.iter().enumerate().filter(|(j, _)| *j != i);
+        others.map(|(_, other)| references[i].cosine(other)).max_by(f32::total_cmp)
+    };
+    let least = (0..references.len()).filter_map(met).min_by(f32::total_cmp);
+    // One photo has no spread: it asks for more views instead.
+    let Some(least) = least else { return 0.0 };
+    let apart = (t.spread_alike - least) / (t.spread_alike - t.spread_unlike);
+    t.spread_margin * apart.clamp(0.0, 1.0)
 }
 
 /// Rules and references that all tracks of a recording share.
@@ -89,8 +177,10 @@ pub struct View {
 pub struct Judge {
     policy: Policy,
     thresholds: Thresholds,
-    refused: Vec<(PupilId, Vec<Embedding>)>,
+    refused: Vec<Wanted>,
     cleared: Vec<(PupilId, Vec<Embedding>)>,
+    /// Whether faces can be cleared without a photo.
+    other_means: bool,
 }
 
 impl Judge {
@@ -98,20 +188,26 @@ impl Judge {
     #[must_use]
     pub fn new(policy: Policy, gallery: &Gallery, thresholds: Thresholds) -> Self {
         let policy = policy.kept_with(gallery);
-        let with = |wanted: &[Standing]| {
-            gallery
-                .people
-                .iter()
-                .filter(|(_, p)| wanted.contains(&p.standing) && !p.references.is_empty())
-                .map(|(id, p)| (id.clone(), p.references.clone()))
-                .collect()
-        };
+        let with_photo = || gallery.people.iter().filter(|(_, p)| !p.references.is_empty());
         Self {
             policy,
             thresholds,
-            refused: with(&[Standing::Refused]),
-            cleared: with(&[Standing::Consented, Standing::Staff]),
+            refused: with_photo()
+                .filter(|(_, p)| p.standing == Standing::Refused)
+                .map(|(id, p)| Wanted::new(id, p, &thresholds))
+                .collect(),
+            cleared: with_photo()
+                .filter(|(_, p)| matches!(p.standing, Standing::Consented | Standing::Staff))
+                .map(|(id, p)| (id.clone(), p.references.clone()))
+                .collect(),
+            other_means: false,
         }
+    }
+
+    /// Whether faces can also be cleared by seat or marker. Those say nothing of who it is, so such
+    /// faces are compared with the refused people.
+    pub fn set_other_means(&mut self, other_means: bool) {
+        self.other_means = other_means;
     }
 
     /// The policy that is applied.
@@ -125,9 +221,17 @@ impl Judge {
     pub fn compares(&self) -> bool {
         match self.policy {
             Policy::Refused => !self.refused.is_empty(),
-            Policy::UnlessCleared => !self.cleared.is_empty(),
+            Policy::UnlessCleared => {
+                !self.cleared.is_empty() || (self.other_means && self.looks_for_somebody())
+            }
             Policy::Everyone => false,
         }
+    }
+
+    /// Whether any refused person can be recognised.
+    #[must_use]
+    pub fn looks_for_somebody(&self) -> bool {
+        !self.refused.is_empty()
     }
 
     /// Whether a face is large enough to be compared.
@@ -139,7 +243,17 @@ impl Judge {
     /// The closest refused person to a face.
     #[must_use]
     pub fn closest_refused(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
-        closest(&self.refused, face)
+        let all = self.refused.iter().map(|w| (&w.pupil, w.cosine(face)));
+        all.max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// Whom a face matches by a single look, of those who may not be seen, and how closely; nobody
+    /// where it surely shows somebody else.
+    #[must_use]
+    pub fn refused_by(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
+        self.closest_refused(face).filter(|(_, cosine)| {
+            *cosine >= self.thresholds.refuse && self.recognised(face, *cosine).is_none()
+        })
     }
 
     /// The consenting person or member of staff whom a face surely shows, being far closer to them
@@ -152,15 +266,13 @@ impl Judge {
     /// Whether a person is refused and can be found.
     #[must_use]
     pub fn refuses(&self, person: &PupilId) -> bool {
-        self.refused.iter().any(|(id, _)| id == person)
+        self.refused.iter().any(|wanted| wanted.pupil == *person)
     }
 
     /// Whether a face is that of a refused person by a single look.
     #[must_use]
     pub fn is_refused(&self, face: &Embedding) -> bool {
-        self.closest_refused(face).is_some_and(|(_, cosine)| {
-            cosine >= self.thresholds.refuse && self.recognised(face, cosine).is_none()
-        })
+        self.refused_by(face).is_some()
     }
 }
 
@@ -179,21 +291,34 @@ fn closest<'a>(
         .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
+/// What speaks for one consenting person.
+#[derive(Clone, Copy, Debug, Default)]
+struct Match {
+    views: u32,
+    /// The views by their size.
+    weight: f32,
+    sum: f32,
+}
+
 /// What the views of one track add up to.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     state: State,
-    /// Per refused person: sum of cosines over the comparable views that show nobody known.
+    /// Per refused person: sum of cosines over the comparable views that show nobody known, by quality.
     sums: BTreeMap<PupilId, f32>,
-    /// How many those are, and all views.
+    /// How many those are, and their qualities.
     open: u32,
+    weight: f32,
+    /// All views, and their qualities.
     views: u32,
-    /// Views that speak for clearance, oblique ones a third.
+    seen: f32,
+    /// Views that speak for clearance, by quality.
     clear: f32,
     /// Views that could be anybody's.
     doubtful: f32,
     closest: f32,
-    matches: BTreeMap<PupilId, (u32, f32)>,
+    matches: BTreeMap<PupilId, Match>,
+    /// The track's own face: the sum of its views, by quality.
     mean: [f32; Embedding::LEN],
     /// Whether the track goes on where that of a refused person was broken off.
     wary: bool,
@@ -205,7 +330,9 @@ impl Default for Evidence {
             state: State::Undecided,
             sums: BTreeMap::new(),
             open: 0,
+            weight: 0.0,
             views: 0,
+            seen: 0.0,
             clear: 0.0,
             doubtful: 0.0,
             closest: -1.0,
@@ -254,18 +381,66 @@ impl Evidence {
         }
     }
 
+    /// Whether views so far speak for clearance, and a few more may be enough.
+    #[must_use]
+    pub fn is_promising(&self) -> bool {
+        let likest = self.matches.values().map(|m| m.weight).fold(0.0, f32::max);
+        likest.max(self.clear - self.doubtful) >= PROMISING
+    }
+
     /// How many views were compared.
     #[must_use]
     pub fn views(&self) -> u32 {
         self.views
     }
 
+    /// The track's own face, as its views add up.
+    fn face(&self) -> Option<Embedding> {
+        Embedding::new(self.mean)
+    }
+
     /// Whether a view may show somebody else than the views before it.
     #[must_use]
     pub fn drifts(&self, view: &View) -> bool {
         let least = if view.oblique || !view.reliable { DRIFT_OBLIQUE } else { DRIFT };
-        self.views > 0
-            && Embedding::new(self.mean).is_some_and(|mean| mean.cosine(&view.embedding) < least)
+        self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
+    }
+
+    /// Whether a cleared face is still the same by one view: far more like its own earlier views than
+    /// anybody else's, and no more like a refused person than any view that clears.
+    #[must_use]
+    pub fn goes_on_with(&self, view: &View, judge: &Judge) -> bool {
+        let t = judge.thresholds;
+        let clear = if view.oblique { t.clear_oblique } else { t.clear };
+        let far = |w: &Wanted| w.cosine(&view.embedding) < clear - w.margin;
+        let own = self.face().map_or(-1.0, |mean| mean.cosine(&view.embedding));
+        let good = view.reliable
+            && view.width_px >= t.clear_min_px
+            && view.strength >= t.clear_strength_least;
+        let nearest = judge.closest_refused(&view.embedding).map_or(-1.0, |(_, cosine)| cosine);
+        let known = judge.recognised(&view.embedding, nearest).is_some();
+        matches!(self.state, State::Cleared(_))
+            && good
+            && own >= SAME
+            && (known || judge.refused.iter().all(far))
+    }
+
+    /// Whether enough was seen of a face that may be shown for another reason, and on the whole it
+    /// is not that of anybody who refuses.
+    #[must_use]
+    pub fn is_unlike_refused(&self, judge: &Judge) -> bool {
+        let far = |wanted: &Wanted| {
+            let sum = self.sums.get(&wanted.pupil).copied().unwrap_or(f32::INFINITY);
+            // Views that surely show somebody else are no views of theirs.
+            self.open == 0 || sum / self.weight < judge.thresholds.clear - wanted.margin
+        };
+        let refused = matches!(self.state, State::Refused { .. });
+        !refused && self.seen >= ENOUGH_SEEN && judge.refused.iter().all(far)
+    }
+
+    /// Notes that the track turned out to be a refused person's by what was seen elsewhere.
+    pub fn recognise(&mut self, pupil: &PupilId, cosine: f32) {
+        self.refuse(pupil, cosine);
     }
 
     /// Adds a view.
@@ -274,23 +449,27 @@ impl Evidence {
         if view.width_px < t.compare_min_px {
             return;
         }
+        let quality = view.quality(&t);
         self.views += 1;
+        self.seen += quality;
         for (sum, value) in self.mean.iter_mut().zip(view.embedding.as_slice()) {
-            *sum += value;
+            *sum += quality * value;
         }
         let nearest = judge.closest_refused(&view.embedding).map_or(-1.0, |(_, cosine)| cosine);
         let known = judge.recognised(&view.embedding, nearest);
         // Whoever is recognised as somebody else is not taken for a refused person whom they resemble.
         if known.is_none() {
             self.open += 1;
-            for (person, references) in &judge.refused {
-                let cosine = nearest_of(references, &view.embedding);
-                let sum = self.sums.entry(person.clone()).or_default();
-                *sum += cosine;
-                let mean = *sum / self.open as f32;
+            self.weight += quality;
+            for wanted in &judge.refused {
+                let cosine = wanted.cosine(&view.embedding);
+                let sum = self.sums.entry(wanted.pupil.clone()).or_default();
+                *sum += quality * cosine;
                 // The mean of two or more views; a single one has its own threshold.
-                if cosine >= t.refuse || (self.open >= 2 && mean >= t.refuse_mean) {
-                    self.refuse(person, cosine.max(mean));
+                let several = self.open >= 2 && self.weight > 0.0;
+                let mean = if several { *sum / self.weight } else { -1.0 };
+                if cosine >= t.refuse || mean >= t.refuse_mean {
+                    self.refuse(&wanted.pupil, cosine.max(mean));
                 }
             }
         }
@@ -298,17 +477,26 @@ impl Evidence {
         if view.width_px < t.clear_min_px || !view.reliable {
             return;
         }
-        let weight = if view.oblique { OBLIQUE_WEIGHT } else { 1.0 };
-        let far = if view.oblique { t.clear_oblique } else { t.clear };
-        if nearest < far {
-            self.clear += weight;
+        if let Some((person, cosine)) = known {
+            // Whatever is in the picture, it is like them; a face without strength is like nobody.
+            let found = self.matches.entry(person.clone()).or_default();
+            found.views += 1;
+            found.weight += view.size_part(&t);
+            found.sum += cosine;
+        }
+        // Written so that a number that is none is no strength.
+        let sharp = view.strength >= t.clear_strength_least;
+        if !sharp {
+            if !matches!(self.state, State::Refused { .. }) {
+                self.state = self.clearance(judge).map_or(State::Undecided, State::Cleared);
+            }
+            return;
+        }
+        let clear = if view.oblique { t.clear_oblique } else { t.clear };
+        if judge.refused.iter().all(|w| w.cosine(&view.embedding) < clear - w.margin) {
+            self.clear += quality;
         } else {
             self.doubtful += 1.0;
-        }
-        if let Some((person, cosine)) = known {
-            let (count, sum) = self.matches.entry(person.clone()).or_default();
-            *count += 1;
-            *sum += cosine;
         }
         if matches!(self.state, State::Refused { .. }) {
             return;
@@ -332,13 +520,13 @@ impl Evidence {
         match judge.policy {
             Policy::Everyone => None,
             Policy::Refused => {
-                // A pupil with one photo needs twice the views.
-                let lone = judge.refused.iter().any(|(_, references)| references.len() < 2);
-                let needed = if lone { 2.0 * views } else { views };
+                // Whoever can hardly be told makes everybody wait twice as long.
+                let thin = judge.refused.iter().any(|wanted| wanted.thin);
+                let needed = if thin { 2.0 * views } else { views };
                 let told_apart = self.clear >= needed + self.doubtful;
                 told_apart
                     .then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
-                    .or_else(|| self.matched(needed))
+                    .or_else(|| self.matched(views))
             }
             Policy::UnlessCleared => self.matched(views),
         }
@@ -347,14 +535,15 @@ impl Evidence {
     /// Whether at least `needed` views, and most of all, show one and the same person who may be
     /// seen.
     fn matched(&self, needed: f32) -> Option<Reason> {
-        let (person, (count, sum)) = self.matches.iter().max_by_key(|(_, (count, _))| *count)?;
+        let (person, found) =
+            self.matches.iter().max_by(|a, b| a.1.weight.total_cmp(&b.1.weight))?;
         let others: u32 =
-            self.matches.iter().filter(|(id, _)| *id != person).map(|(_, m)| m.0).sum();
-        let enough = *count as f32 >= needed && 2 * *count > self.views + others;
+            self.matches.iter().filter(|(id, _)| *id != person).map(|(_, m)| m.views).sum();
+        let enough = found.weight >= needed && 2 * found.views > self.views + others;
         enough.then(|| Reason::Matched {
             person: person.clone(),
-            cosine: sum / *count as f32,
-            views: *count,
+            cosine: found.sum / found.views as f32,
+            views: found.views,
         })
     }
 }
@@ -364,7 +553,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::vision::identify::Person;
 
     /// A face at the given cosine to the refused person (axis 0) and to the consenting one (1).
     fn face(refused: f32, consented: f32, other: usize) -> Embedding {
@@ -380,7 +568,7 @@ mod tests {
             let mut raw = [0.0; Embedding::LEN];
             raw[axis] = 1.0;
             let reference = Embedding::new(raw).expect("a direction");
-            Person { standing, references: vec![reference; photos] }
+            Person { standing, references: vec![reference; photos], recent: photos }
         };
         let id = |s: &str| s.parse::<PupilId>().expect("a pseudonym");
         Gallery {
@@ -397,7 +585,7 @@ mod tests {
     }
 
     fn view(width_px: f32, embedding: Embedding) -> View {
-        View { width_px, oblique: false, reliable: true, embedding }
+        View { width_px, oblique: false, strength: 12.0, reliable: true, embedding }
     }
 
     #[test]
@@ -424,6 +612,90 @@ mod tests {
         }
     }
 
+    /// A refused person with two photos of which each is `alike` to the other, and how far from the
+    /// nearer one a view is.
+    fn spread(alike: f32, recent: usize) -> Judge {
+        let mut gallery = gallery(2);
+        let id: PupilId = "p-1".parse().expect("a pseudonym");
+        let mut raw = [0.0; Embedding::LEN];
+        (raw[0], raw[100]) = (alike, (1.0 - alike * alike).sqrt());
+        let person = gallery.people.get_mut(&id).expect("listed");
+        person.references[1] = Embedding::new(raw).expect("a direction");
+        person.recent = recent;
+        Judge::new(Policy::Refused, &gallery, Thresholds::built_in().expect("manifest"))
+    }
+
+    /// After how many views at this cosine a track is cleared.
+    fn views_to_clear(judge: &Judge, cosine: f32, width: f32, strength: f32) -> Option<usize> {
+        let mut evidence = Evidence::default();
+        (1..=40).find(|_| {
+            let view = View { strength, ..view(width, face(cosine, 0.0, 0)) };
+            evidence.add(&view, judge);
+            matches!(evidence.state(judge), State::Cleared(_))
+        })
+    }
+
+    #[test]
+    fn unlike_references_ask_for_more_distance() {
+        for (alike, clears) in [(0.9, true), (0.6, true), (0.3, false)] {
+            let judge = spread(alike, 2);
+            assert_eq!(views_to_clear(&judge, 0.27, 80.0, 12.0).is_some(), clears, "{alike}");
+            assert_eq!(views_to_clear(&judge, 0.20, 80.0, 12.0), Some(3), "{alike}");
+        }
+    }
+
+    #[test]
+    fn one_recent_photo_takes_twice_the_views() {
+        assert_eq!(views_to_clear(&spread(0.9, 1), 0.1, 80.0, 12.0), Some(6));
+        assert_eq!(views_to_clear(&spread(0.9, 0), 0.1, 80.0, 12.0), Some(6));
+    }
+
+    #[test]
+    fn small_and_soft_views_count_less() {
+        let judge = spread(0.9, 2);
+        assert_eq!(views_to_clear(&judge, 0.1, 33.0, 12.0), Some(5));
+        assert_eq!(views_to_clear(&judge, 0.1, 80.0, 8.9), Some(5));
+        assert_eq!(views_to_clear(&judge, 0.1, 80.0, f32::NAN), None);
+    }
+
+    #[test]
+    fn a_soft_face_is_shown_for_whom_it_is_like_and_never_for_being_unlike() {
+        for policy in [Policy::Refused, Policy::UnlessCleared] {
+            let judge = judge(policy);
+            let (mut friend, mut stranger) = (Evidence::default(), Evidence::default());
+            for i in 0..20 {
+                let soft = |face| View { strength: 8.0, oblique: true, ..view(80.0, face) };
+                friend.add(&soft(face(0.1, 0.6, i)), &judge);
+                stranger.add(&soft(face(0.1, 0.1, i)), &judge);
+            }
+            let shown = matches!(friend.state(&judge), State::Cleared(Reason::Matched { .. }));
+            assert!(shown, "{policy}");
+            assert_eq!(stranger.state(&judge), State::Undecided);
+        }
+    }
+
+    #[test]
+    fn only_a_cleared_face_goes_on_and_only_with_a_view_like_its_own() {
+        let judge = judge(Policy::Refused);
+        let mut evidence = Evidence::default();
+        let same = view(80.0, face(0.1, 0.0, 0));
+        assert!(!evidence.goes_on_with(&same, &judge));
+        for _ in 0..3 {
+            assert!(!evidence.goes_on_with(&same, &judge));
+            evidence.add(&same, &judge);
+        }
+        assert!(evidence.goes_on_with(&same, &judge));
+        let soft = View { strength: 8.0, ..same.clone() };
+        let small = View { width_px: 30.0, ..same.clone() };
+        let near = view(80.0, face(0.35, 0.0, 0));
+        let other = view(80.0, face(0.1, 0.0, 1));
+        for view in [soft, small, near, other] {
+            assert!(!evidence.goes_on_with(&view, &judge), "{view:?}");
+        }
+        evidence.add(&view(80.0, face(0.5, 0.0, 0)), &judge);
+        assert!(!evidence.goes_on_with(&same, &judge), "refused");
+    }
+
     #[test]
     fn under_another_list_only_a_refusal_stays() {
         let before = judge(Policy::Refused);
@@ -443,7 +715,7 @@ mod tests {
         let mut raw = [0.0; Embedding::LEN];
         raw[60] = 1.0;
         let references = vec![Embedding::new(raw).expect("a direction"); 2];
-        others.people.insert(id, Person { standing: Standing::Refused, references });
+        others.people.insert(id, Person { standing: Standing::Refused, references, recent: 2 });
         let thresholds = Thresholds::built_in().expect("manifest");
         let other = Judge::new(Policy::Refused, &others, thresholds);
         let after = refused.under(&other);
@@ -497,7 +769,84 @@ mod tests {
         assert_eq!(evidence.state(&judge), State::Undecided);
     }
 
+    fn any_view() -> impl Strategy<Value = View> {
+        let number = (0usize..100, 10.0..200.0f32, 4.0..14.0f32);
+        (-0.3..0.95f32, 0.0..0.3f32, number, any::<bool>(), any::<bool>()).prop_map(
+            |(refused, friendly, (other, width_px, strength), oblique, reliable)| View {
+                width_px,
+                oblique,
+                strength,
+                reliable,
+                embedding: face(refused, friendly, other),
+            },
+        )
+    }
+
+    fn after<'a>(views: impl IntoIterator<Item = &'a View>, judge: &Judge) -> State {
+        let mut evidence = Evidence::default();
+        views.into_iter().for_each(|view| evidence.add(view, judge));
+        evidence.state(judge)
+    }
+
     proptest! {
+        #[test]
+        fn a_strong_match_wins_in_any_order(
+            views in proptest::collection::vec(any_view(), 1..30).prop_shuffle(),
+            unless in any::<bool>(), alike in 0.0..1.0f32,
+        ) {
+            let judge = Judge {
+                policy: if unless { Policy::UnlessCleared } else { Policy::Refused },
+                ..spread(alike, 2)
+            };
+            let strong = |v: &View| judge.comparable(v.width_px) && judge.is_refused(&v.embedding);
+            if views.iter().any(strong) {
+                let refused = |state| matches!(state, State::Refused { .. });
+                prop_assert!(refused(after(&views, &judge)));
+                prop_assert!(refused(after(views.iter().rev(), &judge)));
+            }
+        }
+
+        #[test]
+        fn more_views_of_a_refused_person_never_show_anybody(
+            views in proptest::collection::vec(any_view(), 0..20),
+            more in proptest::collection::vec((0.3..0.95f32, any::<prop::sample::Index>()), 1..10),
+            alike in 0.0..1.0f32,
+        ) {
+            let judge = spread(alike, 2);
+            let shown = |state| matches!(state, State::Cleared(_));
+            let before = after(&views, &judge);
+            let mut longer = views.clone();
+            for (i, (cosine, place)) in more.iter().enumerate() {
+                let at = place.index(longer.len() + 1);
+                longer.insert(at, view(90.0, face(*cosine, 0.0, i)));
+            }
+            if !shown(before.clone()) {
+                prop_assert!(!shown(after(&longer, &judge)), "{before:?}");
+            }
+            if matches!(before, State::Refused { .. }) {
+                let then = views.iter().chain(&longer[..1]);
+                let kept = matches!(after(then, &judge), State::Refused { .. });
+                prop_assert!(kept);
+            }
+        }
+
+        #[test]
+        fn a_margin_only_ever_asks_for_more(
+            views in proptest::collection::vec(any_view(), 0..30), alike in 0.0..0.6f32,
+        ) {
+            let strict = spread(alike, 2);
+            let mut plain = spread(alike, 2);
+            plain.refused[0].margin = 0.0;
+            prop_assert!(strict.refused[0].margin >= 0.0);
+            let (with, without) = (after(&views, &strict), after(&views, &plain));
+            if matches!(with, State::Cleared(_)) {
+                prop_assert!(matches!(without, State::Cleared(_)));
+            }
+            prop_assert_eq!(
+                matches!(with, State::Refused { .. }), matches!(without, State::Refused { .. })
+            );
+        }
+
         #[test]
         fn no_order_of_views_shows_a_refused_track(
             mut cosines in proptest::collection::vec(-0.2..0.38f32, 0..40),

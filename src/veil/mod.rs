@@ -12,6 +12,7 @@
 pub mod badge;
 pub mod decide;
 pub mod evidence;
+pub mod place;
 pub mod policy;
 pub mod redact;
 pub mod ring;

@@ -12,14 +12,16 @@ use std::{
 };
 
 use super::{
-    Verdict,
+    Cover, Hidden, Verdict,
+    badge::Badges,
     decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
-    evidence::{Evidence, Judge, State, View},
+    evidence::{Evidence, Judge, Reason, State, View},
+    place::{Places, Stays},
     policy::{Policy, Region},
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, I420View, Raw},
+    frame::{Frame, FrameSize, I420View, Raw, Rect},
     units::{Pts, TrackId},
     vision::{
         Detection,
@@ -27,9 +29,11 @@ use crate::{
         glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
+        markers::MarkerFinder,
+        motion::CameraMotion,
         pose::is_oblique,
         search::{Pace, Search, Searcher},
-        track::{Cut, CutDetector, Tracker},
+        track::{Cut, CutDetector, Track, Tracker},
     },
 };
 
@@ -40,6 +44,8 @@ const RELIABLE_SCORE: f32 = SURE_SCORE;
 const UNDECIDED_EVERY: u64 = 2;
 /// Views after which an undecided track is not worth more effort than a decided one.
 const PATIENCE_VIEWS: u32 = 12;
+/// The same where the views so far speak for clearance.
+const PROMISING_VIEWS: u32 = 36;
 /// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
 /// whatever a comparison says; they wait this many times longer for one than cleared ones.
 const VEILED_FACTOR: u64 = 3;
@@ -63,10 +69,19 @@ const STRAINED_SIZE: (u32, u32) = (3, 4);
 const SMALLEST_SIZE: u32 = 320;
 /// Faces that overlap a face with another standing by this much may have changed hands.
 const MERGE_OVERLAP: f32 = 0.1;
+/// They have not where each overlaps its own box of one frame ago by at least the first of these, and
+/// that of the other by at most the second.
+const STAYS: f32 = 0.6;
+const STRAYS: f32 = 0.3;
 /// A face that was seen this recently and is now covered may be behind the one in front.
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
+/// Markers are looked for this often: a look costs about as much as a pass of the detector over the
+/// whole picture at full size.
+const MARKERS_EVERY: Duration = Duration::from_millis(250);
+/// A marker clears its wearer for this long after it was seen last: a hand before it for two looks.
+const MARKER_HOLD: Duration = Duration::from_millis(600);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
 const PLAIN_SCORE: f32 = 0.7;
 
@@ -116,12 +131,29 @@ struct Known {
     /// When it did so without being compared at once: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
-    /// Nothing is shown before this: the track was cut from that of somebody who was not cleared, after
-    /// their last view, and from there to its own first one it may still have been them.
+    /// The track it was cut from.
+    before: Option<Before>,
+    /// It was cut from one that was not cleared, after a view that resembled it too little: what was
+    /// seen before this view may still have been the other.
     since: Option<Pts>,
 }
 
+/// What a track was cut from.
+#[derive(Clone, Copy, Debug)]
+struct Before {
+    track: TrackId,
+    /// Whether the face was seen all the time and never looked like another one: then it was the
+    /// same, whatever comparisons said.
+    unbroken: bool,
+}
+
 impl Known {
+    /// Whether the face looked like another one since the last view that agreed.
+    fn is_broken(&self) -> bool {
+        let agreed = self.agreed.back().map(|&(_, pts)| pts);
+        self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
+    }
+
     /// Whether a view close enough to `pts` says that the track is still the same person.
     fn confirms(&self, pts: Pts) -> bool {
         if self.since.is_some_and(|since| pts < since) {
@@ -137,6 +169,98 @@ impl Known {
         let apart =
             |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
         self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
+    }
+}
+
+/// Worn markers and whom they clear.
+#[derive(Debug)]
+struct Worn {
+    finder: MarkerFinder,
+    badges: Badges,
+    /// The last look for markers.
+    looked: Option<Pts>,
+    /// By track: from when to when which marker cleared it.
+    spans: BTreeMap<TrackId, VecDeque<(Pts, Pts, u16)>>,
+}
+
+impl Worn {
+    fn new() -> Result<Self, VisionError> {
+        let (finder, badges) = (MarkerFinder::new()?, Badges::new(MARKER_HOLD));
+        Ok(Self { finder, badges, looked: None, spans: BTreeMap::new() })
+    }
+
+    /// Looks for markers if it is time to; only sure faces can be cleared by one.
+    fn look(
+        &mut self,
+        picture: &I420View<'_>,
+        pts: Pts,
+        all: &[(TrackId, Rect)],
+        sure: &[(TrackId, Rect)],
+    ) -> Result<(), VisionError> {
+        if self.looked.is_some_and(|last| pts.since(last) < MARKERS_EVERY) {
+            return Ok(());
+        }
+        let before = self.looked;
+        let markers = self.finder.find(picture)?;
+        self.looked = Some(pts);
+        self.badges.step(pts, all, &markers);
+        for &(id, _) in sure {
+            let Some(number) = self.badges.clears(id, pts) else { continue };
+            let spans = self.spans.entry(id).or_default();
+            match spans.back_mut() {
+                // From one look to the next it was on the same face.
+                Some((_, until, same)) if *same == number && Some(*until) == before => *until = pts,
+                _ => spans.push_back((pts, pts, number)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The marker by which a track is cleared at a time.
+    fn clears(&self, id: TrackId, pts: Pts) -> Option<u16> {
+        let spans = self.spans.get(&id)?;
+        spans.iter().find(|(from, until, _)| (*from..=*until).contains(&pts)).map(|span| span.2)
+    }
+
+    fn forget_before(&mut self, pts: Pts, remembered: &BTreeSet<TrackId>) {
+        self.spans.retain(|id, _| remembered.contains(id));
+        for spans in self.spans.values_mut() {
+            while spans.len() > 1 && spans.front().is_some_and(|(_, until, _)| *until < pts) {
+                spans.pop_front();
+            }
+        }
+    }
+}
+
+/// Where a face is, and where it was one frame ago if it was seen then and now.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    now: Rect,
+    before: Option<Rect>,
+}
+
+impl Step {
+    fn of(track: &Track, seq: u64) -> Self {
+        let mut latest = track.sightings.iter().rev();
+        let now = latest.next();
+        let before = latest.next().filter(|before| before.seq + 1 == seq);
+        let is_new = now.is_some_and(|now| now.seq == seq);
+        Self {
+            now: now.map(|now| now.rect).unwrap_or_default(),
+            before: before.filter(|_| is_new).map(|before| before.rect),
+        }
+    }
+
+    /// Whether two faces that overlap cannot have changed places since the frame before: both were
+    /// seen then and now, each where it was, and neither where the other was.
+    fn keeps_apart_from(&self, other: &Self) -> bool {
+        let Some((own, their)) = self.before.zip(other.before) else { return false };
+        let keeps = |before: Rect, now: Rect| before.iou(now) >= STAYS;
+        let strays = |before: Rect, now: Rect| before.iou(now) > STRAYS;
+        keeps(own, self.now)
+            && keeps(their, other.now)
+            && !strays(own, other.now)
+            && !strays(their, self.now)
     }
 }
 
@@ -162,6 +286,10 @@ pub struct Watcher {
     thresholds: Thresholds,
     settings: Settings,
     known: BTreeMap<TrackId, Known>,
+    places: Places,
+    stays: Stays,
+    worn: Option<Worn>,
+    camera: CameraMotion,
     /// A new scene has begun, and the tracker has not been told yet.
     cut: Cut,
     /// First frames of scenes that surely are others than those before them, with their times.
@@ -201,6 +329,10 @@ impl Watcher {
             thresholds,
             settings,
             known: BTreeMap::new(),
+            places: Places::default(),
+            stays: Stays::default(),
+            worn: None,
+            camera: CameraMotion::default(),
             cut: Cut::None,
             scenes: VecDeque::new(),
             checked: None,
@@ -208,6 +340,32 @@ impl Watcher {
             compared: None,
             hold_weak: HOLD_WEAK,
         }
+    }
+
+    /// The same watcher where seats and markers clear faces and zones are veiled. Markers are looked
+    /// for only where the list has any.
+    pub fn with_places(mut self, places: Places) -> Result<Self, VisionError> {
+        self.set_places(places)?;
+        Ok(self)
+    }
+
+    /// Takes other places. Stays and worn markers begin anew; where markers cannot be read, the rest
+    /// counts all the same.
+    fn set_places(&mut self, places: Places) -> Result<(), VisionError> {
+        let may_clear = self.judge.policy() != Policy::Everyone;
+        let reads = may_clear && !places.markers.is_empty();
+        self.stays = Stays::new(places.seats.clone());
+        self.places = places;
+        self.worn = None;
+        let worn = reads.then(Worn::new).transpose();
+        let read = worn.map(|worn| self.worn = worn);
+        self.judge.set_other_means(self.has_other_means());
+        read
+    }
+
+    /// Whether a face can be cleared whoever it resembles.
+    fn has_other_means(&self) -> bool {
+        self.stays.is_used() || self.worn.is_some()
     }
 
     /// Does as much as `effort` says from the next frame on.
@@ -230,13 +388,16 @@ impl Watcher {
     /// Puts another list in force. Everything that was learnt by comparing with the one before is
     /// forgotten but the refusals that still hold, so nobody is shown until compared anew: not in the
     /// next frame, and not in those that wait for their verdict.
-    pub fn replace_judge(&mut self, judge: Judge) {
+    ///
+    /// An error means that markers cannot be read: they clear nobody.
+    pub fn replace_list(&mut self, judge: Judge, places: Places) -> Result<(), VisionError> {
         for known in self.known.values_mut() {
             known.evidence = known.evidence.under(&judge);
             known.agreed.clear();
             known.tried = None;
         }
         self.judge = judge;
+        self.set_places(places)
     }
 
     /// The policy that is applied.
@@ -258,15 +419,53 @@ impl Watcher {
             // What was veiled before is held on.
             Cut::Back => drop(self.scenes.pop_back()),
         }
-        let found = self.searcher.search(&view, frame.pts(), self.cut > Cut::None)?;
+        let (seq, pts) = (frame.seq(), frame.pts());
+        let found = self.searcher.search(&view, pts, self.cut > Cut::None);
+        self.camera.step(self.searcher.blocks(), pts, self.cut > Cut::None);
+        let found = found?;
         let cut = std::mem::take(&mut self.cut);
-        let mut seen = self.tracker.step(frame.seq(), frame.pts(), &found, cut > Cut::None);
-        if self.judge.compares() {
-            self.doubt_merged(frame.seq(), frame.pts(), &mut seen);
+        let mut seen = self.tracker.step(seq, pts, &found, cut > Cut::None);
+        let compares = self.judge.compares();
+        if compares || self.has_other_means() {
+            self.doubt_merged(seq, pts, &mut seen);
+        }
+        if compares {
             self.glance(&view, &seen);
             self.compare(frame, &mut seen)?;
         }
-        Ok(())
+        self.find_means(pts, &view, &seen)
+    }
+
+    /// Notes who is in which seat and wears which marker: only what is surely a face, so that a ghost
+    /// neither takes a seat nor spoils another's.
+    fn find_means(
+        &mut self,
+        pts: Pts,
+        picture: &I420View<'_>,
+        seen: &[(TrackId, Detection)],
+    ) -> Result<(), VisionError> {
+        if !self.has_other_means() {
+            return Ok(());
+        }
+        let sure = |id: TrackId| {
+            self.tracker.tracks().iter().any(|t| t.id == id && t.best_score >= RELIABLE_SCORE)
+        };
+        let faces: Vec<(TrackId, Rect)> =
+            seen.iter().filter(|(id, _)| sure(*id)).map(|(id, d)| (*id, d.rect)).collect();
+        self.stays.step(pts, picture.size, &faces);
+        match &mut self.worn {
+            Some(worn) => {
+                for (id, _) in seen {
+                    if self.known.get(id).is_some_and(|known| known.changed) {
+                        worn.badges.doubt(*id);
+                    }
+                }
+                // Whoever might wear a marker puts another's in doubt, a ghost as well.
+                let all: Vec<(TrackId, Rect)> = seen.iter().map(|(id, d)| (*id, d.rect)).collect();
+                worn.look(picture, pts, &all, &faces)
+            }
+            None => Ok(()),
+        }
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -278,15 +477,48 @@ impl Watcher {
 
     /// The state of a track in one frame: a clearance holds only where a view confirms it.
     fn state_at(&self, id: TrackId, pts: Pts) -> State {
+        let confirmed =
+            || !self.judge.compares() || self.known.get(&id).is_some_and(|k| k.confirms(pts));
         match self.state(id) {
-            State::Cleared(reason)
-                if !self.judge.compares()
-                    || self.known.get(&id).is_some_and(|k| k.confirms(pts)) =>
-            {
-                State::Cleared(reason)
-            }
-            State::Cleared(_) => State::Undecided,
-            state => state,
+            state @ State::Refused { .. } => state,
+            State::Cleared(reason) if confirmed() => State::Cleared(reason),
+            _ => self.other_reason(id, pts).map_or(State::Undecided, State::Cleared),
+        }
+    }
+
+    /// Why a face may be shown at a time whoever it resembles. Where anybody can be recognised as
+    /// refused, it must have been compared, and lately.
+    fn other_reason(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        if self.judge.policy() == Policy::Everyone {
+            return None;
+        }
+        let reason = self.seated(id, pts).or_else(|| self.marked(id, pts))?;
+        let unlike = || {
+            let known = self.known.get(&id)?;
+            (known.confirms(pts) && known.evidence.is_unlike_refused(&self.judge)).then_some(())
+        };
+        if self.judge.looks_for_somebody() {
+            unlike()?;
+        }
+        Some(reason)
+    }
+
+    fn seated(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        Some(Reason::Seated { person: self.stays.seated(id, pts)?.clone() })
+    }
+
+    /// A number that is not on the list clears nobody.
+    fn marked(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        let number = self.worn.as_ref()?.clears(id, pts)?;
+        Some(Reason::Marked { person: self.places.markers.get(&number)?.clone(), number })
+    }
+
+    /// Whether a face is shown for now, if nothing new is learnt.
+    fn is_cleared(&self, id: TrackId, pts: Pts) -> bool {
+        match self.state(id) {
+            State::Cleared(_) => true,
+            State::Refused { .. } => false,
+            State::Undecided => self.other_reason(id, pts).is_some(),
         }
     }
 
@@ -303,18 +535,26 @@ impl Watcher {
                 State::Refused { .. } => t.live,
                 // A chandelier that is taken for a face now and then is veiled, but nobody's track
                 // can change hands with it.
-                State::Undecided => t.live && t.best_score >= RELIABLE_SCORE,
+                State::Undecided => {
+                    t.live && t.best_score >= RELIABLE_SCORE && !self.is_cleared(t.id, pts)
+                }
             })
-            .filter_map(|t| t.last())
-            .filter(|last| pts.since(last.pts) <= OCCLUDED_FOR)
-            .map(|last| last.rect)
+            .filter(|t| t.last().is_some_and(|last| pts.since(last.pts) <= OCCLUDED_FOR))
+            .map(|t| Step::of(t, seq))
             .collect();
+        let own: BTreeMap<TrackId, Step> =
+            self.tracker.tracks().iter().map(|t| (t.id, Step::of(t, seq))).collect();
         for (id, detection) in seen {
-            let meets = hidden.iter().any(|rect| rect.iou(detection.rect) > MERGE_OVERLAP);
+            let apart = |other: &Step| own.get(id).is_some_and(|own| own.keeps_apart_from(other));
+            let meets = hidden
+                .iter()
+                .any(|other| other.now.iou(detection.rect) > MERGE_OVERLAP && !apart(other));
             if (meets || self.returns(*id))
-                && matches!(self.state(*id), State::Cleared(_))
+                && self.is_cleared(*id, pts)
                 && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
             {
+                let before = Some(Before { track: *id, unbroken: false });
+                self.known.insert(new, Known { before, ..Known::default() });
                 *id = new;
             }
         }
@@ -371,12 +611,10 @@ impl Watcher {
             let view = View {
                 width_px: rect.w,
                 oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
-                reliable: whole
-                    && detection.score >= RELIABLE_SCORE
-                    && strength >= t.clear_strength_least,
+                strength,
+                reliable: whole && detection.score >= RELIABLE_SCORE,
                 embedding,
             };
-            known.changed = false;
             seen[i].0 = self.add_view(id, seq, pts, &view);
         }
         for (id, _) in seen {
@@ -402,13 +640,26 @@ impl Watcher {
             }
             let known = self.known.get(id);
             let every = u64::from(self.settings.identify_every);
+            let patient = known.is_some_and(|k| {
+                let most = if k.evidence.is_promising() { PROMISING_VIEWS } else { PATIENCE_VIEWS };
+                k.evidence.views() >= most
+            });
             let (cleared, every, soon) = match self.state(*id) {
                 State::Cleared(_) => (true, every, true),
                 State::Refused { .. } => (false, every * VEILED_FACTOR, false),
+                State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
+                // Whoever is shown for a seat or a marker has to be compared as often as anybody shown;
+                // small faces are worth the effort where a comparison may be all they wait for.
+                State::Undecided if self.awaits_means(*id, pts) && self.is_told(*id) => {
+                    (true, every, true)
+                }
+                State::Undecided if self.awaits_means(*id, pts) && !patient => {
+                    (false, UNDECIDED_EVERY, true)
+                }
                 State::Undecided
                     if width < self.thresholds.clear_min_px
                         || detection.score < RELIABLE_SCORE
-                        || known.is_some_and(|k| k.evidence.views() >= PATIENCE_VIEWS) =>
+                        || patient =>
                 {
                     (false, every * VEILED_FACTOR, false)
                 }
@@ -432,28 +683,77 @@ impl Watcher {
         veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
     }
 
+    /// Whether a face may be shown for another reason than its looks once it was compared.
+    fn awaits_means(&self, id: TrackId, pts: Pts) -> bool {
+        self.stays.is_seated(id)
+            || self.worn.as_ref().is_some_and(|worn| worn.badges.clears(id, pts).is_some())
+    }
+
+    /// Whether enough was seen of a face to show it for another reason than its looks.
+    fn is_told(&self, id: TrackId) -> bool {
+        self.known.get(&id).is_some_and(|known| known.evidence.is_unlike_refused(&self.judge))
+    }
+
     /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
     fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
+        let unbroken = !known.is_broken();
+        known.changed = false;
         let refused = known.evidence.was_refused();
         let doubts = known.doubts.clone();
         let cleared = matches!(self.state(id), State::Cleared(_));
-        let known = self.known.entry(id).or_default();
         let mut owner = id;
-        if known.evidence.drifts(view)
+        let resumed = self.resumed(id, view);
+        let known = self.known.entry(id).or_default();
+        if let Some(evidence) = resumed {
+            known.evidence = evidence;
+        } else if known.evidence.drifts(view)
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
             let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
+            let before = Some(Before { track: id, unbroken });
             let since = (!cleared).then_some(pts);
-            self.known.insert(owner, Known { evidence, doubts, since, ..Known::default() });
+            let known = Known { evidence, doubts, before, since, ..Known::default() };
+            self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();
         known.evidence.add(view, &self.judge);
         known.agreed.push_back((seq, pts));
         known.tried = Some((seq, pts));
+        self.reach_back(owner, view);
         owner
+    }
+
+    /// What was known of a face before its track was cut, where the first view after it surely shows the
+    /// same face.
+    fn resumed(&self, id: TrackId, view: &View) -> Option<Evidence> {
+        let unseen = |known: &&Known| known.evidence.views() == 0;
+        let mut known = self.known.get(&id).filter(unseen)?;
+        while let Some(Before { track, .. }) = known.before {
+            known = self.known.get(&track)?;
+            if !unseen(&known) {
+                let same = known.evidence.goes_on_with(view, &self.judge);
+                return same.then(|| known.evidence.clone());
+            }
+        }
+        None
+    }
+
+    /// Where a view shows a refused person, the tracks that its own was cut from are refused too if
+    /// they may be the same person's.
+    fn reach_back(&mut self, id: TrackId, view: &View) {
+        let Some((pupil, cosine)) = self.judge.refused_by(&view.embedding) else { return };
+        let mut before = self.known.get(&id).and_then(|known| known.before);
+        while let Some(Before { track, unbroken }) = before {
+            let Some(known) = self.known.get_mut(&track) else { return };
+            if !unbroken && known.evidence.drifts(view) {
+                return;
+            }
+            known.evidence.recognise(pupil, cosine);
+            before = known.before;
+        }
     }
 
     /// Says what of a frame is hidden, from all that was seen until now.
@@ -466,11 +766,12 @@ impl Watcher {
             .iter()
             .map(|track| Subject { track, state: self.state_at(track.id, pts) })
             .collect();
-        decide(
-            &At { seq, pts, size, looked, hold_weak: self.hold_weak, scene: self.scene_of(seq) },
-            &subjects,
-            self.settings.region,
-        )
+        let region = self.settings.region;
+        let hold_weak = self.hold_weak;
+        let at = At { seq, pts, size, looked, hold_weak, scene: self.scene_of(seq) };
+        let (mut verdict, placements) = decide(&at, &subjects, &self.camera, region);
+        self.hide_zones(size, &mut verdict);
+        (verdict, placements)
     }
 
     /// The frames of the scene that a frame belongs to.
@@ -479,6 +780,28 @@ impl Watcher {
         let first = later.checked_sub(1).and_then(|i| self.scenes.get(i));
         let end = self.scenes.get(later);
         first.map_or(0, |&(seq, _)| seq)..end.map_or(u64::MAX, |&(seq, _)| seq)
+    }
+
+    /// Adds the zones that are veiled whatever is in them.
+    fn hide_zones(&self, size: FrameSize, verdict: &mut Verdict) {
+        let zones = self.places.veiled(size).into_iter().map(|(zone, region)| Hidden {
+            // Counted down from the end, where no track ever comes.
+            track: TrackId(u32::MAX - u32::try_from(zone).unwrap_or(u32::MAX)),
+            region,
+        });
+        match &mut verdict.cover {
+            Cover::Whole => {}
+            Cover::Regions(hidden) | Cover::AllBut { hidden, .. } => hidden.extend(zones),
+        }
+    }
+
+    /// Why a track may be shown in the frame at `pts`, for the record of reasons.
+    #[must_use]
+    pub fn reason_at(&self, id: TrackId, pts: Pts) -> Option<Reason> {
+        match self.state_at(id, pts) {
+            State::Cleared(reason) => Some(reason),
+            _ => None,
+        }
     }
 
     /// What is known of a track, for the record of reasons.
@@ -499,6 +822,11 @@ impl Watcher {
         // Cutting a track in two may have left its first part empty, so all are gone through.
         let remembered: BTreeSet<TrackId> = self.tracker.tracks().iter().map(|t| t.id).collect();
         self.known.retain(|id, _| remembered.contains(id));
+        self.stays.forget_before(horizon, &remembered);
+        if let Some(worn) = &mut self.worn {
+            worn.forget_before(horizon, &remembered);
+        }
+        self.camera.forget_before(horizon);
         for known in self.known.values_mut() {
             while known.doubts.front().is_some_and(|&first| first < horizon) {
                 known.doubts.pop_front();
@@ -584,6 +912,29 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_from_an_uncleared_track_is_confirmed_from_its_own_view_on() {
+        let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
+        let agreed = VecDeque::from([(120, at(4000))]);
+        let mut known = Known { agreed, ..Known::default() };
+        assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
+        known.since = Some(at(4000));
+        assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
+    }
+
+    #[test]
+    fn faces_that_overlap_keep_apart_only_where_each_stays() {
+        let face = |x: f32| Rect::new(x, 0.0, 50.0, 60.0);
+        let step =
+            |before: Option<f32>, now: f32| Step { now: face(now), before: before.map(face) };
+        let other = step(Some(38.0), 36.0);
+        assert!(step(Some(0.0), 3.0).keeps_apart_from(&other));
+        // Not seen before, gone where the other was, or too close to tell.
+        for own in [step(None, 3.0), step(Some(0.0), 36.0), step(Some(25.0), 22.0)] {
+            assert!(!own.keeps_apart_from(&other), "{own:?}");
+        }
+    }
+
+    #[test]
     fn a_face_that_the_first_look_does_not_find_is_veiled_by_the_second() {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
@@ -606,8 +957,8 @@ mod tests {
             raw[axis] = 1.0;
             crate::vision::identify::Embedding::new(raw).expect("a direction")
         };
-        let refused =
-            Person { standing: Standing::Refused, references: vec![person(0), person(1)] };
+        let references = vec![person(0), person(1)];
+        let refused = Person { standing: Standing::Refused, references, recent: 2 };
         let gallery = Gallery { people: [("p-1".parse().expect("ok"), refused)].into() };
         let settings = Settings {
             size: 640,

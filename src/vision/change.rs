@@ -53,6 +53,24 @@ impl Blocks {
         }
     }
 
+    /// Mean brightness of the blocks, row by row.
+    #[must_use]
+    pub fn means(&self) -> &[f32] {
+        &self.means
+    }
+
+    /// Blocks in a row.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Side of a block in pixels.
+    #[must_use]
+    pub fn side(&self) -> usize {
+        self.side
+    }
+
     /// The blocks that touch `area`, as columns and rows.
     fn touching(&self, area: Area) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
         let side = self.side.max(1);

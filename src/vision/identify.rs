@@ -207,6 +207,8 @@ pub struct Person {
     pub standing: Standing,
     /// One per usable reference photo; empty without photos.
     pub references: Vec<Embedding>,
+    /// How many of those photos are known to be recent: children change, and old photos find less.
+    pub recent: usize,
 }
 
 #[cfg(test)]

@@ -139,7 +139,13 @@ pub struct Thresholds {
     pub clear: f32,
     /// The same for oblique views.
     pub clear_oblique: f32,
-    /// Views needed for clearance; an oblique one counts a third.
+    /// References that resemble each other this much or more ask for no margin.
+    pub spread_alike: f32,
+    /// References that resemble each other this little or less ask for the whole margin.
+    pub spread_unlike: f32,
+    /// How much below `clear` a view must lie for people whose own references differ much.
+    pub spread_margin: f32,
+    /// Views needed for clearance, each by its quality.
     pub clear_views: f32,
     /// Narrower faces, in frame pixels, are never cleared.
     pub clear_min_px: f32,
@@ -147,6 +153,10 @@ pub struct Thresholds {
     pub clear_strength_least: f32,
     /// A view of less strength counts as an oblique one.
     pub clear_strength: f32,
+    /// A view of a face this wide, in frame pixels, counts fully.
+    pub full_px: f32,
+    /// A view of this strength counts fully.
+    pub full_strength: f32,
     /// A photo whose face has less strength is no reference.
     pub photo_strength: f32,
     /// Narrower faces, in frame pixels, are not compared.

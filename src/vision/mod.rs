@@ -10,6 +10,7 @@ mod graph;
 pub mod identify;
 pub mod infer;
 pub mod markers;
+pub mod motion;
 pub mod pose;
 pub mod search;
 pub mod track;

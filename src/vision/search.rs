@@ -30,9 +30,11 @@ const SURE_SCORE: f32 = 0.6;
 const SMALL_AGAIN: Duration = Duration::from_millis(300);
 /// ... and at full size after this.
 const TILE_AGAIN: Duration = Duration::from_secs(1);
-/// However few frames a second there are, every tile has its turn within this time: a region is
-/// held for a second beside a sighting, and a small face is seen in tiles only.
-const TURNS_WITHIN: Duration = Duration::from_millis(500);
+/// However few frames a second there are, every tile has its turn within this time: a small face is
+/// seen in tiles only, and what the detector is not sure of is held for no longer.
+pub const TURNS_WITHIN: Duration = Duration::from_millis(500);
+/// The same at the slowest pace.
+pub const SLOW_TURNS_WITHIN: Duration = Duration::from_millis(750);
 /// Tiles are about this wide and high, in pixels of the detector's input, without their overlap.
 const TILE: u32 = 560;
 /// By how many of those they overlap at least. A face on a seam that is wider than this is no far
@@ -86,8 +88,7 @@ impl Pace {
     /// new near face is covered back to before it was found.
     #[must_use]
     pub fn slow(size: u32) -> Self {
-        let turns_within = Duration::from_millis(750);
-        Self { size, turns_within, narrow_for: Duration::from_millis(120) }
+        Self { size, turns_within: SLOW_TURNS_WITHIN, narrow_for: Duration::from_millis(120) }
     }
 }
 
@@ -343,6 +344,12 @@ impl Searcher {
         #[cfg(test)]
         found.retain(|d| self.blind.is_none_or(|place| place.iou(d.rect) <= 0.0));
         Ok(suppress(found, self.nms))
+    }
+
+    /// The latest picture's blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     /// Looks from now on as often and as closely as `pace` says; what the tiles found stays known.

@@ -19,7 +19,7 @@ const BASE: [&str; 2] = ["units", "error"];
 
 /// What stands around the rooms, and what each may import besides [`BASE`] and itself. An entry
 /// with a second part allows that item only.
-const AROUND: [(&str, &[&str]); 11] = [
+const AROUND: [(&str, &[&str]); 12] = [
     ("units", &[]),
     ("error", &[]),
     ("clock", &[]),
@@ -35,9 +35,12 @@ const AROUND: [(&str, &[&str]); 11] = [
             "shutdown",
         ],
     ),
+    // It asks the service, and hands out what the vault allows.
+    ("api", &["appliance", "people", "vault", "config", "clock"]),
     (
         "cli",
         &[
+            "api",
             "appliance",
             "people",
             "vault",
@@ -79,7 +82,7 @@ const AROUND: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates that one part of the program keeps to itself: where their names may stand.
-const KEPT: [(&str, &[&str]); 8] = [
+const KEPT: [(&str, &[&str]); 12] = [
     // One owner of a session: running one needs exclusive access.
     ("ort", &["src/vision/infer.rs"]),
     // Besides the pixel operations, the error that carries OpenCV's own.
@@ -90,6 +93,10 @@ const KEPT: [(&str, &[&str]); 8] = [
     ("ed25519_dalek", &["src/vault/"]),
     ("clap", &["src/cli/"]),
     ("mp4_atom", &["src/encode/"]),
+    ("axum", &["src/api/"]),
+    ("tokio", &["src/api/"]),
+    ("argon2", &["src/api/accounts.rs"]),
+    ("zip", &["src/api/v1/shelter.rs"]),
 ];
 
 /// Files that may hold `unsafe`.
@@ -327,6 +334,19 @@ fn pictures_in_cli(source: &Source) -> Vec<String> {
     held.map(|token| source.blame(token, "works on pictures")).collect()
 }
 
+/// A route comes into the router by the table, which asks for its roles.
+fn routes_beside_the_table(source: &Source) -> Vec<String> {
+    if source.part() != "api" || source.path == "src/api/table.rs" {
+        return Vec::new();
+    }
+    let ways = ["route", "route_service", "nest", "nest_service", "merge", "method_filter"];
+    let calls = source
+        .tokens
+        .windows(2)
+        .filter(|pair| pair[1].is('(') && pair[0].word().is_some_and(|word| ways.contains(&word)));
+    calls.map(|pair| source.blame(&pair[0], "a route that names no roles")).collect()
+}
+
 /// The present comes from `clock`; `vision` and `veil` do not even measure how long they take.
 fn clocks(source: &Source) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -473,6 +493,11 @@ fn commands_hold_no_pictures() {
 }
 
 #[test]
+fn every_route_has_its_roles() {
+    check(routes_beside_the_table);
+}
+
+#[test]
 fn time_is_handed_in() {
     check(clocks);
 }
@@ -596,6 +621,14 @@ mod teeth {
         bad(pictures_in_cli, "src/cli/open.rs", "use crate::encode::{self, Encoder};");
         good(pictures_in_cli, "src/cli/record.rs", "capture::Settings { audio, ..default }");
         good(pictures_in_cli, "src/appliance/chain.rs", "Capture::open(&input, &settings)");
+    }
+
+    #[test]
+    fn routes() {
+        bad(routes_beside_the_table, "src/api/mod.rs", "router.route(\"/x\", get(x))");
+        bad(routes_beside_the_table, "src/api/v1/mod.rs", "Router::new().nest(\"/x\", other)");
+        good(routes_beside_the_table, "src/api/table.rs", "router.route(path, handler)");
+        good(routes_beside_the_table, "src/vault/mod.rs", "one.merge(other)");
     }
 
     #[test]

@@ -46,6 +46,7 @@ fn stderr(output: &Output) -> String {
 fn commands() -> Vec<Vec<&'static str>> {
     vec![
         vec!["keygen"],
+        vec!["viewer"],
         vec!["record"],
         vec!["open"],
         vec!["grant"],

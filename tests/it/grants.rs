@@ -24,9 +24,10 @@ use classveil::{
 use jiff::Timestamp;
 
 use crate::{
+    crash::{Blow, campaign, workplace},
     keys::enrol,
     media::{Clips, sample},
-    retention::{ALL, CALLS, Scene, at, contents, days, policy, stock},
+    retention::{Scene, at, contents, days, policy, stock},
     scene::{School, text},
 };
 
@@ -335,13 +336,11 @@ fn a_granted_person_watches_the_recording_and_a_revoked_one_does_not() {
 
 // Crashes at exact system calls: the test below runs itself under strace.
 
-const CHILD: &str = "CLASSVEIL_TEST_GRANTS_CHILD";
-
 /// Not a test of its own: renews one grant, makes one, takes one back and lets one end, where the
 /// parent asks for it.
 #[test]
 fn child_that_grants() {
-    let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let Some(root) = workplace() else { return };
     let scene = Scene::at(&root);
     let log = scene.log(days(4));
     let read = |name: &str| NewGrant::load(&root.join(name)).unwrap();
@@ -356,7 +355,7 @@ fn child_that_grants() {
     }
 }
 
-fn crash(call: &str, what: &str, nth: usize) -> bool {
+fn struck(blow: Blow<'_>) -> bool {
     let scene = Scene::new();
     let log = scene.log(at(0));
     let recording = scene.record(&log, at(0), 20);
@@ -371,50 +370,39 @@ fn crash(call: &str, what: &str, nth: usize) -> bool {
     }
     let key_before = fs::read(scene.folder(recording).join("key.age")).unwrap();
     drop(log);
-    let status = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
-        .arg(format!("inject={call}:{what}:when={nth}"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "grants::child_that_grants", "--test-threads=1"])
-        .env(CHILD, &scene.root)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
-    let unharmed = status.success() && scene.root.join("done").exists();
-    let place = format!("{what} at {call} {nth}");
+    let unharmed = blow.strikes("grants::child_that_grants", &scene.root);
     // However it was cut off, the recording is whole for who may open it.
     let recovery = recover(&scene.store, &scene.key, days(6)).unwrap();
-    assert!(recovery.failed.is_empty(), "{place}: {:?}", recovery.failed);
+    assert!(recovery.failed.is_empty(), "{blow}: {:?}", recovery.failed);
     check(&scene.folder(recording), &scene.trust(), |_| ())
-        .unwrap_or_else(|e| panic!("{place}: {e}"));
+        .unwrap_or_else(|e| panic!("{blow}: {e}"));
     scene.apply(days(6));
-    assert_eq!(scene.apply(days(6)).ended, [], "{place}: done once");
-    assert_eq!(fs::read(scene.folder(recording).join("key.age")).unwrap(), key_before, "{place}");
+    assert_eq!(scene.apply(days(6)).ended, [], "{blow}: done once");
+    assert_eq!(fs::read(scene.folder(recording).join("key.age")).unwrap(), key_before, "{blow}");
     // What the log says last of each person is what is there.
     let mut live = std::collections::BTreeMap::new();
     for event in scene.events() {
         match event {
             Event::Granted { person, statement, .. } => drop(live.insert(person, statement)),
             Event::Revoked { person, .. } => {
-                assert!(live.remove(&person).is_some(), "{place}: {person} revoked twice");
+                assert!(live.remove(&person).is_some(), "{blow}: {person} revoked twice");
             }
             _ => {}
         }
     }
-    assert!(!live.contains_key(&id("c-03")), "{place}: the one that was over went");
+    assert!(!live.contains_key(&id("c-03")), "{blow}: the one that was over went");
     let there = contents(&scene.folder(recording).join("grants"));
     let expected: Vec<PathBuf> = live
         .keys()
         .flat_map(|p| [format!("{p}.grant"), format!("{p}.key.age")])
         .map(PathBuf::from)
         .collect();
-    assert_eq!(there.keys().cloned().collect::<Vec<_>>(), expected, "{place}");
+    assert_eq!(there.keys().cloned().collect::<Vec<_>>(), expected, "{blow}");
     for (person, statement) in &live {
         let signed = &there[Path::new(&format!("{person}.grant"))];
-        assert_eq!(classveil::vault::Digest::of(signed), *statement, "{place}: {person}");
+        assert_eq!(classveil::vault::Digest::of(signed), *statement, "{blow}: {person}");
         let file = granted(&scene, recording, person.as_str());
-        assert!(opens(&scene, &format!("{person}.key"), &file), "{place}: {person}");
+        assert!(opens(&scene, &format!("{person}.key"), &file), "{blow}: {person}");
     }
     // A key that was replaced or taken back is nowhere in the store.
     for (name, bytes) in contents(&scene.store) {
@@ -423,32 +411,17 @@ fn crash(call: &str, what: &str, nth: usize) -> bool {
             continue;
         };
         let kept = there.get(known).is_some_and(|now| *now == bytes);
-        assert!(kept, "{place}: {} is back as {}", known.display(), name.display());
+        assert!(kept, "{blow}: {} is back as {}", known.display(), name.display());
     }
     unharmed
 }
 
-fn campaign(what: &str, step: usize, offset: usize) {
-    let every = std::env::var_os(ALL).is_some();
-    let mut tried = 0;
-    for call in CALLS {
-        for nth in (1 + offset..).step_by(if every { 1 } else { step }) {
-            tried += 1;
-            if crash(call, what, if every { nth - offset } else { nth }) {
-                break;
-            }
-            assert!(nth < 400, "the child never ends");
-        }
-    }
-    assert!(tried > CALLS.len(), "{tried} runs: strace injected nothing");
-}
-
 #[test]
 fn killed_at_any_call_grants_are_what_the_log_says() {
-    campaign("signal=KILL", 6, 0);
+    campaign("signal=KILL", (6, 0), 400, struck);
 }
 
 #[test]
 fn an_error_at_any_call_leaves_grants_as_the_log_says() {
-    campaign("error=EIO", 9, 2);
+    campaign("error=EIO", (9, 2), 400, struck);
 }

@@ -1,11 +1,7 @@
 //! The promise: recordings are sealed to keys whose owners proved that they hold them, nobody alone
 //! changes whose keys these are, and who will be able to open a recording is said before it begins.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
 use classveil::{
     people::directory::{Answer, Directory, NewKey, make_answer},
@@ -18,8 +14,9 @@ use classveil::{
 };
 
 use crate::{
+    crash::{Blow, campaign, workplace},
     media::{Clips, sample},
-    retention::{ALL, CALLS, Scene, at, stock},
+    retention::{Scene, at, stock},
     scene::{Said, School, text},
 };
 
@@ -259,12 +256,10 @@ fn who_will_be_able_to_open_a_recording_is_said_and_so_it_is() {
 
 // Crashes at exact system calls: the test below runs itself under strace.
 
-const CHILD: &str = "CLASSVEIL_TEST_KEYS_CHILD";
-
 /// Not a test of its own: enrols a key and adds somebody, where the parent asks for it.
 #[test]
 fn child_that_enrols() {
-    let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let Some(root) = workplace() else { return };
     let scene = Scene::at(&root);
     let log = scene.log(at(3));
     let person = "t-07".parse().unwrap();
@@ -285,7 +280,7 @@ fn child_that_enrols() {
     }
 }
 
-fn crash(call: &str, what: &str, nth: usize) -> bool {
+fn struck(blow: Blow<'_>) -> bool {
     let scene = Scene::new();
     let log = scene.log(at(0));
     let person = "t-07".parse().unwrap();
@@ -304,62 +299,36 @@ fn crash(call: &str, what: &str, nth: usize) -> bool {
     let (_, answer) = make_answer(&file, &Identities::load(&key).unwrap(), None).unwrap();
     fs::write(scene.root.join("answer"), answer).unwrap();
     drop(log);
-    let status = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
-        .arg(format!("inject={call}:{what}:when={nth}"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "keys::child_that_enrols", "--test-threads=1"])
-        .env(CHILD, &scene.root)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
-    let unharmed = status.success() && scene.root.join("done").exists();
-    let place = format!("{what} at {call} {nth}");
+    let unharmed = blow.strikes("keys::child_that_enrols", &scene.root);
     let log = scene.log(at(6));
     let entries = log.entries().unwrap();
     // What the log announced counts, whole, and nothing else does.
     let directory =
-        Directory::read(&scene.store, &entries).unwrap_or_else(|e| panic!("{place}: {e}"));
+        Directory::read(&scene.store, &entries).unwrap_or_else(|e| panic!("{blow}: {e}"));
     let directory = directory.unwrap();
     let announced = |wanted: fn(&Event) -> bool| scene.events().iter().any(wanted);
     let enrolled = announced(|event| matches!(event, Event::KeyChanged { .. }));
     let keys = directory.recipients_of(&person, at(6));
-    assert_eq!(keys, if enrolled { vec![recipient] } else { vec![] }, "{place}");
+    assert_eq!(keys, if enrolled { vec![recipient] } else { vec![] }, "{blow}");
     let coach = "c-02".parse().unwrap();
     let added = |event: &Event| matches!(event, Event::PersonChanged { role: Role::Coach, .. });
-    assert_eq!(directory.people().contains_key(&coach), announced(added), "{place}");
+    assert_eq!(directory.people().contains_key(&coach), announced(added), "{blow}");
     // The next change completes what was cut off, and leaves no part file.
     Directory::change(&scene.store, &log, at(7), |directory| {
         directory.invite(&person, "OTHER", at(7))
     })
-    .unwrap_or_else(|error| panic!("{place}: {error}"));
+    .unwrap_or_else(|error| panic!("{blow}: {error}"));
     let names: Vec<_> = fs::read_dir(scene.store.join("registers")).unwrap().collect();
-    assert_eq!(names.len(), 1, "{place}: {names:?}");
+    assert_eq!(names.len(), 1, "{blow}: {names:?}");
     unharmed
-}
-
-fn campaign(what: &str, step: usize) {
-    let every = std::env::var_os(ALL).is_some();
-    let mut tried = 0;
-    for call in CALLS {
-        for nth in (1..).step_by(if every { 1 } else { step }) {
-            tried += 1;
-            if crash(call, what, nth) {
-                break;
-            }
-            assert!(nth < 200, "the child never ends");
-        }
-    }
-    assert!(tried > CALLS.len(), "{tried} runs: strace injected nothing");
 }
 
 #[test]
 fn killed_at_any_call_the_directory_is_the_one_before_or_after() {
-    campaign("signal=KILL", 2);
+    campaign("signal=KILL", (2, 0), 200, struck);
 }
 
 #[test]
 fn an_error_at_any_call_leaves_the_directory_before_or_after() {
-    campaign("error=ENOSPC", 3);
+    campaign("error=ENOSPC", (3, 0), 200, struck);
 }

@@ -23,11 +23,11 @@ use crate::support::{models, sample};
 /// Frames of this size, with one face in the middle.
 const SIZE: FrameSize = FrameSize::new(320, 240);
 /// Width of that face.
-const FACE_PX: u32 = 90;
+pub(crate) const FACE_PX: u32 = 90;
 
 /// The faces of a group photo, from left to right, each with its surroundings scaled so that it is
 /// [`FACE_PX`] wide and lies in the middle of a grey picture.
-fn faces(models: &Models, name: &str) -> Vec<RgbImage> {
+pub(crate) fn faces(models: &Models, name: &str) -> Vec<RgbImage> {
     let photo = image::open(sample(name)).expect("a readable photo").to_rgb8();
     let mut found = detector(models).detect_image(&bgr(&photo), 1280).expect("a look");
     found.retain(|f| f.score > 0.8);
@@ -50,16 +50,16 @@ fn framed(photo: &RgbImage, face: &Detection) -> RgbImage {
     frame
 }
 
-fn bgr(picture: &RgbImage) -> BgrImage {
+pub(crate) fn bgr(picture: &RgbImage) -> BgrImage {
     let size = FrameSize::new(picture.width(), picture.height());
     BgrImage { size, data: picture.pixels().flat_map(|p| [p.0[2], p.0[1], p.0[0]]).collect() }
 }
 
-fn detector(models: &Models) -> Detector {
+pub(crate) fn detector(models: &Models) -> Detector {
     Detector::new(models, 1).expect("detector")
 }
 
-fn draw(picture: &RgbImage, planes: &mut I420ViewMut<'_>) {
+pub(crate) fn draw(picture: &RgbImage, planes: &mut I420ViewMut<'_>) {
     let (luma, chroma) = (planes.layout.luma_stride(), planes.layout.chroma_stride());
     for (x, y, pixel) in picture.enumerate_pixels() {
         let [red, green, blue] = pixel.0.map(f32::from);
@@ -77,7 +77,7 @@ fn watcher(models: &Models, refused: &RgbImage) -> Watcher {
     let face = detector(models).detect_image(&photo, 640).expect("a look")[0];
     let mut embedder = Embedder::new(models, 1).expect("embedder");
     let reference = embedder.embed_image(&photo, &face.landmarks).expect("runs").expect("a face");
-    let person = Person { standing: Standing::Refused, references: vec![reference; 2] };
+    let person = Person { standing: Standing::Refused, references: vec![reference; 2], recent: 2 };
     let gallery = Gallery { people: [("p-1".parse().expect("a pseudonym"), person)].into() };
     let settings = Settings {
         size: 640,
@@ -159,6 +159,27 @@ fn a_refused_face_in_the_place_of_a_cleared_one_stays_veiled() {
         assert!(kept + 36 >= first, "{kept} of {first} shown before: {shown:?}");
         assert!(leaks.is_empty(), "shown in frames {leaks:?} of {first}..{last} by {step}");
     }
+}
+
+#[test]
+fn a_face_that_turns_out_to_be_refused_without_a_break_is_veiled_from_its_first_frame() {
+    let models = models();
+    let people = faces(&models, "multi_face.jpg");
+    let (refused, other) = (&people[0], &people[1]);
+    let blended = |part: f32| {
+        RgbImage::from_fn(SIZE.width, SIZE.height, |x, y| {
+            let (a, b) = (other.get_pixel(x, y).0, refused.get_pixel(x, y).0);
+            let mix = |i: usize| f32::from(a[i]) + (f32::from(b[i]) - f32::from(a[i])) * part;
+            image::Rgb([0, 1, 2].map(|i| mix(i) as u8))
+        })
+    };
+    // A second of somebody else, then so slowly the refused person that no frame stands out.
+    let steps: Vec<RgbImage> = (0..50u8).map(|i| blended(f32::from(i) / 49.0)).collect();
+    let frames: Vec<&RgbImage> = std::iter::repeat_n(other, 25)
+        .chain(&steps)
+        .chain(std::iter::repeat_n(refused, 25))
+        .collect();
+    assert_eq!(shown(&mut watcher(&models, refused), &frames), [false; 100]);
 }
 
 /// A machine that cannot keep up compares less, which shows less.

@@ -5,12 +5,14 @@
 // clippy knows test functions, not the functions they call.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
+mod api;
 mod architecture;
 mod attack;
 mod audit;
 mod capture;
 mod cli;
 mod config;
+mod crash;
 mod encode;
 mod eval;
 mod exports;
@@ -23,15 +25,19 @@ mod late;
 mod leaks;
 mod markers;
 mod media;
+mod package;
 mod people;
 mod privacy;
 mod record;
 mod requests;
+mod retain;
 mod retention;
 mod reveil;
 mod rtsp;
 mod scene;
+mod seats;
 mod service;
 mod support;
+mod ui;
 mod vault;
 mod vision;

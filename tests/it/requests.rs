@@ -1,7 +1,7 @@
 //! The promise: who was recorded is heard within a month, an objection takes effect at once, and
 //! nothing is refused without a reason.
 
-use std::{fs, process::Stdio};
+use std::fs;
 
 use classveil::{
     clock::{Clock as _, SystemClock},
@@ -14,9 +14,10 @@ use classveil::{
 };
 
 use crate::{
+    crash::{Blow, campaign, workplace},
     grants::{grant, id, install},
     media::{Clips, sample},
-    retention::{ALL, CALLS, Scene, at, contents, days, stock},
+    retention::{Scene, at, contents, days, stock},
     scene::{School, text},
 };
 
@@ -197,12 +198,10 @@ fn a_note_is_seen_by_who_opens_the_recording_and_dies_with_it() {
 
 // Crashes at exact system calls: the test below runs itself under strace.
 
-const CHILD: &str = "CLASSVEIL_TEST_REQUESTS_CHILD";
-
 /// Not a test of its own: enters an objection and adds a note, where the parent asks for it.
 #[test]
 fn child_that_is_heard() {
-    let Some(root) = std::env::var_os(CHILD).map(std::path::PathBuf::from) else { return };
+    let Some(root) = workplace() else { return };
     let scene = Scene::at(&root);
     let log = scene.log(at(20));
     let recording = fs::read_to_string(root.join("recording")).unwrap().parse().unwrap();
@@ -213,7 +212,7 @@ fn child_that_is_heard() {
     }
 }
 
-fn crash(call: &str, what: &str, nth: usize) -> bool {
+fn struck(blow: Blow<'_>) -> bool {
     let scene = Scene::new();
     let log = scene.log(at(0));
     let recording = scene.record(&log, at(0), 20);
@@ -221,58 +220,35 @@ fn crash(call: &str, what: &str, nth: usize) -> bool {
     request(&scene.store, &log, &new(Ask::Add, &[recording]), at(10)).unwrap();
     fs::write(scene.root.join("recording"), recording.to_string()).unwrap();
     drop(log);
-    let status = std::process::Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
-        .arg(format!("inject={call}:{what}:when={nth}"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "requests::child_that_is_heard", "--test-threads=1"])
-        .env(CHILD, &scene.root)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
-    let unharmed = status.success() && scene.root.join("done").exists();
-    let place = format!("{what} at {call} {nth}");
+    let unharmed = blow.strikes("requests::child_that_is_heard", &scene.root);
     let applied = scene.apply(at(40));
     let events = scene.events();
     // Announced, so withheld; and the register says what the log says.
     let asked = events.iter().any(|e| matches!(e, Event::Requested { ask: Ask::Restrict, .. }));
     let expected = if asked { Verdict::Withhold } else { Verdict::Keep };
-    assert_eq!(applied.plan[0].verdict, expected, "{place}");
+    assert_eq!(applied.plan[0].verdict, expected, "{blow}");
     let log = scene.log(at(40));
     let requests =
         classveil::vault::access::Requests::read(&scene.store, &log.entries().unwrap()).unwrap();
-    assert_eq!(requests.all().len(), 1 + usize::from(asked), "{place}");
+    assert_eq!(requests.all().len(), 1 + usize::from(asked), "{blow}");
     let granted = events.iter().any(|e| matches!(e, Event::Answered { .. }));
-    assert_eq!(!requests.all()[0].is_open(), granted, "{place}");
+    assert_eq!(!requests.all()[0].is_open(), granted, "{blow}");
     let note = scene.folder(recording).join("notes/000001.age");
-    assert_eq!(note.exists(), granted, "{place}");
+    assert_eq!(note.exists(), granted, "{blow}");
     if granted {
         for identity in ["teacher.key", "coach.key", "c-09.key"] {
             stock(&scene.root, "age", &["-d", "-i", identity, "-o", "/dev/null", text(&note)]);
         }
     }
     classveil::vault::check(&scene.folder(recording), &scene.trust(), |_| ())
-        .unwrap_or_else(|error| panic!("{place}: {error}"));
+        .unwrap_or_else(|error| panic!("{blow}: {error}"));
     let parts = contents(&scene.folder(recording));
-    assert!(!parts.keys().any(|name| name.to_string_lossy().ends_with(".part")), "{place}");
+    assert!(!parts.keys().any(|name| name.to_string_lossy().ends_with(".part")), "{blow}");
     unharmed
 }
 
 #[test]
 fn killed_at_any_call_requests_are_what_the_log_says() {
-    let every = std::env::var_os(ALL).is_some();
-    let mut tried = 0;
-    for (what, step) in [("signal=KILL", 4), ("error=EIO", 7)] {
-        for call in CALLS {
-            for nth in (1..).step_by(if every { 1 } else { step }) {
-                tried += 1;
-                if crash(call, what, nth) {
-                    break;
-                }
-                assert!(nth < 200, "the child never ends");
-            }
-        }
-    }
-    assert!(tried > 2 * CALLS.len(), "{tried} runs: strace injected nothing");
+    campaign("signal=KILL", (4, 0), 200, struck);
+    campaign("error=EIO", (7, 0), 200, struck);
 }

@@ -25,6 +25,8 @@ use classveil::{
 };
 use jiff::Timestamp;
 
+use crate::crash::{Blow, CHILD, campaign, workplace};
+
 const DAY: i64 = 86_400;
 
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -642,20 +644,12 @@ fn ten_thousand_recordings_are_planned_in_a_second() {
     assert!(took < Duration::from_millis(limit), "{took:?}");
 }
 
-// Crashes at exact system calls: the test below runs itself under strace.
-
-const CHILD: &str = "CLASSVEIL_TEST_RETENTION_CHILD";
-/// Set by `make crash`: every point instead of every few.
-pub(crate) const ALL: &str = "CLASSVEIL_TEST_EVERY_CRASH";
-
-/// Every call that changes the disk. strace counts each by itself.
-pub(crate) const CALLS: [&str; 6] =
-    ["write", "fsync", "/^rename(at2?)?$", "/^mkdir(at)?$", "/^unlink(at)?$", "/^rmdir$"];
+// Crashes at exact system calls.
 
 /// Not a test of its own: closes one talk and destroys what is due, where the parent asks for it.
 #[test]
 fn child_that_destroys() {
-    let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let Some(root) = workplace() else { return };
     let scene = Scene::at(&root);
     let log = scene.log(days(6));
     let open = fs::read_to_string(root.join("open")).unwrap().parse().unwrap();
@@ -668,9 +662,8 @@ fn child_that_destroys() {
     }
 }
 
-/// Runs the child with `what` injected at the `nth` of its `call`s, and whatever is left of it
-/// again without; says whether the first got through unharmed.
-fn crash(call: &str, what: &str, nth: usize) -> bool {
+/// Strikes the child, then finishes as a start of the box does; says whether it got through unharmed.
+fn struck(blow: Blow<'_>) -> bool {
     let scene = Scene::new();
     let log = scene.log(at(0));
     let due = [scene.record(&log, at(0), 5), scene.record(&log, at(1), 5)];
@@ -680,43 +673,32 @@ fn crash(call: &str, what: &str, nth: usize) -> bool {
     fs::write(scene.root.join("open"), open.to_string()).unwrap();
     let keys = due.map(|id| fs::read(scene.folder(id).join("key.age")).unwrap());
     drop(log);
-    let status = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
-        .arg(format!("inject={call}:{what}:when={nth}"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "retention::child_that_destroys", "--test-threads=1"])
-        .env(CHILD, &scene.root)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
-    let unharmed = status.success() && scene.root.join("done").exists();
-    let place = format!("{what} at {call} {nth}");
+    let unharmed = blow.strikes("retention::child_that_destroys", &scene.root);
     // The line was there before anything was done to a key.
     for (id, key) in due.iter().zip(&keys) {
         let untouched = fs::read(scene.folder(*id).join("key.age")).is_ok_and(|now| now == *key);
-        assert!(untouched || scene.orders(*id) == 1, "{place}: no line for {id}");
+        assert!(untouched || scene.orders(*id) == 1, "{blow}: no line for {id}");
     }
     // What a start of the box does: recover, then apply.
     let recovery = recover(&scene.store, &scene.key, days(6)).unwrap();
-    assert!(recovery.failed.is_empty(), "{place}: {:?}", recovery.failed);
+    assert!(recovery.failed.is_empty(), "{blow}: {:?}", recovery.failed);
     scene.apply(days(6));
     let second = scene.apply(days(6));
-    assert!(second.destroyed.is_empty() && second.finished.is_empty(), "{place}: done once");
-    assert!(second.returned.is_empty(), "{place}");
-    assert_eq!(scene.names(), [open.to_string()], "{place}");
+    assert!(second.destroyed.is_empty() && second.finished.is_empty(), "{blow}: done once");
+    assert!(second.returned.is_empty(), "{blow}");
+    assert_eq!(scene.names(), [open.to_string()], "{blow}");
     for id in due {
-        assert_eq!(scene.orders(id), 1, "{place}");
+        assert_eq!(scene.orders(id), 1, "{blow}");
         scene.check_certificate(id);
     }
     // No key is back, anywhere in the store.
     for (name, bytes) in contents(&scene.store) {
-        assert!(!keys.contains(&bytes) && bytes != b"a granted key", "{place}: {}", name.display());
-        assert!(!name.to_string_lossy().ends_with(".part"), "{place}: {}", name.display());
+        assert!(!keys.contains(&bytes) && bytes != b"a granted key", "{blow}: {}", name.display());
+        assert!(!name.to_string_lossy().ends_with(".part"), "{blow}: {}", name.display());
     }
     let checked = check(&scene.folder(open), &scene.trust(), |_| ())
-        .unwrap_or_else(|error: VaultError| panic!("{place}: {error}"));
-    assert!([days(13), at(2 + 30 * DAY)].contains(&checked.manifest().delete_by), "{place}");
+        .unwrap_or_else(|error: VaultError| panic!("{blow}: {error}"));
+    assert!([days(13), at(2 + 30 * DAY)].contains(&checked.manifest().delete_by), "{blow}");
     drop(checked);
     // The deadline that was announced counts, whether the manifest was signed again or not.
     let closed = scene.events().iter().any(|e| matches!(e, Event::TalkClosed { .. }));
@@ -724,34 +706,18 @@ fn crash(call: &str, what: &str, nth: usize) -> bool {
     let known = survey(&scene.store, &log.entries().unwrap(), scene.key.public()).unwrap();
     let clock = Clock { now: days(13), trusted: true, highest: log.highest() };
     let expected = if closed { Verdict::Destroy } else { Verdict::Keep };
-    assert_eq!(plan(&known, &policy(), &clock)[0].verdict, expected, "{place}");
+    assert_eq!(plan(&known, &policy(), &clock)[0].verdict, expected, "{blow}");
     unharmed
-}
-
-fn campaign(what: &str, step: usize, offset: usize) {
-    let every = std::env::var_os(ALL).is_some();
-    let mut tried = 0;
-    for call in CALLS {
-        for nth in (1 + offset..).step_by(if every { 1 } else { step }) {
-            tried += 1;
-            if crash(call, what, if every { nth - offset } else { nth }) {
-                break;
-            }
-            assert!(nth < 400, "the child never ends");
-        }
-    }
-    // Each kind of call took at least one injection on average.
-    assert!(tried > CALLS.len(), "{tried} runs: strace injected nothing");
 }
 
 #[test]
 fn killed_at_any_call_destruction_is_finished_later() {
-    campaign("signal=KILL", 5, 0);
+    campaign("signal=KILL", (5, 0), 400, struck);
 }
 
 #[test]
 fn an_error_at_any_call_is_finished_later() {
-    campaign("error=EIO", 9, 2);
+    campaign("error=EIO", (9, 2), 400, struck);
 }
 
 /// The order of calls, as the kernel saw them: the line is synced before the folder is renamed, the

@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use classveil::{
@@ -21,12 +20,13 @@ use classveil::{
 use jiff::Timestamp;
 
 use crate::{
+    crash::{Blow, campaign, workplace},
     eyes::{Eyes, Pictures, SAME, SURE},
     grants::{grant, id, install},
     keys::enrol,
     media::{Clips, sample},
     record::assert_same_times,
-    retention::{ALL, CALLS, Scene, at, contents, copy, days, segment},
+    retention::{Scene, at, contents, copy, days, segment},
     scene::{Said, School, text},
     support::photo,
 };
@@ -267,13 +267,11 @@ fn a_successor_lives_no_longer_and_inherits_no_grant() {
 
 // Crashes at exact system calls: the test below runs itself under strace.
 
-const CHILD: &str = "CLASSVEIL_TEST_ADOPT_CHILD";
-
 /// Not a test of its own: takes one successor in and destroys what it replaces, where the parent asks
 /// for it.
 #[test]
 fn child_that_adopts() {
-    let Some(root) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let Some(root) = workplace() else { return };
     let scene = Scene::at(&root);
     let made = PathBuf::from(fs::read_to_string(root.join("made")).unwrap());
     if adopt(&scene, &made, "keyed", at(60)).is_ok() {
@@ -282,62 +280,39 @@ fn child_that_adopts() {
     }
 }
 
-fn crash(call: &str, what: &str, nth: usize) -> bool {
+fn struck(blow: Blow<'_>) -> bool {
     let scene = Scene::new();
     let old = scene.record(&scene.log(at(0)), at(0), 30);
     let made = made(&scene, old, at(0), |_| ());
     let new: RecordingId = made.file_name().unwrap().to_str().unwrap().parse().unwrap();
     fs::write(scene.root.join("made"), text(&made)).unwrap();
-    let status = Command::new("strace")
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"])
-        .arg(format!("inject={call}:{what}:when={nth}"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "reveil::child_that_adopts", "--test-threads=1"])
-        .env(CHILD, &scene.root)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("strace: {error}; `make setup` installs it"));
-    let unharmed = status.success() && scene.root.join("done").exists();
-    let place = format!("{what} at {call} {nth}");
+    let unharmed = blow.strikes("reveil::child_that_adopts", &scene.root);
     let recovery = recover(&scene.store, &scene.key, at(70)).unwrap();
-    assert!(recovery.failed.is_empty(), "{place}: {:?}", recovery.failed);
+    assert!(recovery.failed.is_empty(), "{blow}: {:?}", recovery.failed);
     let whole = |id: RecordingId| check(&scene.folder(id), &scene.trust(), |_| ()).is_ok();
     let announced = scene.events().iter().any(|event| matches!(event, Event::Adopted { .. }));
-    assert!(whole(old) || announced, "{place}: one of the two is there");
-    assert!(!announced || whole(new), "{place}: what is announced is whole");
+    assert!(whole(old) || announced, "{blow}: one of the two is there");
+    assert!(!announced || whole(new), "{blow}: what is announced is whole");
     // Once more completes it, whatever was left.
     match adopt(&scene, &made, "keyed", at(71)) {
         Ok(()) => {}
         Err(AccessError::NoRecording { recording }) if recording == old => {}
-        Err(error) => panic!("{place}: {error}"),
+        Err(error) => panic!("{blow}: {error}"),
     }
     scene.apply(at(72));
-    assert!(!scene.folder(old).exists() && whole(new), "{place}");
+    assert!(!scene.folder(old).exists() && whole(new), "{blow}");
     let adopted = |event: &&Event| matches!(event, Event::Adopted { .. });
-    assert_eq!(scene.events().iter().filter(adopted).count(), 1, "{place}");
+    assert_eq!(scene.events().iter().filter(adopted).count(), 1, "{blow}");
     let names = contents(&scene.store.join("recordings"));
     let own = new.to_string();
-    assert!(names.keys().all(|name| name.starts_with(&own)), "{place}: {names:?}");
+    assert!(names.keys().all(|name| name.starts_with(&own)), "{blow}: {names:?}");
     let trust = Trust::Pinned(scene.key.public().clone());
-    assert!(check(&scene.folder(new), &trust, |_| ()).is_ok(), "{place}");
+    assert!(check(&scene.folder(new), &trust, |_| ()).is_ok(), "{blow}");
     unharmed
 }
 
 #[test]
 fn killed_at_any_call_one_of_the_two_recordings_is_whole() {
-    let every = std::env::var_os(ALL).is_some();
-    for (what, step, offset) in [("signal=KILL", 5, 0), ("error=EIO", 9, 2)] {
-        let mut tried = 0;
-        for call in CALLS {
-            for nth in (1 + offset..).step_by(if every { 1 } else { step }) {
-                tried += 1;
-                if crash(call, what, if every { nth - offset } else { nth }) {
-                    break;
-                }
-                assert!(nth < 400, "the child never ends");
-            }
-        }
-        assert!(tried > CALLS.len(), "{tried} runs: strace injected nothing");
-    }
+    campaign("signal=KILL", (5, 0), 400, struck);
+    campaign("error=EIO", (9, 2), 400, struck);
 }

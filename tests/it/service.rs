@@ -28,21 +28,21 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A box: its settings, its button and its lamp; it runs between `start` and `stop`.
-struct Station {
-    school: School,
+pub(crate) struct Station {
+    pub(crate) school: School,
     running: Option<Child>,
 }
 
 impl Station {
     /// A box whose papers are in order, with these cameras and settings beside the usual ones.
-    fn new(cameras: &[&str], more: &str) -> Self {
+    pub(crate) fn new(cameras: &[&str], more: &str) -> Self {
         let station = Self::bare(cameras, more);
         station.settle();
         station
     }
 
     /// A box as it is installed: configured, and nothing on record.
-    fn bare(cameras: &[&str], more: &str) -> Self {
+    pub(crate) fn bare(cameras: &[&str], more: &str) -> Self {
         let school = School::with_refused_man();
         fs::create_dir(school.path("lamp")).unwrap();
         fs::write(school.path("lamp/brightness"), "0\n").unwrap();
@@ -67,13 +67,13 @@ impl Station {
         Self { school, running: None }
     }
 
-    fn run(&self, args: &[&str]) -> Said {
+    pub(crate) fn run(&self, args: &[&str]) -> Said {
         let mut command = self.school.command();
         command.args(args).args(["--config", "box.toml"]).output().unwrap().into()
     }
 
     /// Does what preflight says, as the guide says it.
-    fn settle(&self) {
+    pub(crate) fn settle(&self) {
         self.run(&["pupils", "load", "list.csv"]).ended(0);
         self.run(&[
             "register",
@@ -132,7 +132,7 @@ impl Station {
         found.iter().map(|reason| reason["code"].as_str().unwrap().to_owned()).collect()
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let mut command = self.school.command();
         command.args(["--log", "info", "run", "--config", "box.toml"]);
         command.stdout(Stdio::null()).stderr(fs::File::create(self.school.path("log")).unwrap());
@@ -142,7 +142,7 @@ impl Station {
 
     /// Waits until the box says that it is as it should be.
     #[track_caller]
-    fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
             let said = self.run(&["status", "--json"]);
@@ -162,7 +162,7 @@ impl Station {
     }
 
     #[track_caller]
-    fn until_state(&mut self, state: &str) -> Value {
+    pub(crate) fn until_state(&mut self, state: &str) -> Value {
         self.until(state, |body| body["state"] == state)
     }
 
@@ -190,7 +190,7 @@ impl Station {
 
     /// Waits until pictures are kept, so that there is something to lose.
     #[track_caller]
-    fn until_kept(&mut self) {
+    pub(crate) fn until_kept(&mut self) {
         self.until("recording", |body| {
             body["cameras"].as_array().is_some_and(|all| {
                 !all.is_empty() && all.iter().all(|c| c["segments"].as_u64() > Some(0))
@@ -217,7 +217,7 @@ impl Station {
         }
     }
 
-    fn short(&self) {
+    pub(crate) fn short(&self) {
         self.press(Duration::from_millis(50));
     }
 
@@ -225,12 +225,17 @@ impl Station {
         fs::read_to_string(self.school.path("lamp/brightness")).unwrap().trim().parse().unwrap()
     }
 
-    fn send(&self, signal: Signal) {
+    /// The running program.
+    pub(crate) fn process(&self) -> u32 {
+        self.running.as_ref().unwrap().id()
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(self.running.as_ref().unwrap()), signal).unwrap();
     }
 
     /// Waits until the program is over; says how.
-    fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let mut child = self.running.take().unwrap();
         let began = Instant::now();
         loop {
@@ -246,7 +251,7 @@ impl Station {
     }
 
     /// All recordings, the oldest first.
-    fn recordings(&self) -> Vec<PathBuf> {
+    pub(crate) fn recordings(&self) -> Vec<PathBuf> {
         let mut folders = self.school.recordings();
         folders.sort();
         folders
@@ -254,7 +259,7 @@ impl Station {
 
     /// All recordings, each of which has to be whole; how each ended.
     #[track_caller]
-    fn whole(&self) -> Vec<Value> {
+    pub(crate) fn whole(&self) -> Vec<Value> {
         let manifest = |folder: PathBuf| {
             self.school.run(&["verify", text(&folder), "--box-key", "store/box.pub"]).ended(0);
             serde_json::from_slice(&fs::read(folder.join("manifest.json")).unwrap()).unwrap()

@@ -48,7 +48,7 @@ use self::{
 use super::{
     change::Changes,
     gallery,
-    list::{PupilList, Status},
+    list::{PupilList, Rules, Status},
 };
 use crate::vision::identify::Gallery;
 
@@ -113,11 +113,16 @@ pub fn list(store: &Path, today: Date) -> Result<Listed, StoreError> {
     Ok(Listed { list, version: record.version, loaded: record.loaded })
 }
 
-/// The list in force on the day `today`, with its embeddings.
+/// The list in force by `rules`, or on the day that is given instead, with its embeddings.
 ///
 /// # Errors
 /// Nothing is loaded; list, gallery and key do not belong together.
-pub fn current(store: &Path, gallery_key: &Path, today: Date) -> Result<Current, StoreError> {
+pub fn current(
+    store: &Path,
+    gallery_key: &Path,
+    rules: impl Into<Rules>,
+) -> Result<Current, StoreError> {
+    let Rules { today, photo_age } = rules.into();
     finish_interrupted(store, gallery_key);
     let folder = folder(store);
     let (record, list) = in_force(store, today)?;
@@ -136,7 +141,7 @@ pub fn current(store: &Path, gallery_key: &Path, today: Date) -> Result<Current,
             return Err(damaged(folder, "embeddings and photos differ in number"));
         }
     }
-    let gallery = gallery::assemble(&list, references);
+    let gallery = gallery::assemble(&list, references, photo_age);
     Ok(Current { list, gallery, version: record.version, loaded: record.loaded })
 }
 

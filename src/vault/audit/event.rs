@@ -16,7 +16,7 @@ use super::{
     },
     AuditPublicKey,
 };
-use crate::units::{CameraId, ClassId, PersonId, Pts, RecordingId};
+use crate::units::{AccountId, CameraId, ClassId, PersonId, Pts, RecordingId};
 
 /// A word of this program, such as the kind of a fault. It can be made from a literal only, so that
 /// nothing that was typed or read gets into the log.
@@ -99,6 +99,18 @@ pub enum PersonChange {
     /// A key was sent a challenge.
     Challenged,
     /// All its keys ended.
+    Removed,
+}
+
+/// What happened to an account of the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountChange {
+    /// It was made.
+    Added,
+    /// It has another password.
+    Password,
+    /// It is gone.
     Removed,
 }
 
@@ -433,6 +445,17 @@ pub enum Event {
         /// Digest of the line.
         sha256: Digest,
     },
+    /// Somebody may log in, may not any more, or does so with another password.
+    AccountChanged {
+        /// The account.
+        account: AccountId,
+        /// Its role.
+        role: Word,
+        /// Who it is among those who are recorded or look.
+        person: Option<PersonId>,
+        /// What happened.
+        change: AccountChange,
+    },
     /// Something went wrong.
     Fault {
         /// The recording it happened to.
@@ -524,6 +547,7 @@ impl Event {
             | Self::Requested { .. }
             | Self::Answered { .. }
             | Self::BackedUp { .. }
+            | Self::AccountChanged { .. }
             | Self::Registered { .. }
             | Self::StoreRepaired { .. } => None,
         }

@@ -29,7 +29,7 @@ mod note;
 mod tree;
 
 pub use error::{AuditError, Flaw};
-pub use event::{DestroyReason, Event, Facts, PersonChange, Word};
+pub use event::{AccountChange, DestroyReason, Event, Facts, PersonChange, Word};
 pub use inspect::Torn;
 pub use lines::{Entry, entry_of};
 pub use log::{AuditLog, AuditTrust, Checked, Written, check_log};

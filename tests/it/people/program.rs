@@ -147,7 +147,7 @@ fn photos_need_an_impact_assessment() {
         let text = err(&refused);
         assert!(text.contains("--dpia REF") && text.contains("unless-cleared"), "{text}");
         assert_eq!(text.lines().last().unwrap().matches(". ").count(), 0, "one sentence");
-        assert!(text.contains("seats and markers clear nobody yet"), "{text}");
+        assert!(text.contains("in the seat that the list gives them"), "{text}");
         assert!(!home.store().exists());
     }
     let config = home.0.write("classveil.toml", "[biometrics]\ndpia = \"DPIA-7\"\n");

@@ -168,6 +168,44 @@ fn refused_without_a_photo_acts_as_unless_cleared() {
     }
 }
 
+/// Without a single photo: whoever stays in a consenting pupil's seat is shown, everybody else is not,
+/// and the zone of who refuses is veiled whatever is in it.
+#[test]
+fn a_seat_clears_without_a_photo() {
+    let school = School::new();
+    let seat = "cam1:0.15/0.10 0.37/0.10 0.37/0.50 0.15/0.50";
+    let zone = "cam1:0.85/0.10 0.99/0.10 0.99/0.30 0.85/0.30";
+    let rows = format!(
+        "pupil_id,class,status,since,seat\np-01,5b,consented,2026-09-01,{seat}\n\
+         p-02,5b,refused,2026-09-01,{zone}\n"
+    );
+    fs::write(school.path("list.csv"), rows).unwrap();
+    let mut eyes = Eyes::new();
+    let man = refused_man(&mut eyes);
+    let clip = sample("obama_speech.mp4");
+    let before = Watched::of(&mut eyes, &clip, Who::Described);
+    let recorded = school.record(&clip, &["--policy", "refused"]);
+    assert_eq!(recorded.json["policy"], "unless-cleared");
+    assert_eq!(recorded.json["policy_asked"], "refused");
+    let after = Watched::of(&mut eyes, &school.open(&recorded.folder), Who::Described);
+    assert_veiled(&follow(&before, &after, &man, |face| face.cosine(&man) >= SAME), 90);
+    assert_shown(&follow(&before, &after, &man, |face| face.cosine(&man) < 0.25), 0.75);
+    for index in 0..before.pictures.len() {
+        let zone = Rect::new(0.86 * 320.0, 0.11 * 240.0, 0.12 * 320.0, 0.18 * 240.0);
+        let like = before.likeness(&after, index, zone);
+        assert!(like < 0.3, "frame {index}: the zone shows: {like}");
+    }
+    let tracks = school.unseal(&recorded.folder, "cam1/000001.tracks.age");
+    let tracks: serde_json::Value = serde_json::from_slice(&tracks).expect("JSON");
+    let shown = tracks["tracks"].as_array().expect("tracks").iter();
+    let shown: Vec<_> = shown.filter(|track| track["frames_shown"] != 0).collect();
+    assert!(!shown.is_empty());
+    for track in shown {
+        assert_eq!(track["shown_by"]["reason"], "seated", "{track}");
+        assert_eq!(track["shown_by"]["person"], "p-01");
+    }
+}
+
 /// Under `everyone` no photo is compared, so none needs an impact assessment; `picture` leaves
 /// nothing to see at all.
 #[test]

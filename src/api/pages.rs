@@ -1,0 +1,188 @@
+//! The pages themselves, and what says how the box is to other machines.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Extension, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use rust_embed::RustEmbed;
+use serde_json::Value;
+
+use super::{
+    App,
+    guard::Peer,
+    problem::Problem,
+    table::{Access, Row, Table, description},
+    word_in,
+};
+use crate::{appliance::control::Request, vault::Digest};
+
+/// What `make ui` built.
+#[derive(RustEmbed)]
+#[folder = "ui/dist/"]
+struct Built;
+
+pub(super) fn add(table: Table) -> Table {
+    let open = Access::Open;
+    table
+        .add(Row::get("/healthz", open, "says that the program runs").gives("text/plain"), healthz)
+        .add(Row::get("/readyz", open, "says whether the box answers").gives("text/plain"), readyz)
+        .add(
+            Row::get("/metrics", open, "figures for Prometheus; off loopback with a token")
+                .gives("text/plain"),
+            metrics,
+        )
+        .add(Row::get("/api/openapi.json", open, "describes the interface for programs"), openapi)
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
+    app.ask(Request::Status, Duration::from_secs(3)).await.map(|_| "ready\n")
+}
+
+async fn openapi() -> Json<Value> {
+    Json(serde_json::to_value(description(&super::routes())).unwrap_or_default())
+}
+
+async fn metrics(
+    State(app): State<App>,
+    Extension(Peer(from)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if !from.ip().is_loopback() {
+        let path = app.metrics_token.clone();
+        let wanted = app.work(move |_| Ok(path.map(|path| word_in(&path)).transpose())).await?;
+        let wanted = wanted.map_err(|error| Problem::broken(&error))?.filter(|word| word.len() > 7);
+        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|given| given.strip_prefix("Bearer ")).map(str::trim);
+        // Digests are compared: how long that takes says nothing about the word.
+        let fits = wanted.zip(given).is_some_and(|(wanted, given)| {
+            Digest::of(wanted.as_bytes()) == Digest::of(given.as_bytes())
+        });
+        if !fits {
+            let text = "figures are for this machine, or for whoever sends the token";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "token", text));
+        }
+    }
+    let text = figures(&app.status().await?);
+    let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+    Ok(([kind], text).into_response())
+}
+
+/// What `status` says, in Prometheus' words. No names: a camera's id is all there is.
+fn figures(status: &Value) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let mut say = |name: &str, kind: &str, help: &str, lines: &[(String, f64)]| {
+        // Writing into a text cannot fail.
+        let _ = writeln!(text, "# HELP classveil_{name} {help}\n# TYPE classveil_{name} {kind}");
+        for (labels, value) in lines {
+            let _ = writeln!(text, "classveil_{name}{labels} {value}");
+        }
+    };
+    let state = status["state"].as_str().unwrap_or_default();
+    say("state", "gauge", "What the box does.", &[(format!("{{state=\"{state}\"}}"), 1.0)]);
+    let is = |yes: bool| f64::from(u8::from(yes));
+    let works = is(status["indicator"] == "works");
+    say("indicator_works", "gauge", "Whether the indicator obeys.", &[(String::new(), works)]);
+    let faulty = is(!status["fault"].is_null());
+    say(
+        "fault",
+        "gauge",
+        "Whether the last recording ended by a fault.",
+        &[(String::new(), faulty)],
+    );
+    let reasons = status["reasons"].as_array().map_or(0, Vec::len);
+    #[expect(clippy::cast_precision_loss, reason = "some dozens at most")]
+    let reasons = [(String::new(), reasons as f64)];
+    say("reasons", "gauge", "Reasons against a recording, when last looked.", &reasons);
+    let seconds = [(String::new(), status["recording_s"].as_f64().unwrap_or(0.0))];
+    say("recording_seconds", "gauge", "How long the recording runs.", &seconds);
+    let cameras = status["cameras"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of_camera = |member: &str| -> Vec<(String, f64)> {
+        let line = |camera: &Value| {
+            let id = camera["camera"].as_str().unwrap_or_default();
+            (format!("{{camera=\"{id}\"}}"), camera[member].as_f64().unwrap_or(0.0))
+        };
+        cameras.iter().map(line).collect()
+    };
+    for (name, member, help) in [
+        ("frames_in", "frames_in", "Frames taken from the camera."),
+        ("frames_displaced", "frames_displaced", "Frames that gave way to newer ones."),
+        ("frames_veiled_whole", "frames_veiled_whole", "Frames veiled whole."),
+        ("segments", "segments", "Segments handed to the writer."),
+        ("seconds", "seconds", "Time of the newest frame."),
+    ] {
+        say(name, "gauge", help, &of_camera(member));
+    }
+    text
+}
+
+/// Everything that is no route: a file of the pages, or the page that finds out by itself what to
+/// show.
+pub(super) async fn fallback(method: Method, uri: Uri) -> Response {
+    let path = uri.path().trim_start_matches('/');
+    if path.starts_with("api/") || path == "api" || !matches!(method, Method::GET | Method::HEAD) {
+        return Problem::not_found().into_response();
+    }
+    let looks_like_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    let name = if path.is_empty() || !looks_like_file { "index.html" } else { path };
+    let Some(file) = Built::get(name) else {
+        if name == "index.html" {
+            let text = "this program was built without its pages: `make ui` builds them";
+            return (StatusCode::NOT_FOUND, text).into_response();
+        }
+        return Problem::not_found().into_response();
+    };
+    // Vite names files under `assets/` after what is in them.
+    let keep = if name.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    let mut response = Response::new(Body::from(file.data));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind(name)));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    response
+}
+
+fn kind(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "webmanifest" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn figures_name_cameras_and_nobody() {
+        let text = figures(&json!({
+            "state": "recording", "indicator": "works", "fault": null, "recording_s": 12,
+            "lesson": { "teacher": "t-07" }, "reasons": [],
+            "cameras": [{ "camera": "cam1", "frames_in": 30, "segments": 2, "seconds": 2.5 }],
+        }));
+        assert!(text.contains("classveil_frames_in{camera=\"cam1\"} 30\n"), "{text}");
+        assert!(text.contains("classveil_state{state=\"recording\"} 1\n"), "{text}");
+        assert!(!text.contains("t-07"), "{text}");
+    }
+}

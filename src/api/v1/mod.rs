@@ -1,0 +1,209 @@
+//! Version 1 of the interface. `docs/ref/api.md` explains each route.
+
+mod events;
+mod files;
+mod lists;
+mod papers;
+mod preview;
+mod recordings;
+mod session;
+mod shelter;
+
+use axum::{Json, extract::State};
+use serde_json::Value;
+use std::time::Duration;
+
+pub(super) use self::{events::publish, shelter::clear as clear_shelter};
+use super::{
+    App,
+    accounts::Role::{Admin, Coach, Operator, PrivacyOfficer, Teacher},
+    problem::Problem,
+    table::{ALL, Access, Row, Table},
+};
+use crate::appliance::control::Request;
+
+/// How long a look at everything may take: the slowest camera, and the models' digests.
+const LOOK: Duration = Duration::from_secs(25);
+
+pub(super) fn add(table: Table) -> Table {
+    let table = table
+        .add(
+            Row::post("/api/v1/session", Access::Open, "logs in").takes::<session::LogIn>(),
+            session::log_in,
+        )
+        .add(Row::get("/api/v1/session", ALL, "says who is logged in"), session::who)
+        .add(Row::delete("/api/v1/session", ALL, "logs out"), session::log_out)
+        .add(
+            Row::post("/api/v1/setup", Access::Open, "makes the first administrator, by a code")
+                .takes::<session::SetUp>(),
+            session::set_up,
+        )
+        .add(Row::get("/api/v1/status", ALL, "says how the box is"), status)
+        .add(Row::get("/api/v1/preflight", ALL, "says what stands against a recording"), preflight)
+        .add(
+            Row::get("/api/v1/events", ALL, "tells each change of the status")
+                .gives("text/event-stream"),
+            events::events,
+        )
+        .add(Row::get("/api/v1/terms", ALL, "says what holds for recordings"), papers::terms)
+        .add(Row::get("/api/v1/cameras", ALL, "says which cameras there are"), cameras)
+        .add(
+            Row::get(
+                "/api/v1/logs",
+                Access::Roles(&[Operator, PrivacyOfficer]),
+                "says what happened lately",
+            ),
+            logs,
+        )
+        .add(
+            Row::get(
+                "/api/v1/audit/entries",
+                Access::Roles(&[PrivacyOfficer]),
+                "reads the audit log",
+            ),
+            papers::audit,
+        );
+    lists(lessons(table))
+}
+
+fn lessons(table: Table) -> Table {
+    let coach = Access::Roles(&[Coach]);
+    let both = Access::Roles(&[Coach, Teacher]);
+    table
+        .add(
+            Row::get("/api/v1/recordings", ALL, "lists recordings of one's own; others: how many"),
+            recordings::list,
+        )
+        .add(
+            Row::post("/api/v1/recordings/prepare", coach, "says what is to be recorded")
+                .takes::<recordings::Prepare>(),
+            recordings::prepare,
+        )
+        .add(
+            Row::post("/api/v1/recordings/withdraw", coach, "forgets what is prepared"),
+            recordings::withdraw,
+        )
+        .add(
+            Row::post("/api/v1/recordings/start", coach, "begins what is prepared"),
+            recordings::start,
+        )
+        .add(
+            Row::post("/api/v1/recordings/stop", both, "ends the recording; a teacher may object")
+                .takes::<recordings::Stop>(),
+            recordings::stop,
+        )
+        .add(
+            Row::post(
+                "/api/v1/recordings/drop-last",
+                both,
+                "drops the last stretch of the recording",
+            )
+            .takes::<recordings::DropLast>(),
+            recordings::drop_last,
+        )
+        .add(
+            Row::get("/api/v1/recordings/{id}/files", both, "lists files of a recording"),
+            files::list,
+        )
+        .add(
+            Row::get(
+                "/api/v1/recordings/{id}/files/{*path}",
+                both,
+                "hands out a file of a recording, encrypted",
+            )
+            .gives("application/octet-stream"),
+            files::file,
+        )
+        .add(
+            Row::get("/api/v1/recordings/{id}/key", both, "hands out a recording's key, encrypted")
+                .gives("application/octet-stream"),
+            files::key,
+        )
+        .add(
+            Row::get(
+                "/api/v1/cameras/{id}/preview",
+                both,
+                "shows the veiled picture of one's own lesson while it is recorded",
+            )
+            .gives("multipart/x-mixed-replace"),
+            preview::preview,
+        )
+}
+
+fn lists(table: Table) -> Table {
+    let admin = Access::Roles(&[Admin]);
+    let office = Access::Roles(&[Admin, PrivacyOfficer]);
+    let upload = Duration::from_secs(600);
+    table
+        .add(Row::get("/api/v1/pupils", admin, "shows the pupil list in force"), lists::show)
+        .add(
+            Row::get("/api/v1/pupils/versions", office, "says which lists came into force"),
+            lists::versions,
+        )
+        .add(
+            Row::post("/api/v1/pupils/check", admin, "checks a list and its photos")
+                .takes_file("application/zip", upload),
+            lists::check,
+        )
+        .add(
+            Row::post("/api/v1/pupils/load", admin, "puts a list in force")
+                .takes_file("application/zip", upload),
+            lists::load,
+        )
+        .add(
+            Row::get(
+                "/api/v1/registers",
+                Access::Roles(&[Admin, Teacher, PrivacyOfficer]),
+                "shows what the school has on record; teachers: their own",
+            ),
+            papers::registers,
+        )
+        .add(
+            Row::post("/api/v1/registers/assessment", office, "enters an assessment")
+                .takes::<papers::NewAssessment>(),
+            papers::assessment,
+        )
+        .add(
+            Row::post("/api/v1/registers/reminder", admin, "enters a reminder of parents")
+                .takes::<papers::NewReminder>(),
+            papers::reminder,
+        )
+        .add(
+            Row::post("/api/v1/registers/notice", admin, "enters a notice")
+                .takes::<papers::NewNotice>(),
+            papers::notice,
+        )
+        .add(
+            Row::post(
+                "/api/v1/registers/acceptance",
+                Access::Roles(&[Teacher]),
+                "asks, accepts or withdraws, for oneself",
+            )
+            .takes::<papers::NewAcceptance>(),
+            papers::acceptance,
+        )
+}
+
+async fn status(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    app.status().await.map(Json)
+}
+
+async fn preflight(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    app.ask(Request::Preflight, LOOK).await.map(Json)
+}
+
+async fn logs(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    app.ask(Request::Logs, Duration::from_secs(3)).await.map(Json)
+}
+
+/// The cameras, without their addresses, which may say where somebody's classroom is.
+async fn cameras(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    let status = app.status().await?;
+    let cameras = app.desk.config().cameras.iter().map(|camera| {
+        let id = camera.id.as_str();
+        let all = status["cameras"].as_array();
+        let at_work = all.and_then(|all| all.iter().find(|one| one["camera"] == id));
+        serde_json::json!({ "id": id, "at_work": at_work })
+    });
+    Ok(Json(serde_json::json!({ "cameras": cameras.collect::<Vec<_>>() })))
+}

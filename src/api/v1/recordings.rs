@@ -1,0 +1,323 @@
+//! Lessons: said, begun, ended, listed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Extension, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    api::{
+        App, Inner, accounts::Role, heard, not_yours, problem::Problem, sent::Sent, sessions::Login,
+    },
+    appliance::control::{LAST_MINUTE, NewLesson, Request},
+    clock::{Clock, SystemClock},
+    people::directory::Directory,
+    units::{ClassId, PersonId, RecordingId},
+    vault::{
+        Manifest, State as Life,
+        access::{Listed, grants},
+        audit::Entry,
+        retention::{Clock as Present, Known, Policy, Verdict, plan, survey},
+        shelf,
+    },
+};
+
+/// How long whoever begins a recording waits for it; then it goes on without them.
+const BEGIN: Duration = Duration::from_secs(2);
+/// How long the service may take for what it does at once.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// How long every camera may take to drop something: a disk that is slow, and what was written.
+const DROP: Duration = Duration::from_secs(20);
+/// How long the button may take to be pressed.
+const CONFIRM_S: u64 = 60;
+/// Longest learning question, in bytes.
+const QUESTION_BYTES: usize = 16 << 10;
+
+/// A lesson; what is left out follows from the configuration.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Prepare {
+    class: Option<String>,
+    teacher: Option<String>,
+    /// The coach who asks, and nobody else.
+    coach: Option<String>,
+    question: String,
+    purpose: Option<String>,
+    planned_s: Option<u64>,
+}
+
+/// What is to go.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DropLast {
+    /// How much of it, in seconds.
+    #[serde(default = "last_minute")]
+    seconds: u64,
+    /// Whether the recording ends with it.
+    #[serde(default)]
+    stop: bool,
+}
+
+const fn last_minute() -> u64 {
+    LAST_MINUTE
+}
+
+/// How it ends.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Stop {
+    /// Whether nobody gets it until the privacy officer decides; for the teacher.
+    objection: bool,
+}
+
+/// A pseudonym, or nothing where it is left out or empty.
+fn name<T: std::str::FromStr>(given: Option<&str>) -> Result<Option<T>, Problem> {
+    let bad = |_| Problem::bad("name", "a pseudonym is 1 to 32 of a-z, 0-9 and -");
+    given.filter(|text| !text.is_empty()).map(|text| text.parse().map_err(bad)).transpose()
+}
+
+pub(super) async fn prepare(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Prepare>,
+) -> Result<Json<Value>, Problem> {
+    let own = login.person.ok_or_else(not_yours)?;
+    let coach: Option<PersonId> = name(sent.coach.as_deref())?;
+    if coach.as_ref().is_some_and(|coach| *coach != own) {
+        return Err(not_yours());
+    }
+    if sent.question.len() > QUESTION_BYTES {
+        return Err(Problem::bad("question", "the question is longer than 16 KiB"));
+    }
+    let lesson = NewLesson {
+        class: name::<ClassId>(sent.class.as_deref())?,
+        teacher: name(sent.teacher.as_deref())?,
+        coach: Some(own),
+        question: sent.question,
+        purpose: sent.purpose.filter(|purpose| !purpose.is_empty()),
+        planned_s: sent.planned_s,
+    };
+    app.ask(Request::Prepare { lesson }, AT_ONCE).await.map(Json)
+}
+
+/// Refuses whoever is not of the lesson that is prepared or runs, where there is one.
+async fn of_lesson(app: &App, login: &Login) -> Result<Value, Problem> {
+    let status = app.status().await?;
+    if status["lesson"].is_null() || is_of(&status, login) { Ok(status) } else { Err(not_yours()) }
+}
+
+/// Whether the lesson that is prepared or runs is somebody's own.
+pub(super) fn is_of(status: &Value, login: &Login) -> bool {
+    let member = match login.role {
+        Role::Coach => "coach",
+        Role::Teacher => "teacher",
+        _ => return false,
+    };
+    login.person.as_ref().is_some_and(|own| status["lesson"][member] == own.as_str())
+}
+
+pub(super) async fn withdraw(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+) -> Result<Json<Value>, Problem> {
+    of_lesson(&app, &login).await?;
+    app.ask(Request::Withdraw, AT_ONCE).await.map(Json)
+}
+
+/// Begins; where the button has to be pressed first, or the cameras take a while, the answer comes
+/// before that, and the status tells the rest.
+pub(super) async fn start(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+) -> Result<Response, Problem> {
+    of_lesson(&app, &login).await?;
+    let waits = !app.desk.config().button.danger_remote_start;
+    let mut body = match app.hear(Request::Start, BEGIN).await? {
+        Some(answer) => heard(answer)?,
+        None => json!({ "state": "arming" }),
+    };
+    if waits && body["state"] == "arming" {
+        body["confirm_within_s"] = json!(CONFIRM_S);
+    }
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+pub(super) async fn stop(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(Stop { objection }): Sent<Stop>,
+) -> Result<Json<Value>, Problem> {
+    of_lesson(&app, &login).await?;
+    if objection && login.role != Role::Teacher {
+        return Err(Problem::denied("role", "only the teacher objects; a coach just stops"));
+    }
+    app.ask(Request::Stop { objection }, AT_ONCE).await.map(Json)
+}
+
+/// The last stretch goes out of memory and out of the store; whoever is in the room may ask for it.
+pub(super) async fn drop_last(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(DropLast { seconds, stop }): Sent<DropLast>,
+) -> Result<Json<Value>, Problem> {
+    of_lesson(&app, &login).await?;
+    app.ask(Request::Drop { seconds, stop }, DROP).await.map(Json)
+}
+
+/// What is known of recordings besides themselves.
+pub(super) struct Shelf {
+    known: BTreeMap<RecordingId, (Known, Verdict)>,
+    grants: Vec<Listed>,
+    directory: Option<Directory>,
+    now: Timestamp,
+}
+
+/// By what somebody may open a recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// The recording is encrypted to a key of theirs.
+    Recipient,
+    /// A grant that counts.
+    Grant,
+}
+
+impl Shelf {
+    pub(super) fn look(app: &Inner) -> Result<Self, Problem> {
+        let (store, desk) = (app.desk.store(), &app.desk);
+        let entries: Vec<Entry> = desk.audit().entries()?;
+        let now = SystemClock.now();
+        let known = survey(store, &entries, desk.key().public())?;
+        let policy = Policy::new(Some(desk.config().recording.retain), Some(Duration::ZERO))?;
+        // Nothing is destroyed by looking, so it does not matter here whether the clock is trusted;
+        // one that went back must not make what is due look as if it were not.
+        let present = Present { now, trusted: true, highest: desk.audit().highest() };
+        let verdicts = plan(&known, &policy, &present);
+        let verdicts: BTreeMap<RecordingId, Verdict> =
+            verdicts.into_iter().map(|action| (action.recording, action.verdict)).collect();
+        let known = known.into_iter().map(|known| {
+            let verdict = verdicts.get(&known.id).copied().unwrap_or(Verdict::Withhold);
+            (known.id, (known, verdict))
+        });
+        let known = known.collect();
+        let directory = Directory::read(store, &entries)?;
+        let signers = |person: &PersonId| {
+            directory.as_ref().map(|all| all.all_signers_of(person)).unwrap_or_default()
+        };
+        let grants = grants(store, &entries, signers)?;
+        Ok(Self { known, grants, directory, now })
+    }
+
+    /// Whether nobody gets it, for now or for good.
+    pub(super) fn is_withheld(&self, id: RecordingId) -> bool {
+        self.known.get(&id).is_none_or(|(_, verdict)| *verdict != Verdict::Keep)
+    }
+
+    /// The deadline that counts.
+    fn delete_by(&self, manifest: &Manifest) -> Timestamp {
+        let known = self.known.get(&manifest.recording);
+        let deadlines = known.into_iter().flat_map(|(known, _)| &known.deadlines);
+        deadlines.map(|deadline| deadline.at).fold(manifest.delete_by, Timestamp::min)
+    }
+
+    /// By what `login` may open a recording; by nothing, where it is withheld.
+    pub(super) fn holds(&self, manifest: &Manifest, login: &Login) -> Option<Holds> {
+        let own = login.person.as_ref()?;
+        if !login.role.needs_person() || self.is_withheld(manifest.recording) {
+            return None;
+        }
+        let is_recipient = match &self.directory {
+            Some(directory) => {
+                // A key that was replaced since still opens what was encrypted to it.
+                let is_theirs = |recipient| directory.owner(recipient).map(|(who, ..)| who);
+                let mut recipients = manifest.recipients.iter();
+                directory.person(own).is_ok() && recipients.any(|r| is_theirs(r) == Some(own))
+            }
+            // Without a directory nobody knows whose keys they are; the teacher and the coach are the
+            // recipients by default, and what they get is of no use without a key.
+            None => manifest.teacher.as_ref() == Some(own) || manifest.coach.as_ref() == Some(own),
+        };
+        if is_recipient {
+            return Some(Holds::Recipient);
+        }
+        let granted = self.grants.iter().any(|listed| {
+            let grant = &listed.grant;
+            let counts =
+                listed.problem.is_none() && grant.from <= self.now && self.now < grant.until;
+            counts && grant.recording == manifest.recording && grant.person == *own
+        });
+        granted.then_some(Holds::Grant)
+    }
+
+    /// Whether somebody is teacher or coach of a recording, or may open it.
+    pub(super) fn concerns(&self, manifest: &Manifest, login: &Login) -> bool {
+        let named = match login.role {
+            Role::Coach => manifest.coach.as_ref(),
+            Role::Teacher => manifest.teacher.as_ref(),
+            _ => return false,
+        };
+        (login.person.is_some() && named == login.person.as_ref())
+            || self.holds(manifest, login).is_some()
+    }
+
+    fn tell(&self, manifest: &Manifest, login: &Login) -> Value {
+        let end = manifest.segments.iter().filter_map(|segment| segment.end_ns).max();
+        let begin = manifest.segments.iter().filter_map(|segment| segment.start_ns).min();
+        let seconds = begin.zip(end).map(|(begin, end)| end.since(begin).as_secs_f64());
+        json!({
+            "id": manifest.recording,
+            "started": manifest.started,
+            "seconds": seconds,
+            "class": manifest.class,
+            "teacher": manifest.teacher,
+            "coach": manifest.coach,
+            "purpose": manifest.purpose,
+            "delete_by": self.delete_by(manifest),
+            "state": manifest.state,
+            "fault": manifest.fault,
+            "withheld": self.is_withheld(manifest.recording),
+            "cameras": manifest.cameras,
+            "may_view": manifest.state != Life::Recording && self.holds(manifest, login).is_some(),
+        })
+    }
+}
+
+/// Recordings of which somebody is teacher or coach, or which they may open; for others how many there
+/// are.
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let store = app.desk.store();
+        let ids = shelf::recordings(store)?;
+        if !login.role.needs_person() {
+            return Ok(Json(json!({ "count": ids.len() })));
+        }
+        let shelf = Shelf::look(app)?;
+        let mut all = Vec::new();
+        for id in ids.into_iter().rev() {
+            let manifest = match shelf::manifest(store, id, app.desk.key().public()) {
+                Ok(Some(manifest)) => manifest,
+                // Destroyed a moment ago.
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::error!(recording = %id, %error, "cannot be listed");
+                    continue;
+                }
+            };
+            if shelf.concerns(&manifest, &login) {
+                all.push(shelf.tell(&manifest, &login));
+            }
+        }
+        Ok(Json(json!({ "recordings": all })))
+    })
+    .await
+}

@@ -1,0 +1,189 @@
+//! The box's own retention: every few minutes, and at its start, what is due is destroyed.
+//!
+//! Belongs here: when that is done, and whether the clock may be relied on for it. Does not belong:
+//! what is due, and how it goes (`vault::retention`).
+
+use std::{path::Path, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{crew::Ground, time::synchronised};
+use crate::{
+    clock::{Clock as _, SystemClock, running},
+    config::TimeTrust,
+    shutdown::Shutdown,
+    vault::{
+        BoxKey,
+        audit::AuditLog,
+        retention::{Applied, Clock, Policy, RetentionError, apply},
+    },
+};
+
+/// From one round to the next: a deadline is kept to within this.
+pub const EVERY: Duration = Duration::from_secs(300);
+/// How often the thread looks whether the program ends.
+const LOOK: Duration = Duration::from_millis(100);
+/// A clock that goes forward by more than this against the machine's own count of time was set.
+/// Daylight saving does not move it, as it counts in UTC.
+const STEP: SignedDuration = SignedDuration::from_hours(1);
+/// For so long a clock that was set has to be trusted, by the machine's own count, before anything
+/// is destroyed by it: a wrong year costs no recording.
+const SETTLES: Duration = Duration::from_secs(24 * 3600);
+
+/// What the clocks of the machine say.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The time of day.
+    pub now: Timestamp,
+    /// Time since the machine began to run; nobody can set it.
+    pub running: Duration,
+    /// Whether the time of day is known to be right.
+    pub trusted: bool,
+}
+
+/// Applies the retention policy, round after round.
+#[derive(Debug)]
+pub struct Retainer {
+    policy: Policy,
+    last: Option<Reading>,
+    /// For how long the clock was trusted since it was set; none where it was not set.
+    settling: Option<Duration>,
+}
+
+impl Retainer {
+    /// Nothing was done yet.
+    #[must_use]
+    pub const fn new(policy: Policy) -> Self {
+        Self { policy, last: None, settling: None }
+    }
+
+    /// One round. What is due by a clock that cannot be relied on is withheld, and not destroyed.
+    pub fn round(
+        &mut self,
+        store: &Path,
+        log: &AuditLog,
+        key: &BoxKey,
+        reading: Reading,
+    ) -> Result<Applied, RetentionError> {
+        let trusted = self.settle(reading);
+        let clock = Clock { now: reading.now, trusted, highest: log.highest() };
+        apply(store, log, key, &self.policy, &clock)
+    }
+
+    /// Whether anything may be destroyed by this clock.
+    fn settle(&mut self, reading: Reading) -> bool {
+        if let Some(last) = self.last.replace(reading) {
+            let passed = reading.running.saturating_sub(last.running);
+            let ahead = reading.now.duration_since(last.now)
+                - SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
+            if ahead > STEP {
+                tracing::error!(ahead = %ahead, "the clock was set forward: nothing is destroyed by it for a day");
+                self.settling = Some(Duration::ZERO);
+            } else if let Some(settling) = &mut self.settling
+                && reading.trusted
+                && last.trusted
+            {
+                *settling += passed;
+            }
+        }
+        if self.settling.is_some_and(|settling| settling >= SETTLES) {
+            self.settling = None;
+        }
+        reading.trusted && self.settling.is_none()
+    }
+}
+
+/// Destroys what is due, now and every few minutes until `ended`.
+pub(super) fn keep(ground: &Ground, policy: Policy, ended: &Shutdown, tell: impl Fn(Vec<String>)) {
+    let Ground { config, places, key, audit, .. } = ground;
+    let mut retainer = Retainer::new(policy);
+    let mut due = Duration::ZERO;
+    while !ended.is_requested() {
+        if running() < due {
+            std::thread::sleep(LOOK);
+            continue;
+        }
+        due = running() + EVERY;
+        let trusted = config.clock.danger_trust == TimeTrust::System || synchronised();
+        let reading = Reading { now: SystemClock.now(), running: running(), trusted };
+        match retainer.round(&places.store, audit, key, reading) {
+            Ok(applied) => {
+                let lines = retained(&applied);
+                if !lines.is_empty() {
+                    tell(lines);
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "nothing can be destroyed");
+                tell(vec![format!("nothing can be destroyed: {error}")]);
+            }
+        }
+    }
+}
+
+/// What is worth saying of a round.
+fn retained(applied: &Applied) -> Vec<String> {
+    let gone = [
+        (&applied.destroyed, "its time was over: destroyed"),
+        (&applied.finished, "its destruction is finished"),
+        (&applied.returned, "it had been destroyed and was there again: destroyed"),
+    ];
+    let gone =
+        gone.iter().flat_map(|(ids, what)| ids.iter().map(move |id| format!("{id}: {what}")));
+    let grants =
+        applied.ended.iter().map(|(id, person)| format!("{id}: the grant of {person} ended"));
+    let failed = applied.failed.iter().map(|(id, error)| {
+        tracing::error!(recording = %id, %error, "cannot be destroyed");
+        format!("{id}: cannot be destroyed: {error}")
+    });
+    gone.chain(grants).chain(failed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3600;
+
+    fn retainer() -> Retainer {
+        let day = |n: u64| Some(Duration::from_secs(n * 24 * HOUR));
+        Retainer::new(Policy::new(day(30), day(7)).unwrap())
+    }
+
+    fn reading(running: u64, ahead: i64, trusted: bool) -> Reading {
+        let now = 1_780_000_000 + i64::try_from(running).unwrap() + ahead;
+        Reading {
+            now: Timestamp::from_second(now).unwrap(),
+            running: Duration::from_secs(running),
+            trusted,
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_forward_destroys_nothing_for_a_day_of_trusted_time() {
+        let mut retainer = retainer();
+        assert!(retainer.settle(reading(0, 0, true)));
+        // Corrections of a network clock are small.
+        assert!(retainer.settle(reading(300, 1800, true)));
+        let year = 365 * 24 * 3600;
+        assert!(!retainer.settle(reading(600, year, true)));
+        // Time in which it is not trusted does not count.
+        assert!(!retainer.settle(reading(600 + 20 * HOUR, year, true)));
+        assert!(!retainer.settle(reading(600 + 40 * HOUR, year, false)));
+        assert!(!retainer.settle(reading(600 + 41 * HOUR, year, true)));
+        assert!(!retainer.settle(reading(600 + 44 * HOUR, year, true)));
+        assert!(retainer.settle(reading(600 + 45 * HOUR, year, true)));
+        // Set again, it begins again.
+        assert!(!retainer.settle(reading(600 + 46 * HOUR, 2 * year, true)));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_no_step_forward() {
+        let mut retainer = retainer();
+        assert!(retainer.settle(reading(0, 0, true)));
+        // The plan itself does not rely on a clock before the latest time in the log.
+        assert!(retainer.settle(reading(300, -7200, true)));
+        assert!(!retainer.settle(reading(600, 0, true)), "back again is forward");
+        assert!(!retainer.settle(reading(900, 0, false)));
+    }
+}

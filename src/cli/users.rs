@@ -1,0 +1,263 @@
+//! `classveil users`: who may log in to the box's pages.
+
+use std::{
+    io::{BufRead, IsTerminal, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Subcommand;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::{Failure, output, places};
+use crate::{
+    api::accounts::{Account, Accounts, LONGEST, Password, Role},
+    clock::{Clock, SystemClock},
+    config::Config,
+    error::{ErrorKind, advice},
+    units::{AccountId, PersonId},
+};
+
+/// Say who may log in to the box's pages, and as what.
+///
+/// Accounts lie outside the store, in the file that [api] accounts names, for its owner only.
+/// Passwords are kept as Argon2id hashes. Each change is in the audit log before it counts; whoever is
+/// logged in with an account that is removed, or gets another password, is not any more.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Add(Add),
+    List(List),
+    Remove(Remove),
+    Passwd(Passwd),
+    SetupCode(SetupCode),
+}
+
+/// Make an account.
+///
+/// Roles: coach (prepares, starts, stops, looks), admin (pupil list, reminders, notices), teacher
+/// (accepts, objects, looks), operator (sees that the box works), privacy-officer (registers, logs).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil users add c-02 --role coach --person c-02 --config FILE.toml\n  \
+    classveil users add o-01 --role operator --password-file word.txt --config FILE.toml\n\n\
+    Exit codes: 0 made, 64 usage, or the password is too weak, 78 there is one of that name.")]
+struct Add {
+    /// Under which name somebody logs in: 1 to 32 of a-z, 0-9 and -; a pseudonym, as it is logged.
+    name: AccountId,
+    /// As what: coach, admin, teacher, operator or privacy-officer.
+    #[arg(long, value_name = "ROLE")]
+    role: Role,
+    /// Who it is in recordings and in the directory of people; coaches and teachers need it.
+    #[arg(long, value_name = "ID")]
+    person: Option<PersonId>,
+    #[command(flatten)]
+    word: Word,
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Where a password comes from.
+#[derive(Debug, clap::Args)]
+struct Word {
+    /// The file whose first line is the password [default: it is asked for on the terminal].
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+/// Say which accounts there are.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil users list --config FILE.toml\n  \
+    classveil users list --config FILE.toml --json\n\n\
+    Exit codes: 0 said, 65 the file is damaged, 78 others can read it.")]
+struct List {
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Take an account away.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil users remove c-02 --config FILE.toml\n\n\
+    Exit codes: 0 it is gone, 66 there is none of that name.")]
+struct Remove {
+    /// Which.
+    name: AccountId,
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Give an account another password.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil users passwd c-02 --config FILE.toml\n\n\
+    Exit codes: 0 it counts from now on, 64 it is too weak, 66 there is no such account.")]
+struct Passwd {
+    /// Which.
+    name: AccountId,
+    #[command(flatten)]
+    word: Word,
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Print a code with which the first administrator makes an account on the box's pages.
+///
+/// It counts once, for a day, and only while there is no administrator. Only its digest is kept.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil users setup-code --config FILE.toml\n\n\
+    Exit codes: 0 printed, 78 there is an administrator already.")]
+struct SetupCode {
+    /// The box's settings.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    match &args.command {
+        Command::Add(args) => add(args),
+        Command::List(args) => list(args),
+        Command::Remove(args) => {
+            let (config, accounts) = of(&args.config)?;
+            let (_, log) = places::log(&config)?;
+            accounts.remove(&log, SystemClock.now(), &args.name)?;
+            output::note(format_args!("{} cannot log in any more", args.name));
+            Ok(())
+        }
+        Command::Passwd(args) => {
+            let (config, accounts) = of(&args.config)?;
+            let password = args.word.read(&args.name)?;
+            let (_, log) = places::log(&config)?;
+            accounts.set_password(&log, SystemClock.now(), &args.name, &password)?;
+            output::note(format_args!("{} logs in with the new password from now on", args.name));
+            Ok(())
+        }
+        Command::SetupCode(args) => {
+            let (config, accounts) = of(&args.config)?;
+            let (_, log) = places::log(&config)?;
+            output::line(accounts.setup_code(&log, SystemClock.now())?);
+            output::note("it makes the first administrator on the box's pages, once, within a day");
+            Ok(())
+        }
+    }
+}
+
+fn of(file: &Path) -> Result<(Config, Accounts), Failure> {
+    let config = places::config(Some(file))?;
+    let accounts = Accounts::new(&places::accounts(&config)?);
+    Ok((config, accounts))
+}
+
+fn add(args: &Add) -> Result<(), Failure> {
+    let (config, accounts) = of(&args.config)?;
+    let password = args.word.read(&args.name)?;
+    let (_, log) = places::log(&config)?;
+    let account = (&args.name, args.role, args.person.as_ref());
+    accounts.add(&log, SystemClock.now(), account, &password)?;
+    output::note(format_args!("{} logs in as {}", args.name, args.role));
+    Ok(())
+}
+
+fn list(args: &List) -> Result<(), Failure> {
+    let (_, accounts) = of(&args.config)?;
+    let known = accounts.read()?;
+    let json_of = |account: &Account| -> Value {
+        json!({
+            "name": account.name,
+            "role": account.role,
+            "person": account.person,
+            "changed": account.changed,
+        })
+    };
+    if args.json {
+        let all: Vec<Value> = known.accounts().iter().map(json_of).collect();
+        output::json(&json!({ "accounts": all }));
+        return Ok(());
+    }
+    for account in known.accounts() {
+        let person = account.person.as_ref().map_or("-", PersonId::as_str);
+        let (name, role) = (account.name.as_str(), account.role.word());
+        output::line(format_args!("{name:32}  {role:15}  {person}"));
+    }
+    Ok(())
+}
+
+impl Word {
+    fn read(&self, name: &AccountId) -> Result<Password, Failure> {
+        match &self.password_file {
+            Some(path) => from_file(path),
+            None => from_terminal(name),
+        }
+    }
+}
+
+fn from_file(path: &Path) -> Result<Password, Failure> {
+    let unreadable = |error: std::io::Error| {
+        let text = format!("cannot read {}: {error}{}", path.display(), advice(&error));
+        Failure::new(ErrorKind::of_io(&error), text)
+    };
+    let mut text = Zeroizing::new(String::new());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(2 * LONGEST as u64).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(Password::new(text.lines().next().unwrap_or_default().to_owned()))
+}
+
+/// Asks twice, and shows nothing of what is typed.
+fn from_terminal(name: &AccountId) -> Result<Password, Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        let text = "nobody can be asked for a password here: give --password-file FILE";
+        return Err(Failure::new(ErrorKind::Usage, text));
+    }
+    let failed = |error: std::io::Error| {
+        Failure::new(ErrorKind::of_io(&error), format!("cannot ask for a password: {error}"))
+    };
+    let ask = |text: &str| -> Result<Zeroizing<String>, Failure> {
+        output::note(format_args!("{text}, {name}:"));
+        let mut line = Zeroizing::new(String::with_capacity(2 * LONGEST));
+        let _dark = Dark::begin().map_err(failed)?;
+        stdin.lock().read_line(&mut line).map_err(failed)?;
+        Ok(line)
+    };
+    let first = ask("new password")?;
+    let second = ask("the same again")?;
+    if first != second {
+        return Err(Failure::new(ErrorKind::Usage, "these are two passwords: try again"));
+    }
+    Ok(Password::new(first.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// The terminal shows nothing of what is typed, until this is dropped.
+struct Dark(Termios);
+
+impl Dark {
+    fn begin() -> std::io::Result<Self> {
+        let before = tcgetattr(std::io::stdin())?;
+        let mut dark = before.clone();
+        dark.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &dark)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Dark {
+    fn drop(&mut self) {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
+    }
+}

@@ -1,0 +1,112 @@
+/** One's recordings, and the viewer on one of them. */
+
+import { useContext, useMemo, useState } from "preact/hooks";
+
+import { Viewer } from "../parts/Viewer";
+import { moment, Spoken } from "../text/language";
+import { viewerEn } from "../text/viewer.en";
+import { viewerNl } from "../text/viewer.nl";
+import { clock } from "../viewer/timeline";
+import { BoxSource, type Api, type RecordingRow } from "./api";
+import { Card, Failed, useLoaded, usePagesText } from "./common";
+
+interface Answer {
+  readonly recordings?: readonly RecordingRow[];
+  readonly count?: number;
+}
+
+export function Recordings({ api }: { api: Api }) {
+  const t = usePagesText();
+  const { value, error } = useLoaded(() => api.get<Answer>("recordings"), [api]);
+  const [open, setOpen] = useState<RecordingRow | null>(null);
+  if (open) return <Watch api={api} recording={open} onBack={() => setOpen(null)} />;
+  return (
+    <Card title={t.recordingsTitle}>
+      <Failed error={error} />
+      {!value && error === null && <p role="status">{t.loading}</p>}
+      {value?.count !== undefined && <p>{t.recordingsCount(value.count)}</p>}
+      {value?.recordings?.length === 0 && <p>{t.recordingsNone}</p>}
+      <ul class="cards">
+        {value?.recordings?.map((one) => (
+          <li key={one.id} data-recording={one.id}>
+            <Row recording={one} onWatch={() => setOpen(one)} />
+          </li>
+        ))}
+      </ul>
+      <p class="hint">
+        {t.offline}{" "}
+        <a href="/viewer.html" download="classveil-viewer.html">
+          {t.offlineLink}
+        </a>
+      </p>
+    </Card>
+  );
+}
+
+function Row({ recording, onWatch }: { recording: RecordingRow; onWatch: () => void }) {
+  const t = usePagesText();
+  const language = useContext(Spoken);
+  const words = language === "nl" ? viewerNl : viewerEn;
+  const when = moment(language, recording.started);
+  return (
+    <>
+      <h3>{when}</h3>
+      <dl>
+        <div>
+          <dt>{t.length}</dt>
+          <dd>{recording.seconds === null ? t.none : clock(recording.seconds)}</dd>
+        </div>
+        <div>
+          <dt>{t.class}</dt>
+          <dd>{recording.class ?? t.none}</dd>
+        </div>
+        <div>
+          <dt>{t.teacher}</dt>
+          <dd>{recording.teacher ?? t.none}</dd>
+        </div>
+        <div>
+          <dt>{t.coachName}</dt>
+          <dd>{recording.coach ?? t.none}</dd>
+        </div>
+        <div>
+          <dt>{t.purpose}</dt>
+          <dd>{words.purposes[recording.purpose] ?? recording.purpose}</dd>
+        </div>
+        <div>
+          <dt>{t.deleteBy}</dt>
+          <dd>{moment(language, recording.delete_by)}</dd>
+        </div>
+      </dl>
+      {recording.withheld && <p class="warn">{t.withheld}</p>}
+      {recording.may_view ? (
+        <button type="button" class="primary" onClick={onWatch} aria-label={`${t.watch}: ${when}`}>
+          {t.watch}
+        </button>
+      ) : (
+        !recording.withheld && recording.state !== "recording" && <p class="hint">{t.notYours}</p>
+      )}
+    </>
+  );
+}
+
+interface WatchProps {
+  api: Api;
+  recording: RecordingRow;
+  onBack: () => void;
+}
+
+function Watch({ api, recording, onBack }: WatchProps) {
+  const t = usePagesText();
+  const source = useMemo(() => new BoxSource(recording.id, () => void api.logOut()), [recording.id]);
+  return (
+    <>
+      <p>
+        <button type="button" onClick={onBack}>
+          {t.backToList}
+        </button>
+      </p>
+      {/* The box's own word on its key proves nothing: whoever wants proof uses the saved viewer. */}
+      <Viewer source={source} pinned={null} person={api.session.person ?? api.session.name} />
+    </>
+  );
+}
