@@ -119,7 +119,7 @@ impl Swaps {
 
     /// Puts a list in force: into the log first. Where that fails it counts all the same, because it
     /// may name somebody who must not be seen; but the recording ends.
-    pub(super) fn replace(&mut self, around: &Around<'_>, list: NewList, position: Pts) {
+    pub(super) fn replace(&mut self, around: &Around<'_>, list: &NewList, position: Pts) {
         let before = self.policy;
         let judge = || Judge::new(before, &list.gallery, self.thresholds);
         self.policy = judge().policy();

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread::ScopedJoinHandle,
     time::{Duration, Instant},
 };
 
@@ -417,7 +418,7 @@ fn run(
             });
             threads.push((camera, latest, thread));
         }
-        let runs = |threads: &[(_, _, std::io::Result<std::thread::ScopedJoinHandle<'_, _>>)]| {
+        let runs = |threads: &[(_, _, std::io::Result<ScopedJoinHandle<'_, _>>)]| {
             threads.iter().any(|(_, _, thread)| thread.as_ref().is_ok_and(|t| !t.is_finished()))
         };
         if let Some(lists) = around.lists {
@@ -425,24 +426,23 @@ fn run(
                 match lists.next(LISTEN) {
                     Some(News::Replaced(list)) => {
                         let position = latest.iter().map(|one| lock(one).position).max();
-                        swaps.replace(around, list, position.unwrap_or_default());
+                        swaps.replace(around, &list, position.unwrap_or_default());
                     }
                     Some(News::Unusable) => swaps.refuse(around),
                     None => {}
                 }
                 for (at, (_, latest, thread)) in threads.iter().enumerate() {
-                    if thread.as_ref().is_ok_and(|thread| thread.is_finished()) {
+                    if thread.as_ref().is_ok_and(ScopedJoinHandle::is_finished) {
                         ended(at, lock(latest).position);
                     }
                 }
             }
         }
         let came = |(camera, latest, thread): (CameraId, &Mutex<Progress>, std::io::Result<_>)| {
-            let thread: std::thread::ScopedJoinHandle<'_, (Progress, Result<(), ChainError>)> =
-                match thread {
-                    Ok(thread) => thread,
-                    Err(error) => return (Progress::default(), Err(RecordError::Thread(error))),
-                };
+            let thread: ScopedJoinHandle<'_, (Progress, Result<(), ChainError>)> = match thread {
+                Ok(thread) => thread,
+                Err(error) => return (Progress::default(), Err(RecordError::Thread(error))),
+            };
             let (progress, result) = thread.join().unwrap_or_else(|_| {
                 // The slots of a chain that panicked are gone with it: nothing of them was encoded.
                 (*lock(latest), Err(ChainError::Panicked { camera }))

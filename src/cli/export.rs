@@ -18,7 +18,7 @@ use super::{
     places,
     record::{List, drafted, progress_bar, rules, show, wrong},
     retention::refuse_withheld,
-    reveil::{Manner, Source, again},
+    reveil::{Manner, Source, again, signals},
     store::{AtStore, Opened, Which},
 };
 use crate::{
@@ -27,7 +27,6 @@ use crate::{
     config::Config,
     error::{ErrorKind, advice},
     people::{self, Draft, directory::Directory},
-    shutdown::Shutdown,
     units::{CameraId, PersonId, Pts, PupilId, RecordingId},
     vault::{
         Details, NewRecording, Recipient,
@@ -207,10 +206,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut eyes = more()?;
     let workshop = Workshop::beside(&args.output, &SystemClock)?;
     let veiled = veiled(args, &config, &source, &mut eyes, &workshop)?;
-    let shutdown = Shutdown::new();
-    shutdown.on_signals().map_err(|error| {
-        Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
-    })?;
+    let shutdown = signals()?;
     let style = manifest.veil.parse().map_err(|_| wrong("the recording's veil is not known"))?;
     let silent = args.purpose == ExportFor::Supervision;
     let Veiled { policy, region, word, gallery, places, version, dpia } = veiled;

@@ -238,10 +238,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let dpia = dpia.or(manifest.dpia.as_deref());
     let draft = Draft::open(&args.pupils, rules(&config, today)?)?;
     let list = drafted(draft, policy != Policy::Everyone, dpia, || Ok(&mut eyes), &list_key)?;
-    let shutdown = Shutdown::new();
-    shutdown.on_signals().map_err(|error| {
-        Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
-    })?;
+    let shutdown = signals()?;
     let details = source.opened.details()?;
     let version = list.version().to_owned();
     let gallery = list.gallery;
@@ -291,6 +288,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Says when Ctrl-C or a termination asks for an end.
+pub(super) fn signals() -> Result<Shutdown, Failure> {
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().map_err(|error| {
+        Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
+    })?;
+    Ok(shutdown)
 }
 
 /// How the recording was veiled.
