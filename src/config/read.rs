@@ -83,6 +83,7 @@ fn whole_file(root: DeTable<'_>, found: &mut Findings<'_>) -> File {
             "pupils" => file.pupils = section(name, value, found),
             "registers" => file.registers = section(name, value, found),
             "control" => file.control = section(name, value, found),
+            "api" => file.api = section(name, value, found),
             "button" => file.button = section(name, value, found),
             "indicator" => file.indicator = section(name, value, found),
             "clock" => file.clock = section(name, value, found),
