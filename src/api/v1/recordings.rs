@@ -207,8 +207,10 @@ impl Shelf {
         }
         let is_recipient = match &self.directory {
             Some(directory) => {
-                let keys = directory.recipients_of(own, self.now);
-                manifest.recipients.iter().any(|recipient| keys.contains(recipient))
+                // A key that was replaced since still opens what was encrypted to it.
+                let is_theirs = |recipient| directory.owner(recipient).map(|(who, ..)| who);
+                let mut recipients = manifest.recipients.iter();
+                directory.person(own).is_ok() && recipients.any(|r| is_theirs(r) == Some(own))
             }
             // Without a directory nobody knows whose keys they are; the teacher and the coach are the
             // recipients by default, and what they get is of no use without a key.

@@ -2,6 +2,7 @@
 //! nothing that comes that way holds up a recording.
 
 pub(crate) mod client;
+mod files;
 mod lessons;
 mod limits;
 mod login;
