@@ -41,13 +41,11 @@ pub(super) async fn guard(
         Ok(None) => {}
         Err(problem) => return problem.into_response(),
     }
-    match tokio::time::timeout(row.patience, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let text = "it took too long";
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text).into_response()
-        }
-    }
+    let answered = tokio::time::timeout(row.patience, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let text = "it took too long";
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text).into_response()
+    })
 }
 
 async fn admit(app: &App, row: &Row, headers: &HeaderMap) -> Result<Option<Login>, Problem> {

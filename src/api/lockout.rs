@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn there_are_never_too_many() {
         let (lockout, now) = (Lockout::new(), Instant::now());
-        for number in 0..MOST as u32 + 10 {
+        for number in 0..u32::try_from(MOST).unwrap() + 10 {
             let from = IpAddr::V4(std::net::Ipv4Addr::from(number));
             assert_eq!(
                 lockout.try_one(None, from, now + Duration::from_millis(number.into())),

@@ -181,13 +181,14 @@ mod tests {
         assert!(sessions.find("guessed", now).is_none());
         // Doing something moves the idle end; nothing moves the other.
         let mut at = now;
-        while at < now + LONGEST - IDLE {
-            at += IDLE - Duration::from_secs(1);
+        let almost = IDLE.checked_sub(Duration::from_secs(1)).unwrap();
+        while at + IDLE < now + LONGEST {
+            at += almost;
             assert!(sessions.find(&token, at).is_some());
         }
         assert!(sessions.find(&token, now + LONGEST).is_none());
         let (token, login) = sessions.begin(&account(), now).unwrap();
-        assert!(sessions.is_live(login.session, now + IDLE - Duration::from_secs(1), false));
+        assert!(sessions.is_live(login.session, now + almost, false));
         assert!(sessions.find(&token, now + IDLE).is_none());
         let (token, login) = sessions.begin(&account(), now).unwrap();
         sessions.end(login.session);

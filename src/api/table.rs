@@ -38,6 +38,9 @@ pub enum Access {
 /// Everybody who is logged in.
 pub(super) const ALL: Access = Access::Roles(&Role::ALL);
 
+/// What a JSON body looks like.
+type Shape = fn() -> RefOr<Schema>;
+
 /// One route.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -49,7 +52,7 @@ pub struct Row {
     pub access: Access,
     /// What it does, in a few words.
     pub about: &'static str,
-    takes: Option<(&'static str, Option<fn() -> RefOr<Schema>>)>,
+    takes: Option<(&'static str, Option<Shape>)>,
     gives: &'static str,
     pub(super) patience: Duration,
 }

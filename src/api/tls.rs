@@ -105,10 +105,10 @@ impl Certificate {
         let text = zeroize::Zeroizing::new(std::fs::read(&self.key).map_err(io(&self.key))?);
         let key = PrivateKeyDer::from_pem_slice(&text)
             .map_err(|error| bad(&self.key, error.to_string()))?;
-        let made = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let built = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
-        let mut config = made.map_err(|error| bad(&self.chain, error.to_string()))?;
+        let mut config = built.map_err(|error| bad(&self.chain, error.to_string()))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Loaded { config: Arc::new(config), fingerprint })
     }

@@ -71,7 +71,7 @@ pub(super) async fn events(State(app): State<App>, Extension(login): Extension<L
     let watch = (app, login, receiver, first);
     let told = stream::unfold(watch, |(app, login, mut receiver, first)| async move {
         if let Some(status) = first {
-            return Some((told(&status), (app, login, receiver, None)));
+            return Some((Ok::<_, Infallible>(told(&status)), (app, login, receiver, None)));
         }
         loop {
             let changed = timeout(STILL_LOGGED_IN, receiver.changed()).await;
@@ -82,7 +82,12 @@ pub(super) async fn events(State(app): State<App>, Extension(login): Extension<L
                 return None;
             }
             match changed {
-                Ok(Ok(())) => return Some((told(&status), (app, login, receiver, None))),
+                Ok(Ok(())) => {
+                    return Some((
+                        Ok::<_, Infallible>(told(&status)),
+                        (app, login, receiver, None),
+                    ));
+                }
                 Ok(Err(_)) => return None,
                 Err(_) => {}
             }
@@ -92,8 +97,8 @@ pub(super) async fn events(State(app): State<App>, Extension(login): Extension<L
     Sse::new(told).keep_alive(keep).into_response()
 }
 
-fn told(status: &Value) -> Result<Event, Infallible> {
-    Ok(Event::default().event("status").data(status.to_string()))
+fn told(status: &Value) -> Event {
+    Event::default().event("status").data(status.to_string())
 }
 
 #[cfg(test)]

@@ -98,7 +98,8 @@ pub(super) async fn file(
         let allowed = allowed(app, &login, &id)?;
         let handed = shelf::file(app.desk.store(), &allowed.manifest, &name)?;
         let handed = handed.ok_or_else(Problem::not_found)?;
-        if name.ends_with(".age") {
+        // Everything but the manifest, its signature and the journal is encrypted.
+        if name.strip_suffix(".age").is_some() {
             log_look(app, &login, &allowed)?;
         }
         Ok(handed)

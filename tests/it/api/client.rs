@@ -61,26 +61,26 @@ impl Client {
     /// Asks for a path of the interface.
     #[track_caller]
     pub(crate) fn get(&mut self, path: &str) -> Reply {
-        self.send(Method::GET, &format!("/api/v1{path}"), &[], &[])
+        self.send(&Method::GET, &format!("/api/v1{path}"), &[], &[])
     }
 
     #[track_caller]
     pub(crate) fn post(&mut self, path: &str, body: &Value) -> Reply {
         let body = body.to_string();
         let json = [("content-type", "application/json")];
-        self.send(Method::POST, &format!("/api/v1{path}"), &json, body.as_bytes())
+        self.send(&Method::POST, &format!("/api/v1{path}"), &json, body.as_bytes())
     }
 
     #[track_caller]
     pub(crate) fn delete(&mut self, path: &str) -> Reply {
-        self.send(Method::DELETE, &format!("/api/v1{path}"), &[], &[])
+        self.send(&Method::DELETE, &format!("/api/v1{path}"), &[], &[])
     }
 
     /// Sends anything, with the cookie and the word.
     #[track_caller]
     pub(crate) fn send(
         &mut self,
-        method: Method,
+        method: &Method,
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
@@ -102,22 +102,22 @@ impl Client {
     #[track_caller]
     pub(crate) fn begin(
         &mut self,
-        method: Method,
+        method: &Method,
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> ureq::http::Response<ureq::Body> {
-        let mut request = Request::builder().method(&method).uri(format!("{}{path}", self.url));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(cookie) = &self.cookie {
             request = request.header("cookie", cookie);
         }
-        if let (Some(csrf), true) = (&self.csrf, method != Method::GET) {
+        if let (Some(csrf), true) = (&self.csrf, *method != Method::GET) {
             request = request.header("x-csrf-token", csrf);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let sent = if body.is_empty() && method != Method::POST {
+        let sent = if body.is_empty() && *method != Method::POST {
             self.agent.run(request.body(()).unwrap())
         } else {
             self.agent.run(request.body(body).unwrap())

@@ -27,7 +27,7 @@ fn recorded() -> (Station, String, PathBuf) {
 }
 
 fn fetch(page: &mut Client, id: &str, name: &str) -> super::Reply {
-    page.send(Method::GET, &format!("/api/v1/recordings/{id}/{name}"), &[], &[])
+    page.send(&Method::GET, &format!("/api/v1/recordings/{id}/{name}"), &[], &[])
 }
 
 fn views(station: &Station) -> Vec<String> {

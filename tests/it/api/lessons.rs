@@ -82,12 +82,12 @@ fn settle(station: &Station, pages: &mut Pages) {
     let zip = zip_of(&[("list.csv", &list), ("refused.jpg", &photo)]);
     let kind = [("content-type", "application/zip")];
     let path = "/api/v1/pupils/check";
-    let checked = pages.admin.send(Method::POST, path, &kind, &zip).is(200).body;
+    let checked = pages.admin.send(&Method::POST, path, &kind, &zip).is(200).body;
     assert_eq!(checked["ok"], true, "{checked}");
     assert_eq!(checked["summary"]["means"]["photo"], 1);
     assert_eq!(pages.admin.get("/pupils").is(200).body["version"], Value::Null);
     let path = "/api/v1/pupils/load";
-    let loaded = pages.admin.send(Method::POST, path, &kind, &zip).is(200).body;
+    let loaded = pages.admin.send(&Method::POST, path, &kind, &zip).is(200).body;
     assert_eq!((&loaded["ok"], &loaded["in_use"]), (&json!(true), &json!(true)), "{loaded}");
     let shown = pages.admin.get("/pupils").is(200).body;
     assert_eq!((&shown["version"], &shown["counts"]["refused"]), (&loaded["version"], &json!(1)));
@@ -137,7 +137,7 @@ fn a_fresh_box_comes_to_green_and_records_by_its_pages_alone() {
     assert!(begun["confirm_within_s"].is_null(), "{begun}");
     events.until(|status| status["state"] == "recording");
     events.until(|status| status["cameras"][0]["segments"].as_u64() > Some(0));
-    let figures = pages.operator.send(Method::GET, "/metrics", &[], &[]).is(200).text;
+    let figures = pages.operator.send(&Method::GET, "/metrics", &[], &[]).is(200).text;
     assert!(figures.contains("classveil_state{state=\"recording\"} 1"), "{figures}");
     let running = pages.coach.get("/recordings").is(200).body;
     assert_eq!(running["recordings"][0]["state"], "recording", "{running}");
@@ -179,8 +179,8 @@ fn a_teacher_objects_and_the_button_has_the_last_word() {
     let mut station = Station::new(&[&camera.url()], PAGES);
     let mut pages = pages(&mut station);
     pages.coach.post("/recordings/prepare", &json!({ "question": "Do I wait?" })).is(200);
-    let begun = pages.coach.post("/recordings/start", &json!({})).is(202).body;
-    assert_eq!((&begun["state"], &begun["confirm_within_s"]), (&json!("arming"), &json!(60)));
+    let started = pages.coach.post("/recordings/start", &json!({})).is(202).body;
+    assert_eq!((&started["state"], &started["confirm_within_s"]), (&json!("arming"), &json!(60)));
     assert!(station.school.recordings().is_empty());
     station.short();
     station.until_kept();
@@ -228,7 +228,7 @@ struct Events(BufReader<Box<dyn std::io::Read>>);
 
 impl Events {
     fn of(page: &mut Client) -> Self {
-        let response = page.begin(Method::GET, "/api/v1/events", &[], &[]);
+        let response = page.begin(&Method::GET, "/api/v1/events", &[], &[]);
         assert_eq!(response.status().as_u16(), 200);
         Self(BufReader::new(Box::new(response.into_body().into_reader())))
     }

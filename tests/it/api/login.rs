@@ -49,7 +49,7 @@ fn from_the_code_on_paper_to_a_coach_who_is_logged_in() {
     assert_eq!(code(&page.delete("/session").is(403)), "csrf");
     page.csrf = word;
     let evil = [("origin", "https://evil.example")];
-    let forged = page.send(Method::DELETE, "/api/v1/session", &evil, &[]).is(403);
+    let forged = page.send(&Method::DELETE, "/api/v1/session", &evil, &[]).is(403);
     assert_eq!(code(&forged), "foreign");
     page.delete("/session").is(204);
     assert_eq!(code(&page.get("/session").is(401)), "not-logged-in");

@@ -48,7 +48,7 @@ fn the_coach_and_the_teacher_see_what_is_kept_and_nobody_else_does() {
     station.start();
     let [mut teacher, mut coach, mut other, mut operator] =
         ["t-07", "c-02", "c-03", "o-01"].map(|name| logged_in(&mut station, name));
-    let ask = |page: &mut Client| page.send(Method::GET, PATH, &[], &[]);
+    let ask = |page: &mut Client| page.send(&Method::GET, PATH, &[], &[]);
     assert_eq!(code(&ask(&mut coach).is(403)), "not-yours");
     coach.post("/recordings/prepare", &json!({ "question": "Do I wait?" })).is(200);
     assert_eq!(code(&ask(&mut coach).is(409)), "no-picture");
@@ -56,13 +56,13 @@ fn the_coach_and_the_teacher_see_what_is_kept_and_nobody_else_does() {
     station.until_kept();
     assert_eq!(code(&ask(&mut other).is(403)), "not-yours");
     assert_eq!(code(&ask(&mut operator).is(403)), "role");
-    assert_eq!(coach.send(Method::GET, "/api/v1/cameras/cam9/preview", &[], &[]).status, 404);
+    assert_eq!(coach.send(&Method::GET, "/api/v1/cameras/cam9/preview", &[], &[]).status, 404);
 
     let mut eyes = Eyes::new();
     let refused = eyes.person(&photo(&sample("obama.jpg")));
     let mut streams: Vec<_> = [&mut coach, &mut teacher]
         .into_iter()
-        .map(|page| page.begin(Method::GET, PATH, &[], &[]).into_body().into_reader())
+        .map(|page| page.begin(&Method::GET, PATH, &[], &[]).into_body().into_reader())
         .collect();
     let mut seen = 0;
     for number in 0..6 {

@@ -43,7 +43,7 @@ fn ask(page: &mut Client, row: &Row) -> (u16, String) {
     let body = if row.method == Method::POST { body.to_string() } else { String::new() };
     let kind = [("content-type", "application/json")];
     let kind = if body.is_empty() { &[][..] } else { &kind };
-    let mut response = page.begin(row.method.clone(), &path, kind, body.as_bytes());
+    let mut response = page.begin(&row.method, &path, kind, body.as_bytes());
     let status = response.status().as_u16();
     // What goes on for ever is not waited for.
     let streams = response
@@ -107,7 +107,7 @@ fn the_description_for_programs_has_every_route() {
     let mut station = Station::bare(&[text(&sample("obama_speech.mp4"))], PAGES);
     station.start();
     let mut page = stranger(&mut station);
-    let described = page.send(Method::GET, "/api/openapi.json", &[], &[]).is(200).body;
+    let described = page.send(&Method::GET, "/api/openapi.json", &[], &[]).is(200).body;
     assert!(described["openapi"].as_str().unwrap().starts_with("3."));
     for Row { method, path, .. } in routes() {
         let path = path.replace("{*", "{");

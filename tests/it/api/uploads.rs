@@ -36,7 +36,7 @@ fn bomb(name: &str, bytes: usize) -> Vec<u8> {
 
 fn check(page: &mut Client, zip: &[u8]) -> Value {
     let kind = [("content-type", "application/zip")];
-    page.send(Method::POST, "/api/v1/pupils/check", &kind, zip).is(200).body
+    page.send(&Method::POST, "/api/v1/pupils/check", &kind, zip).is(200).body
 }
 
 /// What lies in memory of this box.
@@ -104,7 +104,7 @@ fn what_is_wrong_with_a_zip_is_said_and_nothing_of_it_stays() {
     let kind = [("content-type", "application/zip")];
     let huge = vec![0; 129 << 20];
     let patient = [kind[0], ("expect", "100-continue")];
-    let refused = page.send(Method::POST, "/api/v1/pupils/check", &patient, &huge).is(413);
+    let refused = page.send(&Method::POST, "/api/v1/pupils/check", &patient, &huge).is(413);
     assert_eq!(code(&refused), "too-large");
     assert_eq!(sheltered(&station), [""; 0]);
     // Nothing was loaded, and no photo is in the store.
