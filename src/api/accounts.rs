@@ -614,7 +614,7 @@ mod tests {
 
     #[test]
     fn an_account_from_first_to_last() {
-        let Fixture { accounts, log, .. } = fixture();
+        let Fixture { folder: _folder, accounts, log } = fixture();
         let (c02, good) = (name("c-02"), secret("four words make one"));
         let person: PersonId = "c-02".parse().unwrap();
         let coach = (&c02, Role::Coach, Some(&person));
@@ -661,7 +661,7 @@ mod tests {
 
     #[test]
     fn the_first_administrator_needs_the_code_once_and_in_time() {
-        let Fixture { accounts, log, .. } = fixture();
+        let Fixture { folder: _folder, accounts, log } = fixture();
         let (admin, good) = (name("a-01"), secret("four words make one"));
         assert!(matches!(
             accounts.set_up(&log, at(0), "", &admin, &good),

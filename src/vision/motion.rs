@@ -356,7 +356,8 @@ pub(crate) mod tests {
             let motion = follow(&path, |_| None);
             for to in 1..path.len() {
                 let off = off(&motion, &path, 0, to);
-                prop_assert!(off.is_some_and(|off| off < 6.0), "frame {to}: {off:?}");
+                // To the nearest block of 16 pixels: what is between two blocks is a guess.
+                prop_assert!(off.is_some_and(|off| off < 8.0), "frame {to}: {off:?}");
             }
         }
     }
