@@ -228,7 +228,18 @@ await run({
       ["later", (f) => manifest(f, (it) => it.replace('"delete_by": "20', '"delete_by": "21')),
         "altered", "manifest.json", false],
       ["unsigned", (f) => rm(join(f, "manifest.json.minisig")), "missing", "minisig", false],
-      ["signature", (f) => flip(join(f, "manifest.json.minisig"), 90), "altered", "manifest.json", false],
+      ["signature", async (f) => {
+        // Another letter of base64: what is no letter of it is refused as no signature at all.
+        const path = join(f, "manifest.json.minisig");
+        const text = await readFile(path, "utf8");
+        const other = text[90] === "A" ? "B" : "A";
+        await writeFile(path, text.slice(0, 90) + other + text.slice(91));
+      }, "altered", "manifest.json", false],
+      ["garbled", async (f) => {
+        const path = join(f, "manifest.json.minisig");
+        const text = await readFile(path, "utf8");
+        await writeFile(path, `${text.slice(0, 90)}!${text.slice(91)}`);
+      }, "signature", "minisig", false],
       ["journal", async (f) => {
         const path = join(f, "segments.jsonl");
         const lines = (await readFile(path, "utf8")).split("\n");
