@@ -405,6 +405,9 @@ impl Chain<'_> {
         self.ring.clear();
         tally.reasons.discard();
         tally.check.0.clear();
+        if let Some(tap) = &mut self.tap {
+            tap.forget();
+        }
         // Written segments go even where the encoder does not start again.
         let encoder = self.encoder.discard();
         let of = (self.recording, &self.camera);

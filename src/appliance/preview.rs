@@ -211,6 +211,14 @@ impl Tap {
     }
 }
 
+impl Tap {
+    /// Forgets the picture that is there: it is of a stretch that was dropped.
+    pub(super) fn forget(&mut self) {
+        // Waits for whoever copies it, which takes a moment: it must not outlive the stretch.
+        *self.slot.still.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 impl Drop for Tap {
     fn drop(&mut self) {
         let mut slots = self.previews.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -264,6 +272,12 @@ mod tests {
         for pixel in picture.pixels() {
             assert!(pixel.0.iter().zip(colour).all(|(a, b)| a.abs_diff(b) < 12), "{pixel:?}");
         }
+        // What was dropped is gone for whoever comes later, too.
+        tap.forget();
+        assert_eq!(previews.watch(&camera).look(), Look::NotYet);
+        tap.taken = None;
+        tap.offer(&frame);
+        assert!(matches!(watching.look(), Look::New(_)));
         drop(tap);
         assert_eq!(watching.look(), Look::Over);
         // The next recording is another's.
