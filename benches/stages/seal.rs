@@ -82,5 +82,6 @@ fn recording(began: Timestamp) -> NewRecording {
         look_ahead: Duration::from_secs(2),
         software: "classveil bench".to_owned(),
         details: Details::default(),
+        gaps: Vec::new(),
     }
 }

@@ -298,6 +298,7 @@ fn run(
                 waivers: waivers(config),
                 ..Details::default()
             },
+            gaps: Vec::new(),
         }
     };
     let around = Around {

@@ -232,6 +232,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 recipients: args.to.clone(),
                 list_version: version,
                 dpia,
+                // The parts of an export lie one behind the other, on a timeline of their own.
+                gaps: if args.fragments.is_some() { Vec::new() } else { same.gaps },
                 details: Details { question, ..Details::default() },
                 ..again(&manifest, started, style)
             }

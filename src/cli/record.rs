@@ -577,6 +577,7 @@ fn record(
             look_ahead: config.veil.look_ahead,
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: wanted.details.clone(),
+            gaps: Vec::new(),
         }
     };
     let show = |progress: &Progress| show(&bar, progress);

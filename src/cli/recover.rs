@@ -57,6 +57,7 @@ struct One {
     path: PathBuf,
     segments: usize,
     listed: usize,
+    dropped: usize,
     may_miss_ms: u128,
 }
 
@@ -116,6 +117,7 @@ fn report(recovery: &Recovery) -> Report {
                 path: one.path.clone(),
                 segments: one.segments,
                 listed: one.listed,
+                dropped: one.dropped,
                 may_miss_ms: one.may_miss.as_millis(),
             })
             .collect(),
@@ -138,6 +140,12 @@ fn print(recovery: &Recovery) {
             one.segments,
             one.listed,
             one.may_miss.as_secs_f64().ceil(),
+        ));
+    }
+    for one in recovery.recovered.iter().filter(|one| one.dropped > 0) {
+        output::line(format_args!(
+            "{}: what somebody had dropped of it is gone now ({} stretches)",
+            one.id, one.dropped
         ));
     }
     for path in &recovery.busy {

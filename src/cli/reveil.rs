@@ -200,6 +200,7 @@ pub(super) fn again(manifest: &Manifest, started: &Started, style: Style) -> New
         look_ahead: std::time::Duration::from_millis(manifest.look_ahead_ms),
         software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
         details: crate::vault::Details::default(),
+        gaps: manifest.gaps.clone(),
     }
 }
 

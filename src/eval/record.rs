@@ -123,6 +123,7 @@ pub(super) fn record(
         look_ahead: setup.look_ahead,
         software: software(),
         details: Details::default(),
+        gaps: Vec::new(),
     };
     // Its log is thrown away with the store, but made and written as on a box.
     let audit = AuditKey::load_or_create(&work.join("audit.key"), &store)

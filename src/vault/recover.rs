@@ -1,7 +1,8 @@
 //! Completes what a crash or a power cut left unfinished.
 //!
-//! Part files go, a torn last line of the journal goes, segments that have a name but no line are
-//! listed, and the manifest is signed with state [`State::Interrupted`]. Doing it twice changes
+//! Part files go, a torn last line of the journal goes, what the log says was dropped goes, segments
+//! that have a name but no line are listed, and the manifest is signed with state
+//! [`State::Interrupted`]. Doing it twice changes
 //! nothing. Does not belong: judging damage, which is refused here and reported by [`super::check()`].
 
 use std::{
@@ -14,16 +15,17 @@ use jiff::Timestamp;
 
 use super::{
     Digest, Fault, FileDigest, VaultError,
+    audit::{Stretch, dropped},
     journal::{Entry, Journal},
     keys::BoxKey,
-    manifest::{Gap, JournalHead, Manifest, Segment, State, newest, next_number},
+    manifest::{Gap, GapWhy, JournalHead, Manifest, Segment, State, newest, next_number},
     store::{
         CameraFile, DETAILS, KEY, Locked, MANIFEST, PART, RecordingDir, STAGING, Store, at,
         lock_to_write, names_in, open_regular, segment_name, sync_dir, tracks_name,
     },
     writer::files_of,
 };
-use crate::units::RecordingId;
+use crate::units::{Pts, RecordingId};
 
 /// One recording that was completed.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Recovered {
     pub segments: usize,
     /// Those among them that had no line in the journal yet.
     pub listed: usize,
+    /// Stretches that somebody had dropped, and of which a crash had left something.
+    pub dropped: usize,
     /// How much of the end may be lost: one segment and what waited for its decision. A disk that
     /// lagged behind the camera can have lost more.
     pub may_miss: Duration,
@@ -69,7 +73,7 @@ pub fn recover(store: &Path, key: &BoxKey, now: Timestamp) -> Result<Recovery, V
     for name in names_in(&store.recordings())? {
         let Ok(id) = name.parse::<RecordingId>() else { continue };
         let dir = store.recording(id);
-        match one(&dir, id, key, now) {
+        match one(&store, &dir, id, key, now) {
             Ok(Found::Complete) => recovery.complete += 1,
             Ok(Found::Busy) => recovery.busy.push(dir.0),
             Ok(Found::Recovered(recovered)) => recovery.recovered.push(recovered),
@@ -104,6 +108,7 @@ enum Found {
 }
 
 fn one(
+    store: &Store,
     dir: &RecordingDir,
     id: RecordingId,
     key: &BoxKey,
@@ -128,6 +133,7 @@ fn one(
             path: dir.0.clone(),
             segments: manifest.segments.len(),
             listed: 0,
+            dropped: 0,
             may_miss: Duration::ZERO,
             manifest: digest_of(dir, MANIFEST)?.sha256,
         }));
@@ -135,7 +141,7 @@ fn one(
     for (name, listed) in [(KEY, manifest.key), (DETAILS, manifest.details)] {
         expect(dir, name, listed)?;
     }
-    let settled = settle(dir, &manifest, None)?;
+    let settled = settle(dir, &manifest, None, &dropped(store.path(), id)?)?;
     let may_miss =
         Duration::from_millis(manifest.segment_ms.saturating_add(manifest.look_ahead_ms));
     manifest.state = State::Interrupted;
@@ -150,6 +156,7 @@ fn one(
         path: dir.0.clone(),
         segments: manifest.segments.len(),
         listed: settled.listed,
+        dropped: settled.dropped,
         may_miss,
         manifest: signed,
     }))
@@ -162,15 +169,18 @@ pub(super) struct Settled {
     pub(super) head: JournalHead,
     /// How many had no line.
     listed: usize,
+    /// How many stretches had no line.
+    dropped: usize,
 }
 
 /// Brings the files of an unsealed recording and its journal into agreement. `pending` is what is
-/// known of a segment that may have been cut off. Gaps of `manifest` that have no line get theirs, and
-/// what gaps removed is removed.
+/// known of a segment that may have been cut off. Gaps of `manifest`, and stretches that were `dropped`
+/// by the log, get their line if they have none, and what gaps removed is removed.
 pub(super) fn settle(
     dir: &RecordingDir,
     manifest: &Manifest,
     pending: Option<&Segment>,
+    dropped: &[Stretch],
 ) -> Result<Settled, VaultError> {
     let (mut journal, mut segments, mut gaps) =
         Journal::reopen(dir, manifest.recording, &manifest.key)?;
@@ -179,6 +189,15 @@ pub(super) fn settle(
             journal.append(Entry::Gap(gap.clone()))?;
             segments.retain(|segment| !gap.removes(segment));
             gaps.push(gap.clone());
+        }
+    }
+    let mut finished = 0;
+    for stretch in dropped.iter().filter(|one| manifest.cameras.contains(&one.camera)) {
+        if let Some(gap) = unstated(dir, stretch, &segments, &gaps) {
+            journal.append(Entry::Gap(gap.clone()))?;
+            segments.retain(|segment| !gap.removes(segment));
+            gaps.push(gap);
+            finished += 1;
         }
     }
     for gap in &gaps {
@@ -230,7 +249,37 @@ pub(super) fn settle(
         }
         sync_dir(&folder)?;
     }
-    Ok(Settled { segments, gaps, head: journal.head(), listed })
+    Ok(Settled { segments, gaps, head: journal.head(), listed, dropped: finished })
+}
+
+/// The gap that a dropped stretch leaves, where the journal does not state it yet: the crash came
+/// after the line of the log and before the journal's, so nothing of that camera was written since.
+fn unstated(
+    dir: &RecordingDir,
+    Stretch { camera, from, to }: &Stretch,
+    segments: &[Segment],
+    gaps: &[Gap],
+) -> Option<Gap> {
+    let states = |gap: &&Gap| {
+        let of_it = gap.camera == *camera && gap.why == GapWhy::Dropped;
+        of_it && gap.from_ns <= *from && gap.to_ns >= *to
+    };
+    if gaps.iter().any(|gap| states(&gap)) {
+        return None;
+    }
+    let own = || segments.iter().filter(|segment| segment.camera == *camera);
+    let goes = |segment: &&Segment| segment.end_ns.is_none_or(|end| end > *from);
+    let mut removed: Vec<u32> = own().filter(goes).map(|segment| segment.number).collect();
+    // One that has its name and no line: nobody knows how far it reaches.
+    let mut unlisted = next_number(camera, segments, gaps);
+    while dir.segment(camera, unlisted).exists() {
+        removed.push(unlisted);
+        unlisted += 1;
+    }
+    let last = own().filter(|segment| !goes(segment)).filter_map(|segment| segment.end_ns).max();
+    let from_ns = last.unwrap_or(Pts::ZERO);
+    let (camera, to_ns) = (camera.clone(), (*to).max(from_ns));
+    Some(Gap { camera, from_ns, to_ns, why: GapWhy::Dropped, removed })
 }
 
 /// Removes the files of segments that a gap takes with it, durably. Those that are gone already are no

@@ -325,6 +325,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Its folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Removes what a crash left of writing `box.pub`. The caller holds the store's lock.
     pub(super) fn remove_parts(&self) -> Result<(), VaultError> {
         for name in names_in(&self.0)? {

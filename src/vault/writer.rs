@@ -109,6 +109,9 @@ pub struct NewRecording {
     pub software: String,
     /// What only key holders may read.
     pub details: Details,
+    /// Stretches that are not there because the recording that this one is made from has nothing of
+    /// them.
+    pub gaps: Vec<Gap>,
 }
 
 /// A finished segment, as the muxer made it in memory.
@@ -431,7 +434,7 @@ impl RecordingWriter {
         if let Some(failed) = self.failed.take() {
             self.manifest.fault.get_or_insert(failed.fault);
             // The segment may have got its name before the error: then it counts, as after a crash.
-            let settled = settle(&self.dir, &self.manifest, failed.segment.as_ref())?;
+            let settled = settle(&self.dir, &self.manifest, failed.segment.as_ref(), &[])?;
             self.manifest.segments = settled.segments;
             self.manifest.gaps = settled.gaps;
             self.manifest.journal = settled.head;
@@ -508,7 +511,13 @@ fn fill(
         .map_err(|error| at(&path)(error.into()))?;
     let (part, details) = PartFile::seal(&path, sealing, &details)?;
     part.publish()?;
-    let journal = Journal::create(dir, new.id, &key_file)?;
+    let mut journal = Journal::create(dir, new.id, &key_file)?;
+    // What was removed then were segments of another recording.
+    let gaps: Vec<Gap> =
+        new.gaps.into_iter().map(|gap| Gap { removed: Vec::new(), ..gap }).collect();
+    for gap in &gaps {
+        journal.append(Entry::Gap(gap.clone()))?;
+    }
     let manifest = Manifest {
         format: Format::V1,
         recording: new.id,
@@ -544,7 +553,7 @@ fn fill(
         fault: None,
         recovered: None,
         may_miss_ms: None,
-        gaps: Vec::new(),
+        gaps,
         journal: journal.head(),
         segments: Vec::new(),
     };

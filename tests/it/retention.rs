@@ -147,6 +147,7 @@ impl Scene {
             look_ahead: Duration::from_secs(2),
             software: "classveil test".to_owned(),
             details: Details::default(),
+            gaps: Vec::new(),
         }
     }
 

@@ -4,12 +4,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use classveil::{
-    units::RecordingId,
+    units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Course, Identities, NewRecording, Outcome, RecordingWriter, Trust,
+        BoxKey, Course, Gap, Identities, NewRecording, Outcome, RecordingWriter, Trust,
         access::{AccessError, Ask, KeyHolder, NewRequest, NewSuccessor, attest, request},
         audit::Event,
         check, recover,
@@ -135,7 +136,7 @@ fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
 }
 
 /// A successor of `replaces` as the teacher makes it, changed by `change`.
-fn made(
+pub(crate) fn made(
     scene: &Scene,
     replaces: RecordingId,
     began: Timestamp,
@@ -163,7 +164,12 @@ fn teacher(scene: &Scene) -> PersonKey {
     PersonKey::of(&Identities::load(&scene.root.join("teacher.key")).unwrap()).remove(0)
 }
 
-fn adopt(scene: &Scene, made: &Path, keyed: &str, now: Timestamp) -> Result<(), AccessError> {
+pub(crate) fn adopt(
+    scene: &Scene,
+    made: &Path,
+    keyed: &str,
+    now: Timestamp,
+) -> Result<(), AccessError> {
     let key = teacher(scene);
     let (signers, recipients) = ([key.public(&id("t-07"))], [key.recipient().clone()]);
     let holder = KeyHolder { signers: &signers, recipients: &recipients };
@@ -240,6 +246,44 @@ fn only_the_same_lesson_for_the_same_people_takes_a_recordings_place() {
     // Nothing of all that came into the store.
     assert_eq!(fs::read_dir(scene.store.join("recordings")).unwrap().count(), 3);
     assert!(scene.apply(at(63)).destroyed.is_empty());
+}
+
+#[test]
+fn a_successor_states_the_gaps_of_the_one_before() {
+    let scene = Scene::new();
+    let log = scene.log(at(0));
+    let new = scene.new_recording(at(0), 30);
+    let old = new.id;
+    let _ = log.append(at(0), &Event::armed(&new)).unwrap();
+    let mut writer = RecordingWriter::create(&scene.store, new, &scene.key).unwrap();
+    (1..=2).for_each(|number| writer.write(segment(number)).unwrap());
+    let second = Pts::from_nanos(6_000_000_000);
+    let gap =
+        writer.discard(&CameraId::first(), second, second.plus(Duration::from_secs(9))).unwrap();
+    assert_eq!(gap.removed, [2]);
+    writer.finish(Outcome { ended: at(9), fault: None, course: Course::default() }).unwrap();
+    drop(log);
+    let short = Gap { to_ns: second, ..gap.clone() };
+    for gaps in [Vec::new(), vec![short]] {
+        let made = made(&scene, old, at(0), |new| new.gaps = gaps);
+        let found = adopt(&scene, &made, "keyed", at(60)).unwrap_err();
+        assert!(found.to_string().contains("every gap"), "{found}");
+    }
+    let made = made(&scene, old, at(0), |new| new.gaps = vec![gap.clone()]);
+    let new: RecordingId = made.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    adopt(&scene, &made, "keyed", at(61)).unwrap();
+    let checked = check(&scene.folder(new), &scene.trust(), |_| ()).unwrap();
+    // What was removed then were segments of another recording.
+    assert_eq!(checked.manifest().gaps, [Gap { removed: Vec::new(), ..gap.clone() }]);
+    assert_eq!(checked.manifest().segments.len(), 2);
+    drop(checked);
+    // One that is cut off keeps them as well.
+    let cut = NewRecording { gaps: vec![gap], ..scene.new_recording(at(70), 30) };
+    let id = cut.id;
+    drop(RecordingWriter::create(&scene.store, cut, &scene.key).unwrap());
+    assert!(recover(&scene.store, &scene.key, at(71)).unwrap().failed.is_empty());
+    let checked = check(&scene.folder(id), &scene.trust(), |_| ()).unwrap();
+    assert_eq!(checked.manifest().gaps.len(), 1);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::{
         BoxKey, Checked, Digest, Recipient, Trust, VaultError,
         audit::{AuditLog, Entry, Event},
         check,
-        manifest::{self, Manifest, State},
+        manifest::{self, Gap, Manifest, State},
         retention::look_up,
         sign::{PersonKey, PersonPublicKey, Signed, Statement},
         store::{
@@ -367,10 +367,23 @@ fn fits(new: &Manifest, old: &Manifest) -> Result<(), &'static str> {
     if is_laxer(POLICIES, &new.policy, &old.policy) || is_laxer(REGIONS, &new.region, &old.region) {
         return Err("was veiled less strictly than the recording that it replaces");
     }
+    let states = |gap: &Gap| new.gaps.iter().any(|stated| covers(stated, gap));
+    if !old.gaps.iter().all(states) {
+        return Err(
+            "does not state every gap of the recording that it replaces: veil it anew with \
+                    this version",
+        );
+    }
     if new.frames() < old.frames() {
         return Err("has fewer pictures than the recording that it replaces");
     }
     Ok(())
+}
+
+/// Whether `stated` says of a stretch what `gap` said of it.
+fn covers(stated: &Gap, gap: &Gap) -> bool {
+    let same = stated.camera == gap.camera && stated.why == gap.why;
+    same && stated.from_ns <= gap.from_ns && stated.to_ns >= gap.to_ns
 }
 
 #[cfg(test)]

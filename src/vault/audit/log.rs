@@ -11,14 +11,14 @@ use std::{
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
 
 use super::{
     super::{
-        BoxPublicKey, Digest, Recovery,
+        BoxPublicKey, Digest, Recovery, VaultError,
         store::{
             PartFile, at, lock_and_wait, make_dirs, names_in, read_at_most, sync_dir, write_new,
         },
@@ -27,7 +27,7 @@ use super::{
     inspect::{Inspection, Torn, inspect},
     lines::{self, Head},
 };
-use crate::units::RecordingId;
+use crate::units::{CameraId, Pts, RecordingId};
 
 /// Folder of the log in a store.
 pub(super) const FOLDER: &str = "audit";
@@ -47,6 +47,14 @@ pub struct AuditLog {
     dir: PathBuf,
     key: AuditKey,
     state: Mutex<State>,
+    known: Mutex<Seen>,
+}
+
+/// Lines that were read, and the length of the log up to there.
+#[derive(Debug, Default)]
+struct Seen {
+    bytes: u64,
+    entries: Arc<Vec<Entry>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +94,7 @@ impl AuditLog {
         remove_parts(&dir)?;
         let state = begin_or_load(store, &dir, &key, box_key, now)?;
         drop(guard);
-        Ok(Self { dir, key, state: Mutex::new(state) })
+        Ok(Self { dir, key, state: Mutex::new(state), known: Mutex::default() })
     }
 
     /// Adds a line, durably.
@@ -126,6 +134,36 @@ impl AuditLog {
     /// All lines.
     pub fn entries(&self) -> Result<Vec<Entry>, AuditError> {
         read_log(&self.dir).map(|text| lines::entries(&text))
+    }
+
+    /// All lines as they were when they were read last, and what has been added since. For who asks
+    /// often: a line that anybody adds is seen at once, and lines that were seen do not change any more.
+    pub fn known(&self) -> Result<Arc<Vec<Entry>>, AuditError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = self.length()?;
+        if length != known.bytes {
+            let text = read_log(&self.dir)?;
+            let (whole, _) = lines::split_torn(&text);
+            let seen = usize::try_from(known.bytes).unwrap_or(usize::MAX);
+            match whole.get(seen..) {
+                Some(new) => Arc::make_mut(&mut known.entries).extend(lines::entries(new)),
+                // It is shorter than it was: another log, or one that was cut.
+                None => known.entries = Arc::new(lines::entries(whole)),
+            }
+            known.bytes = whole.len() as u64;
+        }
+        Ok(Arc::clone(&known.entries))
+    }
+
+    /// Length of the log in bytes.
+    pub fn length(&self) -> Result<u64, AuditError> {
+        let path = self.dir.join(LOG);
+        Ok(fs::metadata(&path).map_err(at(&path))?.len())
+    }
+
+    /// The newest checkpoint that is on the disk, whoever wrote it.
+    pub(super) fn checkpoint_on_disk(&self) -> Result<Checkpoint, AuditError> {
+        read_checkpoint(&self.dir.join(CHECKPOINT), &self.public())
     }
 
     /// The latest time in any line: no true time is before it.
@@ -408,6 +446,43 @@ pub fn check_log(
     let Inspection { head, lines: count, torn, flaws, .. } = found.inspection;
     let entries = if flaws.is_empty() { lines::entries(&found.text) } else { Vec::new() };
     Ok(Checked { key, entries, lines: count, checkpoint: found.checkpoint, torn, flaws, head })
+}
+
+/// A stretch of one camera of which nothing is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Stretch {
+    pub(in super::super) camera: CameraId,
+    pub(in super::super) from: Pts,
+    pub(in super::super) to: Pts,
+}
+
+/// What the log of `store` says was dropped of `recording`, in its order. A line counts by its own
+/// signature: a log that is damaged elsewhere brings nothing back, and where its key cannot be read
+/// every line counts, because what goes too early is seen to be missing.
+pub(in super::super) fn dropped(
+    store: &Path,
+    recording: RecordingId,
+) -> Result<Vec<Stretch>, VaultError> {
+    let dir = store.join(FOLDER);
+    let path = dir.join(LOG);
+    let text = match read_at_most(&path, LOG_LIMIT) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(at(&path)(error)),
+    };
+    let key = AuditPublicKey::load(&dir.join(PUBLIC)).ok();
+    let mut stretches = Vec::new();
+    for entry in lines::entries(&text) {
+        let Some(Event::Dropped { recording: of, camera, from_ns, to_ns }) = entry.event else {
+            continue;
+        };
+        let counts =
+            || key.as_ref().is_none_or(|key| lines::is_authentic(entry.text.as_bytes(), key));
+        if of == recording && counts() {
+            stretches.push(Stretch { camera, from: from_ns, to: to_ns });
+        }
+    }
+    Ok(stretches)
 }
 
 /// Reads a checkpoint that was kept elsewhere.

@@ -33,5 +33,6 @@ pub use event::{AccountChange, DestroyReason, Event, Facts, PersonChange, Word};
 pub use inspect::Torn;
 pub use lines::{Entry, entry_of};
 pub use log::{AuditLog, AuditTrust, Checked, Written, check_log};
+pub(super) use log::{Stretch, dropped};
 pub(super) use note::signed_text;
 pub use note::{AuditKey, AuditPublicKey, Checkpoint, Proof};
