@@ -29,10 +29,14 @@ demo: build ## the main job on the sample clip; results in demo-out/
 test: setup ## run all tests
 	@cargo test $(CARGO_FLAGS)
 
-# The tests try a few of these points each time; here all of them.
-crash: setup ## kill the vault at every system call that changes the disk
+# The tests try a few of these points each time; here all of them, and KILLS random moments.
+KILLS ?= 500
+crash: setup ## kill the vault at every system call that changes the disk, and at random moments
+	@CLASSVEIL_TEST_KILLS=$(KILLS) cargo test $(CARGO_FLAGS) --test it -- --test-threads=1 \
+	    --nocapture killed_at_random_moments
 	@CLASSVEIL_TEST_EVERY_CRASH=1 cargo test $(CARGO_FLAGS) --test it -- --test-threads=1 \
-	    killed_at_any_call an_error_at_any_call a_full_disk_at_any_call recovery_can_be_killed
+	    killed_at_any_call an_error_at_any_call a_full_disk_at_any_call recovery_can_be_killed \
+	    dropping_can_be_killed a_sync_that_fails
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check

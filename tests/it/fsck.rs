@@ -45,6 +45,17 @@ const DEFECTS: &[Defect] = &[
     ("segment altered", "000002.mp4.age: was altered", |h| {
         flip(&h.recording().join("cam1/000002.mp4.age"));
     }),
+    ("segment of another recording", "cam1/000001.mp4.age: ", |h| {
+        let name = "cam1/000001.mp4.age";
+        fs::copy(h.scene.folder(h.kept[1]).join(name), h.recording().join(name)).unwrap();
+    }),
+    ("key of another recording", "key.age: ", |h| {
+        fs::copy(h.scene.folder(h.kept[1]).join("key.age"), h.recording().join("key.age")).unwrap();
+    }),
+    ("another recording in its place", "manifest.json: is of recording", |h| {
+        fs::remove_dir_all(h.recording()).unwrap();
+        copy(&h.scene.folder(h.kept[1]), &h.recording(), |_| false);
+    }),
     ("key lost", "key.age: is missing", |h| {
         fs::remove_file(h.recording().join("key.age")).unwrap();
     }),

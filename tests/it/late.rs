@@ -6,12 +6,19 @@ use std::{collections::BTreeMap, fs, time::Instant};
 use classveil::{
     units::RecordingId,
     vault::{
-        audit::Event,
+        BoxKey, Course, Outcome, RecordingWriter,
+        audit::{AuditKey, AuditLog, Event},
         retention::{Action, Reason, Verdict},
     },
 };
 
-use crate::retention::{Scene, at, days};
+use crate::{
+    media::Clips,
+    record::stop::endless,
+    retention::{Scene, at, days},
+    rtsp::Camera,
+    service::Station,
+};
 
 fn loaded(scene: &Scene, version: &str, late: &[&str], now: jiff::Timestamp) {
     let late = late.iter().map(|class| class.parse().unwrap()).collect();
@@ -159,4 +166,49 @@ fn five_hundred_recordings_are_withheld_within_a_minute() {
     assert!(again.err.contains("classveil reveil"), "{}", again.err);
     let plan = scene.run(&["retention", "plan", "--store", "store", "--json"]).ended(0).json();
     assert_eq!(plan["withhold"], 500);
+}
+
+/// The same on a box that runs and records: 500 sealed recordings in its store, and the one that it is
+/// making.
+#[test]
+fn a_running_box_withholds_five_hundred_recordings_within_a_minute() {
+    let clips = Clips::new();
+    let camera = Camera::serve(&endless(&clips), None);
+    let mut station = Station::new(&[&camera.url()], "[button]\ndanger-remote-start = true\n");
+    let keys = station.school.path("home/.local/share/classveil");
+    let key = BoxKey::load(&keys.join("box.key")).unwrap();
+    let store = station.school.store();
+    let audit = AuditKey::load(&keys.join("audit.key")).unwrap();
+    let now = jiff::Timestamp::now();
+    let log = AuditLog::open(&store, audit, key.public(), now).unwrap();
+    let like = Scene::new();
+    for _ in 0..500 {
+        let new = like.new_recording(now, 30);
+        for event in [
+            Event::armed(&new),
+            Event::ListVersion { recording: new.id, version: "an older list".to_owned() },
+        ] {
+            let _ = log.append(now, &event).unwrap();
+        }
+        let writer = RecordingWriter::create(&store, new, &key).unwrap();
+        writer.finish(Outcome { ended: now, fault: None, course: Course::default() }).unwrap();
+    }
+    drop(log);
+    station.start();
+    station.run(&["prepare", "--question", "Who gets a turn?", "--planned", "1 min"]).ended(0);
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    let list = "p-01,5b,refused,2026-09-01,refused.jpg\np-14,3b,refused,2026-09-01,\n";
+    station.school.list(list);
+    let began = Instant::now();
+    let said = station.run(&["pupils", "load", "list.csv", "--json"]).ended(0);
+    let plan = station.run(&["retention", "plan", "--json"]).ended(0).json();
+    let took = began.elapsed();
+    println!("{took:?} until a running box withholds 500 recordings, and says so");
+    assert_eq!(plan["withhold"], said.json()["withheld"].as_array().unwrap().len());
+    assert!(plan["withhold"].as_u64().unwrap() >= 500, "{plan}");
+    assert!(took.as_secs() < 60, "{took:?}");
+    station.until_state("recording");
+    station.run(&["stop"]).ended(0);
+    station.until_state("sealed");
 }

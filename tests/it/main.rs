@@ -21,6 +21,7 @@ mod faults;
 mod fsck;
 mod grants;
 mod keys;
+mod kills;
 mod late;
 mod leaks;
 mod markers;

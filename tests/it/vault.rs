@@ -29,6 +29,8 @@ use classveil::{
 };
 use jiff::Timestamp;
 
+use crate::crash::{Order, traced};
+
 /// A store, a box and a teacher.
 struct Scene {
     _keep: tempfile::TempDir,
@@ -103,6 +105,7 @@ fn new_recording(recipients: Vec<Recipient>, cameras: &[&str]) -> NewRecording {
             question: Some("PLAINTEXT question of Anna".to_owned()),
             ..Details::default()
         },
+        gaps: Vec::new(),
     }
 }
 
@@ -1022,8 +1025,18 @@ fn child_that_works() {
         writer.finish(outcome())?;
         written
     };
+    let fill = |key: &BoxKey| -> Result<(), VaultError> {
+        let teacher = fs::read_to_string(root.join("teacher.pub")).unwrap().parse().unwrap();
+        let new = new_recording(vec![teacher], &["cam1"]);
+        let mut writer = RecordingWriter::create(&store, new, key)?;
+        let stopped = (1..=1000).find_map(|n| writer.write(segment(&camera("cam1"), n)).err());
+        fs::write(root.join("error"), stopped.unwrap().to_string()).unwrap();
+        writer.finish(outcome()).map(drop)
+    };
     let done = BoxKey::load(&root.join("box.key")).and_then(|key| {
-        if std::env::var_os(DOES).is_some_and(|does| does == "drop") {
+        if std::env::var_os(DOES).is_some_and(|does| does == "fill") {
+            fill(&key)
+        } else if std::env::var_os(DOES).is_some_and(|does| does == "drop") {
             drop_last(&key)
         } else if std::env::var_os(DOES).is_some_and(|does| does == "recover") {
             let recovery = recover(&store, &key, at(99))?;
@@ -1112,7 +1125,7 @@ impl Crash {
 }
 
 /// Injects `what` at each of the child's calls in turn; returns how many there were.
-fn at_every_call(does: &str, what: &str, prepare: fn(&Crash), mut then: impl FnMut(&Crash, &str)) {
+fn at_every_call(does: &str, what: &str, prepare: Prepare, mut then: impl FnMut(&Crash, &str)) {
     let mut tried = 0;
     for call in CALLS {
         for nth in 1.. {
@@ -1147,6 +1160,50 @@ fn killed_at_any_call_a_recording_recovers() {
     assert_eq!(seen, [true; 3], "crashes before, between and after segments");
 }
 
+/// Makes ready what a child is to work on.
+type Prepare = fn(&Crash);
+
+/// What a power cut can leave follows from the order of calls.
+#[test]
+fn names_come_after_contents_and_before_what_vouches_for_them() {
+    let ways: [(&str, Prepare); 4] = [
+        ("record", |_| ()),
+        ("drop", |_| ()),
+        ("recover", cut_off),
+        ("recover", cut_off_at_the_end),
+    ];
+    for (does, prepare) in ways {
+        let crash = Crash::new();
+        prepare(&crash);
+        let root = crash.keep.path();
+        let mut command = traced(&root.join("trace"));
+        command.args(["--exact", "vault::child_that_works", "--test-threads=1"]);
+        assert!(command.env(CHILD, root).env(DOES, does).status().unwrap().success());
+        assert!(root.join("done").exists(), "{does}");
+        let order = Order::of(&root.join("trace"), &crash.store());
+        println!("{does}: {} names given in order", order.names);
+        assert!(order.names > 0, "{does}");
+    }
+}
+
+/// A disk that fails to sync: nothing after that counts as written, and what was is whole.
+#[test]
+fn a_sync_that_fails_at_any_time_leaves_whole_segments() {
+    for call in ["fsync", "fdatasync"] {
+        for nth in 1.. {
+            let crash = Crash::new();
+            let unharmed = crash.child("record", call, "error=EIO", nth);
+            crash.recover_and_check(&format!("EIO at {call} {nth}"));
+            let said = fs::read_to_string(crash.keep.path().join("error")).unwrap_or_default();
+            assert!(unharmed || said.contains("Input/output error"), "{call} {nth}: {said}");
+            if unharmed {
+                break;
+            }
+            assert!(nth < 100, "the child never ends");
+        }
+    }
+}
+
 #[test]
 fn a_full_disk_at_any_call_leaves_whole_segments() {
     at_every_call(
@@ -1159,6 +1216,45 @@ fn a_full_disk_at_any_call_leaves_whole_segments() {
             assert!(said.is_empty() || said.contains("No space left"), "{place}: {said}");
         },
     );
+}
+
+/// A real disk that fills up while it is recorded to: what was whole before is sealed, in the room that
+/// was held back for it.
+#[test]
+fn a_disk_that_fills_up_ends_the_recording_and_loses_nothing() {
+    let crash = Crash::new();
+    let root = crash.keep.path();
+    fs::create_dir_all(crash.store()).unwrap();
+    // A file system of 4 MiB that exists for this child only.
+    let script = "mount -t tmpfs -o size=4m tmpfs store && \"$0\" --exact vault::child_that_works \
+                  --test-threads=1 && cp -a store/. kept";
+    let status = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .current_dir(root)
+        .env(CHILD, root)
+        .env(DOES, "fill")
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    if !status.success() && !root.join("error").exists() {
+        println!("skipped: this machine lets nobody mount a file system");
+        return;
+    }
+    let said = fs::read_to_string(root.join("error")).unwrap();
+    assert!(said.contains("No space left"), "{said}");
+    assert!(root.join("done").exists(), "the end has room");
+    fs::remove_dir(crash.store()).unwrap();
+    fs::rename(root.join("kept"), crash.store()).unwrap();
+    let folder = fs::read_dir(crash.store().join("recordings")).unwrap().next().unwrap();
+    let trust = Trust::Pinned(crash.key.public().clone());
+    let checked = check(&folder.unwrap().path(), &trust, |_| ()).unwrap();
+    assert_eq!(checked.manifest().state, State::Sealed);
+    assert_eq!(checked.manifest().fault.as_deref(), Some("writing stopped: no storage space"));
+    let whole = checked.manifest().segments.len();
+    drop(checked);
+    assert!(whole > 10, "{whole}");
+    assert_eq!(crash.recover_and_check("a full disk"), Some(whole));
 }
 
 /// A recording that was cut off: a torn line, part files, reasons without a segment.
