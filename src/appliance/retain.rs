@@ -14,7 +14,7 @@ use crate::{
     shutdown::Shutdown,
     vault::{
         BoxKey,
-        audit::AuditLog,
+        audit::{AuditLog, Witness},
         retention::{Applied, Clock, Policy, RetentionError, apply},
     },
 };
@@ -98,7 +98,14 @@ pub(super) fn keep(ground: &Ground, policy: Policy, ended: &Shutdown, tell: impl
     let Ground { config, places, key, audit, .. } = ground;
     let mut retainer = Retainer::new(policy);
     let mut due = Duration::ZERO;
+    let mut witness = config.store.witness.clone().map(Witness::new);
     while !ended.is_requested() {
+        if let Some(witness) = &mut witness
+            && let Err(error) = witness.round(audit, SystemClock.now())
+        {
+            tracing::error!(%error, "no checkpoint goes to the witness");
+            tell(vec![format!("no checkpoint goes to the witness: {error}")]);
+        }
         if running() < due {
             std::thread::sleep(LOOK);
             continue;

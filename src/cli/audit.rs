@@ -12,7 +12,7 @@ use crate::{
     units::RecordingId,
     vault::{
         Existing, Output,
-        audit::{AuditError, AuditTrust, Checked, Entry, Flaw, check_log},
+        audit::{AuditError, AuditTrust, Checked, Entry, Flaw, check_log, checkpoints_in},
     },
 };
 
@@ -55,7 +55,9 @@ impl Of {
         let config = places::config(self.config.as_deref())?;
         let store = places::store(self.store.as_deref(), &config)?;
         let trust = paths::audit_trust(self.key.as_deref(), config.store.box_key.as_deref())?;
-        let checked = check_log(&store, &trust, checkpoints)?;
+        let kept = checkpoints.iter().map(|path| checkpoints_in(path));
+        let kept = kept.collect::<Result<Vec<_>, _>>()?.concat();
+        let checked = check_log(&store, &trust, &kept)?;
         if matches!(trust, AuditTrust::Unpinned) {
             output::note(
                 "warning: unpinned key: this shows damage but not forgery; give the log's key by \
@@ -85,13 +87,14 @@ fn damaged(checked: &Checked, flaws: Vec<Flaw>) -> Failure {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil audit verify --store /var/lib/classveil/store\n  \
-    classveil audit verify --store COPY --key log.vkey --checkpoint 2026-11.checkpoint --json\n\n\
+    classveil audit verify --store COPY --key log.vkey --checkpoint 2026-11.checkpoint --json\n  \
+    classveil audit verify --config box.toml --checkpoint /mnt/witness\n\n\
     Exit codes: 0 as it was written, 65 tampered with or damaged, 66 no log, 78 of another key.")]
 struct Verify {
     #[command(flatten)]
     of: Of,
-    /// A checkpoint kept elsewhere; may be given several times.
-    #[arg(long = "checkpoint", value_name = "FILE")]
+    /// A checkpoint kept elsewhere, or a folder of them (*.checkpoint); may be given several times.
+    #[arg(long = "checkpoint", value_name = "FILE|DIR")]
     checkpoints: Vec<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]

@@ -101,7 +101,19 @@ impl Check<'_, '_> {
             folder: self.path("store.folder", from.folder.as_ref()),
             box_key: self.path("store.box-key", from.box_key.as_ref()),
             gallery_key: self.path("store.gallery-key", from.gallery_key.as_ref()),
+            witness: self.path("store.witness", from.witness.as_ref()),
         };
+        if let (Some(witness), Some(folder), Some(place)) =
+            (&store.witness, &store.folder, &from.witness)
+            && plain(witness).starts_with(plain(folder))
+        {
+            self.found.add(
+                place.span().start,
+                Some("store.witness"),
+                "lies inside store.folder; who can alter the store must not reach what a witness \
+                 keeps",
+            );
+        }
         let keys = [
             ("store.box-key", &store.box_key, &from.box_key),
             ("store.gallery-key", &store.gallery_key, &from.gallery_key),

@@ -62,6 +62,7 @@ section! {
         folder: Given<String>,
         box_key: Given<String>,
         gallery_key: Given<String>,
+        witness: Given<String>,
     }
 }
 

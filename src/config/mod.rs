@@ -94,6 +94,8 @@ pub struct Store {
     pub box_key: Option<PathBuf>,
     /// The key of the pupils' embeddings; outside the store.
     pub gallery_key: Option<PathBuf>,
+    /// Where checkpoints of the audit log are put for witnesses; outside the store.
+    pub witness: Option<PathBuf>,
 }
 
 /// What is recorded, for whom and how long.

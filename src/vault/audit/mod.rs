@@ -27,6 +27,7 @@ mod lines;
 mod log;
 mod note;
 mod tree;
+mod witness;
 
 pub use error::{AuditError, Flaw};
 pub use event::{AccountChange, DestroyReason, Event, Facts, PersonChange, Word};
@@ -36,3 +37,4 @@ pub use log::{AuditLog, AuditTrust, Checked, Written, check_log};
 pub(super) use log::{Stretch, dropped};
 pub(super) use note::signed_text;
 pub use note::{AuditKey, AuditPublicKey, Checkpoint, Proof};
+pub use witness::{CHECKPOINT_FILE, Witness, checkpoints_in};
