@@ -154,6 +154,8 @@ struct Inner {
     desk: Desk,
     accounts: Accounts,
     known: Mutex<Option<(Instant, Arc<Known>)>>,
+    /// What follows from the log.
+    told: Mutex<Option<Arc<v1::Told>>>,
     sessions: Sessions,
     lockout: Lockout,
     /// Room for what takes time.
@@ -282,6 +284,7 @@ pub fn start(desk: Desk, setup: &Setup) -> Result<Running, ApiError> {
     let app = Arc::new(Inner {
         accounts,
         known: Mutex::new(None),
+        told: Mutex::new(None),
         sessions: Sessions::default(),
         lockout: Lockout::new(),
         helpers: Semaphore::new(HELPERS),

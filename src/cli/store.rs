@@ -14,12 +14,13 @@ use crate::{
     config::Config,
     error::{ErrorKind, Kind},
     people::{self, directory::Directory},
-    units::{PersonId, RecordingId},
+    units::{ClassId, PersonId, RecordingId},
     vault::{
-        BoxKey, BoxPublicKey, Trust,
+        BoxKey, BoxPublicKey, State, Trust,
         access::{KeyHolder, NewSuccessor, Successor},
         audit::{AuditError, AuditKey, AuditLog, check_log},
         fsck::{Examination, Repaired, examine, repair},
+        index::{Card, cards},
     },
 };
 
@@ -150,8 +151,26 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(List),
     Check(Check),
     Adopt(Adopt),
+}
+
+/// List the recordings of a store: what each is, and until when it is kept.
+///
+/// Says what the signed manifests say, pseudonyms only. They are read through an index that is made
+/// again where it is missing or does not fit.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil store list --store /var/lib/classveil/store\n  \
+    classveil store list --store STORE --json\n\n\
+    Exit codes: 0 listed, 65 a manifest is damaged, 66 no store.")]
+struct List {
+    #[command(flatten)]
+    at: Which,
+    /// The box's secret signing key, for the index [default: this machine's own].
+    #[arg(long, value_name = "FILE")]
+    box_key: Option<PathBuf>,
 }
 
 /// Take in a recording that a key holder veiled anew, and shred the one that it replaces.
@@ -223,9 +242,87 @@ struct Report<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
+        Command::List(args) => list(args),
         Command::Check(args) => check(args),
         Command::Adopt(args) => adopt(args),
     }
+}
+
+#[derive(Serialize)]
+struct ListReport<'a> {
+    recordings: Vec<Line<'a>>,
+    damaged: Vec<RecordingId>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    recording: RecordingId,
+    started: jiff::Timestamp,
+    seconds: Option<f64>,
+    class: Option<&'a ClassId>,
+    teacher: Option<&'a PersonId>,
+    coach: Option<&'a PersonId>,
+    state: State,
+    delete_by: jiff::Timestamp,
+    segments: u64,
+    bytes: u64,
+}
+
+impl<'a> Line<'a> {
+    fn of(card: &'a Card) -> Self {
+        let manifest = &card.manifest;
+        Self {
+            recording: manifest.recording,
+            started: manifest.started,
+            seconds: card.seconds(),
+            class: manifest.class.as_ref(),
+            teacher: manifest.teacher.as_ref(),
+            coach: manifest.coach.as_ref(),
+            state: manifest.state,
+            delete_by: manifest.delete_by,
+            segments: card.segments,
+            bytes: card.bytes,
+        }
+    }
+}
+
+fn list(args: &List) -> Result<(), Failure> {
+    let (config, store) = args.at.find()?;
+    if !store.is_dir() {
+        let message = format!("{}: there is no such store", store.display());
+        return Err(Failure::new(ErrorKind::NotFound, message));
+    }
+    let path = args.box_key.as_deref().or(config.store.box_key.as_deref());
+    let path = paths::box_key(path)?;
+    // Who is not the box reads the manifests themselves.
+    let key = if path.exists() { Some(BoxKey::load(&path)?) } else { None };
+    let trust = key.as_ref().map_or(Trust::Unpinned, |key| Trust::Pinned(key.public().clone()));
+    let listed = cards(&store, key.as_ref(), &trust)?;
+    let lines = listed.iter().filter_map(|(_, card)| card.as_ref().ok()).map(Line::of);
+    if args.at.json {
+        let damaged = listed.iter().filter(|(_, card)| card.is_err()).map(|(id, _)| *id);
+        output::json(&ListReport { recordings: lines.collect(), damaged: damaged.collect() });
+    } else {
+        for line in lines {
+            let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%MZ").to_string();
+            output::line(format_args!(
+                "{}  {}  {:>5.1} min  class {}  teacher {}  until {}",
+                line.recording,
+                time(line.started),
+                line.seconds.unwrap_or_default() / 60.0,
+                line.class.map_or("-", ClassId::as_str),
+                line.teacher.map_or("-", PersonId::as_str),
+                time(line.delete_by),
+            ));
+        }
+    }
+    let mut damaged = listed.into_iter().filter_map(|(_, card)| card.err()).peekable();
+    let Some(first) = damaged.peek() else { return Ok(()) };
+    let kind = first.kind();
+    for error in damaged {
+        output::note(error);
+    }
+    Err(Failure::new(kind, "some recordings cannot be listed: see `classveil store check`"))
 }
 
 #[derive(Serialize)]

@@ -26,6 +26,7 @@ mod check;
 mod digest;
 mod error;
 pub mod fsck;
+pub mod index;
 mod journal;
 mod keys;
 pub mod ledger;

@@ -58,6 +58,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["exports", "enter"],
         vec!["exports", "list"],
         vec!["store", "adopt"],
+        vec!["store", "list"],
         vec!["request", "delete"],
         vec!["request", "restrict"],
         vec!["request", "add"],

@@ -20,6 +20,7 @@ mod eyes;
 mod faults;
 mod fsck;
 mod grants;
+mod index;
 mod keys;
 mod kills;
 mod late;

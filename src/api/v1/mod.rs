@@ -13,7 +13,7 @@ use axum::{Json, extract::State};
 use serde_json::Value;
 use std::time::Duration;
 
-pub(super) use self::{events::publish, shelter::clear as clear_shelter};
+pub(super) use self::{events::publish, recordings::Told, shelter::clear as clear_shelter};
 use super::{
     App,
     accounts::Role::{Admin, Coach, Operator, PrivacyOfficer, Teacher},

@@ -1,6 +1,10 @@
 //! Lessons: said, begun, ended, listed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -22,9 +26,10 @@ use crate::{
     people::directory::Directory,
     units::{ClassId, PersonId, RecordingId},
     vault::{
-        Manifest, State as Life,
+        Manifest, State as Life, Trust,
         access::{Listed, grants},
         audit::Entry,
+        index::{Card, cards},
         retention::{Clock as Present, Known, Policy, Verdict, plan, survey},
         shelf,
     },
@@ -172,11 +177,50 @@ pub(super) async fn drop_last(
     app.ask(Request::Drop { seconds, stop }, DROP).await.map(Json)
 }
 
-/// What is known of recordings besides themselves.
-pub(super) struct Shelf {
-    known: BTreeMap<RecordingId, (Known, Verdict)>,
+/// For so long what follows from the log is not looked at again. A line announces files that come a
+/// moment later: a grant that was looked for in between is found after this time.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// What follows from the log, as long as nothing is added to it.
+pub(in crate::api) struct Told {
+    /// Length of the log.
+    bytes: u64,
+    at: Instant,
+    known: Vec<Known>,
     grants: Vec<Listed>,
     directory: Option<Directory>,
+}
+
+impl Told {
+    /// What the log says now. Whatever takes access away is a line of it first, so a log that is as
+    /// long as it was has taken nothing away; what it has added counts at once.
+    fn now(app: &Inner) -> Result<Arc<Self>, Problem> {
+        let (store, desk) = (app.desk.store(), &app.desk);
+        let mut kept = app.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before it is read: what comes meanwhile is read again.
+        let bytes = desk.audit().length()?;
+        let is_fresh = |told: &&Arc<Self>| told.bytes == bytes && told.at.elapsed() < FRESH;
+        if let Some(told) = kept.as_ref().filter(is_fresh) {
+            return Ok(Arc::clone(told));
+        }
+        let at = Instant::now();
+        let entries: &[Entry] = &desk.audit().known()?;
+        let known = survey(store, entries, desk.key().public())?;
+        let directory = Directory::read(store, entries)?;
+        let signers = |person: &PersonId| {
+            directory.as_ref().map(|all| all.all_signers_of(person)).unwrap_or_default()
+        };
+        let grants = grants(store, entries, signers)?;
+        let told = Arc::new(Self { bytes, at, known, grants, directory });
+        *kept = Some(Arc::clone(&told));
+        Ok(told)
+    }
+}
+
+/// What is known of recordings besides themselves.
+pub(super) struct Shelf {
+    told: Arc<Told>,
+    verdicts: BTreeMap<RecordingId, Verdict>,
     now: Timestamp,
 }
 
@@ -191,39 +235,27 @@ pub(super) enum Holds {
 
 impl Shelf {
     pub(super) fn look(app: &Inner) -> Result<Self, Problem> {
-        let (store, desk) = (app.desk.store(), &app.desk);
-        let entries: Vec<Entry> = desk.audit().entries()?;
+        let told = Told::now(app)?;
+        let desk = &app.desk;
         let now = SystemClock.now();
-        let known = survey(store, &entries, desk.key().public())?;
         let policy = Policy::new(Some(desk.config().recording.retain), Some(Duration::ZERO))?;
         // Nothing is destroyed by looking, so it does not matter here whether the clock is trusted;
         // one that went back must not make what is due look as if it were not.
         let present = Present { now, trusted: true, highest: desk.audit().highest() };
-        let verdicts = plan(&known, &policy, &present);
-        let verdicts: BTreeMap<RecordingId, Verdict> =
-            verdicts.into_iter().map(|action| (action.recording, action.verdict)).collect();
-        let known = known.into_iter().map(|known| {
-            let verdict = verdicts.get(&known.id).copied().unwrap_or(Verdict::Withhold);
-            (known.id, (known, verdict))
-        });
-        let known = known.collect();
-        let directory = Directory::read(store, &entries)?;
-        let signers = |person: &PersonId| {
-            directory.as_ref().map(|all| all.all_signers_of(person)).unwrap_or_default()
-        };
-        let grants = grants(store, &entries, signers)?;
-        Ok(Self { known, grants, directory, now })
+        let verdicts = plan(&told.known, &policy, &present);
+        let verdicts = verdicts.into_iter().map(|action| (action.recording, action.verdict));
+        Ok(Self { told, verdicts: verdicts.collect(), now })
     }
 
     /// Whether nobody gets it, for now or for good.
     pub(super) fn is_withheld(&self, id: RecordingId) -> bool {
-        self.known.get(&id).is_none_or(|(_, verdict)| *verdict != Verdict::Keep)
+        self.verdicts.get(&id).is_none_or(|verdict| *verdict != Verdict::Keep)
     }
 
     /// The deadline that counts.
     fn delete_by(&self, manifest: &Manifest) -> Timestamp {
-        let known = self.known.get(&manifest.recording);
-        let deadlines = known.into_iter().flat_map(|(known, _)| &known.deadlines);
+        let known = self.told.known.iter().find(|known| known.id == manifest.recording);
+        let deadlines = known.into_iter().flat_map(|known| &known.deadlines);
         deadlines.map(|deadline| deadline.at).fold(manifest.delete_by, Timestamp::min)
     }
 
@@ -233,7 +265,7 @@ impl Shelf {
         if !login.role.needs_person() || self.is_withheld(manifest.recording) {
             return None;
         }
-        let is_recipient = match &self.directory {
+        let is_recipient = match &self.told.directory {
             Some(directory) => {
                 // A key that was replaced since still opens what was encrypted to it.
                 let is_theirs = |recipient| directory.owner(recipient).map(|(who, ..)| who);
@@ -247,7 +279,7 @@ impl Shelf {
         if is_recipient {
             return Some(Holds::Recipient);
         }
-        let granted = self.grants.iter().any(|listed| {
+        let granted = self.told.grants.iter().any(|listed| {
             let grant = &listed.grant;
             let counts =
                 listed.problem.is_none() && grant.from <= self.now && self.now < grant.until;
@@ -267,14 +299,12 @@ impl Shelf {
             || self.holds(manifest, login).is_some()
     }
 
-    fn tell(&self, manifest: &Manifest, login: &Login) -> Value {
-        let end = manifest.segments.iter().filter_map(|segment| segment.end_ns).max();
-        let begin = manifest.segments.iter().filter_map(|segment| segment.start_ns).min();
-        let seconds = begin.zip(end).map(|(begin, end)| end.since(begin).as_secs_f64());
+    fn tell(&self, card: &Card, login: &Login) -> Value {
+        let manifest = &card.manifest;
         json!({
             "id": manifest.recording,
             "started": manifest.started,
-            "seconds": seconds,
+            "seconds": card.seconds(),
             "class": manifest.class,
             "teacher": manifest.teacher,
             "coach": manifest.coach,
@@ -297,24 +327,21 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
         let store = app.desk.store();
-        let ids = shelf::recordings(store)?;
         if !login.role.needs_person() {
-            return Ok(Json(json!({ "count": ids.len() })));
+            return Ok(Json(json!({ "count": shelf::recordings(store)?.len() })));
         }
         let shelf = Shelf::look(app)?;
+        let key = app.desk.key();
         let mut all = Vec::new();
-        for id in ids.into_iter().rev() {
-            let manifest = match shelf::manifest(store, id, app.desk.key().public()) {
-                Ok(Some(manifest)) => manifest,
-                // Destroyed a moment ago.
-                Ok(None) => continue,
-                Err(error) => {
-                    tracing::error!(recording = %id, %error, "cannot be listed");
-                    continue;
+        for (id, card) in
+            cards(store, Some(key), &Trust::Pinned(key.public().clone()))?.iter().rev()
+        {
+            match card {
+                Ok(card) if shelf.concerns(&card.manifest, &login) => {
+                    all.push(shelf.tell(card, &login));
                 }
-            };
-            if shelf.concerns(&manifest, &login) {
-                all.push(shelf.tell(&manifest, &login));
+                Ok(_) => {}
+                Err(error) => tracing::error!(recording = %id, %error, "cannot be listed"),
             }
         }
         Ok(Json(json!({ "recordings": all })))
