@@ -229,10 +229,8 @@ fn verify(args: &Verify) -> Result<(), Failure> {
             output::line(flaw);
         }
         if ok {
-            let kept = match args.checkpoints.len() {
-                0 => String::new(),
-                kept => format!(", as {kept} kept checkpoint(s) say"),
-            };
+            let kept =
+                if args.checkpoints.is_empty() { "" } else { ", as every kept checkpoint says" };
             output::line(format_args!(
                 "{}: {} lines, as they were written{kept}",
                 checked.key.origin(),

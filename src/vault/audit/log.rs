@@ -166,6 +166,17 @@ impl AuditLog {
         read_checkpoint(&self.dir.join(CHECKPOINT), &self.public())
     }
 
+    /// A checkpoint of this log that somebody kept.
+    pub(super) fn kept_checkpoint(&self, path: &Path) -> Result<Checkpoint, AuditError> {
+        read_checkpoint(path, &self.public())
+    }
+
+    /// Whether the log began with the lines that `checkpoint` stands for when it was opened.
+    pub(super) fn has(&self, checkpoint: &Checkpoint) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.head.tree.root_at(checkpoint.size) == Some(checkpoint.root)
+    }
+
     /// The latest time in any line: no true time is before it.
     #[must_use]
     pub fn highest(&self) -> Option<Timestamp> {

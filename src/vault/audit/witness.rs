@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::store::{PartFile, at, names_in, sync_dir},
-    AuditError, AuditLog, Checkpoint, Event,
+    AuditError, AuditLog, AuditPublicKey, Checkpoint, Event, Flaw,
 };
 
 /// How the name of a checkpoint in a folder ends.
@@ -63,6 +63,9 @@ impl Witness {
             return Ok(None);
         }
         let checkpoint = log.checkpoint_on_disk()?;
+        if self.newest.is_none() {
+            self.compare(log)?;
+        }
         if self.newest.is_some_and(|(lines, _)| lines >= checkpoint.size) {
             // Nothing was added: the one that is there says it all.
             self.newest = Some((checkpoint.size, now));
@@ -77,11 +80,39 @@ impl Witness {
             self.looked = length;
             return Ok(None);
         }
-        let path = put(&self.folder, &checkpoint, log.public().origin())?;
+        let path = put(&self.folder, &checkpoint, &log.public())?;
         self.newest = Some((checkpoint.size, now));
         self.looked = length;
         Ok(Some(path))
     }
+}
+
+impl Witness {
+    /// At the start of the box: what was handed out before has to fit the log, or the log was set back or
+    /// written anew.
+    fn compare(&self, log: &AuditLog) -> Result<(), AuditError> {
+        let own = prefix(&log.public());
+        let names = names_in(&self.folder)?;
+        let kept = names.iter().filter(|name| name.starts_with(&own));
+        // The one of most lines stands for all before it, and comes last by its name.
+        let Some(last) = kept.filter(|name| name.ends_with(CHECKPOINT_FILE)).next_back() else {
+            return Ok(());
+        };
+        let checkpoint = log.kept_checkpoint(&self.folder.join(last))?;
+        if log.has(&checkpoint) {
+            return Ok(());
+        }
+        let problem = format!(
+            "is not the log for which the witness has {last}: it was set back or rewritten"
+        );
+        let flaws = vec![Flaw::of_file(problem)];
+        Err(AuditError::Damaged { path: self.folder.clone(), flaws })
+    }
+}
+
+/// How the names of checkpoints of one log begin.
+fn prefix(log: &AuditPublicKey) -> String {
+    format!("{}-", log.origin().rsplit('/').next().unwrap_or_default())
 }
 
 /// What somebody could want to take back.
@@ -99,9 +130,13 @@ const fn is_final(event: &Event) -> bool {
 
 /// Adds a checkpoint to `folder`. One of as many lines that is there stays: what was handed out is
 /// never replaced.
-fn put(folder: &Path, checkpoint: &Checkpoint, origin: &str) -> Result<PathBuf, AuditError> {
-    let log = origin.rsplit('/').next().unwrap_or_default();
-    let path = folder.join(format!("{log}-{:09}{CHECKPOINT_FILE}", checkpoint.size));
+fn put(
+    folder: &Path,
+    checkpoint: &Checkpoint,
+    log: &AuditPublicKey,
+) -> Result<PathBuf, AuditError> {
+    let name = format!("{}{:09}{CHECKPOINT_FILE}", prefix(log), checkpoint.size);
+    let path = folder.join(name);
     if fs::symlink_metadata(&path).is_ok() {
         return Ok(path);
     }
@@ -211,5 +246,13 @@ mod tests {
         cut("checkpoint", &kept[1]);
         assert!(check_log(&store, &AuditTrust::Unpinned, &[]).unwrap().flaws.is_empty());
         assert!(!check_log(&store, &AuditTrust::Unpinned, &kept).unwrap().flaws.is_empty());
+        // The box notices at its next start, and hands out nothing more.
+        let key = BoxKey::load(&scene.keep.path().join("box.key")).unwrap();
+        let audit = AuditKey::load(&scene.keep.path().join("audit.key")).unwrap();
+        scene.log = AuditLog::open(&store, audit, key.public(), time(500)).unwrap();
+        scene.witness = Witness::new(folder.clone());
+        let error = scene.witness.round(&scene.log, time(501)).unwrap_err();
+        assert!(error.to_string().contains("set back"), "{error}");
+        assert_eq!(checkpoints_in(&folder).unwrap(), kept);
     }
 }
