@@ -22,7 +22,7 @@ use crate::{
     units::RecordingId,
     vault::{
         BoxKey, VaultError,
-        audit::{AuditError, AuditLog, Event},
+        audit::{AuditError, AuditLog, Entry, Event},
         retention::{Why, survey},
     },
     vision::{
@@ -84,7 +84,9 @@ pub struct InForce {
     pub withheld: Vec<RecordingId>,
 }
 
-fn rules(config: &Config) -> Rules {
+/// By which day and limits a list is judged.
+#[must_use]
+pub fn rules(config: &Config) -> Rules {
     let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit);
     let today = preflight::today(SystemClock.now());
     Rules { today, photo_age: photo_age.unwrap_or(SignedDuration::MAX) }
@@ -110,7 +112,8 @@ pub fn load(
     path: &Path,
     confirm_removals: Option<usize>,
 ) -> Result<InForce, RosterError> {
-    let (finished, dpia) = enrolled(config, places, path)?;
+    let models = || Ok::<_, RosterError>(Models::load(&places.models, &places.runtime)?);
+    let (finished, dpia) = enrolled(path, config, config.biometrics.dpia.as_deref(), models)?;
     let Finished { list, gallery, notices } = &finished;
     let changes = store::compare(&places.store, list)?;
     let version_key = key.derive(VERSION_KEY);
@@ -129,30 +132,44 @@ pub fn load(
         let event = Event::ListLoaded { version: version.to_owned(), late };
         Ok::<_, RosterError>(log.append(now, &event).map(drop)?)
     })?;
-    let known = survey(&places.store, &log.entries()?, key.public())?;
-    let late = known.into_iter().filter(|known| {
-        known.withheld.iter().any(|one| one.why == Why::LateRefusal && one.until.is_none())
-    });
     Ok(InForce {
         version: loaded.version,
         counts: counts(list),
         changes: json!(changes),
         notices: remarks(notices),
-        withheld: late.map(|known| known.id).collect(),
+        withheld: withheld(&places.store, &log.entries()?, key)?,
     })
 }
 
-/// The list with its embeddings, and the impact assessment under which they were made.
-fn enrolled<'a>(
-    config: &'a Config,
-    places: &Places,
+/// Recordings that nobody gets because somebody refused after they were made.
+pub fn withheld(
+    store: &Path,
+    entries: &[Entry],
+    key: &BoxKey,
+) -> Result<Vec<RecordingId>, VaultError> {
+    let known = survey(store, entries, key.public())?;
+    let late = known.into_iter().filter(|known| {
+        known.withheld.iter().any(|one| one.why == Why::LateRefusal && one.until.is_none())
+    });
+    Ok(late.map(|known| known.id).collect())
+}
+
+/// The list at `path` with its embeddings, and the impact assessment under which they were made: `dpia`,
+/// where there is anything to compare. `models` are asked for only then.
+pub fn enrolled<'a, E>(
     path: &Path,
-) -> Result<(Finished, Option<&'a str>), RosterError> {
+    config: &Config,
+    dpia: Option<&'a str>,
+    models: impl FnOnce() -> Result<Models, E>,
+) -> Result<(Finished, Option<&'a str>), E>
+where
+    E: From<ListProblems> + From<NoDpia> + From<VisionError>,
+{
     let mut draft = Draft::open(path, rules(config))?;
     if !draft.has_photos() {
         return Ok((draft.finish()?, None));
     }
-    let dpia = match require_dpia(config.biometrics.dpia.as_deref()) {
+    let dpia = match require_dpia(dpia) {
         Ok(dpia) => dpia,
         Err(missing) => {
             // What is wrong with the list itself is said first: it is wrong under any assessment.
@@ -160,7 +177,7 @@ fn enrolled<'a>(
             return Err(missing.into());
         }
     };
-    let models = Models::load(&places.models, &places.runtime)?;
+    let models = models()?;
     let (mut detector, mut embedder) = (Detector::new(&models, 1)?, Embedder::new(&models, 1)?);
     draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
     Ok((draft.finish()?, Some(dpia)))

@@ -20,7 +20,7 @@ use crate::{
     people::directory::Directory,
     units::{PersonId, RecordingId},
     vault::{
-        Identities, Recipient,
+        Identities,
         access::{Listed, NewGrant},
         check, open,
         sign::PersonKey,
@@ -174,7 +174,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Failure::new(ErrorKind::Denied, message)
     })?;
     refuse_withheld(&store, recording, &config)?;
-    let recipients = may_look(&directory, &args.to, now)?;
+    let recipients = directory.keys_to_look(&args.to, now)?;
     let own = Identities::load(&args.identity)?;
     let key = own_key(&directory, &teacher, PersonKey::of(&own), now)?;
     let opened = open(checked, &args.identity)?;
@@ -202,26 +202,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Keys of somebody who may be given a whole recording.
-fn may_look(
-    directory: &Directory,
-    person: &PersonId,
-    now: Timestamp,
-) -> Result<Vec<Recipient>, Failure> {
-    let role = directory.person(person)?.role;
-    if !role.may_look() {
-        let message =
-            format!("{person} is in the directory as {role}, who is never given a recording");
-        return Err(Failure::new(ErrorKind::Denied, message));
-    }
-    let recipients = directory.recipients_of(person, now);
-    if recipients.is_empty() {
-        let message = format!("{person} has no key that counts: enrol one first");
-        return Err(Failure::new(ErrorKind::NotFound, message));
-    }
-    Ok(recipients)
-}
-
 /// The key among `own` with which `person` signs, by the directory.
 pub(super) fn own_key(
     directory: &Directory,
@@ -244,7 +224,7 @@ fn install(opened: &Opened, grant: &NewGrant, now: Timestamp) -> Result<(), Fail
     let directory = directory(store, &log.entries()?)?;
     let claim = grant.claim();
     refuse_withheld(store, claim.recording, &opened.config)?;
-    let recipients = may_look(&directory, &claim.person, now)?;
+    let recipients = directory.keys_to_look(&claim.person, now)?;
     let signers = directory.signers_of(&claim.by, now);
     Ok(grant.install(store, log, key, &signers, &recipients, now)?)
 }

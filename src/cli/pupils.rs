@@ -1,28 +1,26 @@
 //! `classveil pupils`: check, load and list pupils.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use jiff::{SignedDuration, civil::Date, tz::TimeZone};
+use jiff::{civil::Date, tz::TimeZone};
 use serde_json::json;
 
 use super::{Failure, output, paths, places};
 use crate::{
     appliance::roster,
     clock::{Clock, SystemClock},
-    config::Config,
     people::{
-        Changes, Draft, ListProblems, PupilList, Rules, Status,
+        Changes, Draft, ListProblems, PupilList, Status,
         face::Enroller,
-        list::{Finished, require_dpia},
+        list::{Finished, NoDpia},
         store::{self, Listed, Load},
     },
-    units::{PupilId, RecordingId},
+    units::PupilId,
     vault::{
         BoxKey,
-        audit::{AuditKey, AuditLog, Entry, Event},
-        retention::{Why, survey},
+        audit::{AuditKey, AuditLog, Event},
     },
-    vision::{detect::Detector, identify::Embedder},
+    vision::{detect::Detector, identify::Embedder, infer::VisionError},
 };
 
 /// Check, load and list the pupils who may or may not be seen.
@@ -135,7 +133,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn check(args: &Check) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let mut draft = Draft::open(&args.list, rules(&config))?;
+    let mut draft = Draft::open(&args.list, roster::rules(&config))?;
     let faces = if draft.has_photos() {
         match places::models(&config) {
             Ok(models) => {
@@ -176,7 +174,9 @@ fn check(args: &Check) -> Result<(), Failure> {
 fn load(args: &LoadArgs) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
-    let finished = enrolled(args, &config);
+    let dpia = args.dpia.as_deref().or(config.biometrics.dpia.as_deref());
+    let models = || places::models(&config).map_err(NotEnrolled::Other);
+    let finished = roster::enrolled(&args.list, &config, dpia, models);
     if let (true, Err(NotEnrolled::List(problems))) = (args.json, &finished) {
         output::json(&json!({ "loaded": false, "problems": roster::problems(problems) }));
     }
@@ -197,7 +197,7 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
             gallery_key: &gallery_key,
             version_key: &version_key,
             confirm_removals: args.confirm_removals,
-            dpia: dpia.as_deref(),
+            dpia,
             now,
         };
         let audit = paths::audit_key(args.audit_key.as_deref(), &box_key);
@@ -211,7 +211,7 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
             let event = Event::ListLoaded { version: version.to_owned(), late };
             Ok::<_, Failure>(open_log()?.append(now, &event).map(drop)?)
         })?;
-        let withheld = withheld(&store, &open_log()?.entries()?, &key)?;
+        let withheld = roster::withheld(&store, &open_log()?.entries()?, &key)?;
         Ok::<_, Failure>((loaded, withheld))
     })();
     if args.json {
@@ -243,15 +243,6 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Recordings that nobody gets because somebody refused after they were made.
-fn withheld(store: &Path, entries: &[Entry], key: &BoxKey) -> Result<Vec<RecordingId>, Failure> {
-    let known = survey(store, entries, key.public())?;
-    let late = known.into_iter().filter(|known| {
-        known.withheld.iter().any(|one| one.why == Why::LateRefusal && one.until.is_none())
-    });
-    Ok(late.map(|known| known.id).collect())
-}
-
 /// Why a list did not get as far as being compared with the one in force.
 enum NotEnrolled {
     List(ListProblems),
@@ -264,6 +255,18 @@ impl From<ListProblems> for NotEnrolled {
     }
 }
 
+impl From<NoDpia> for NotEnrolled {
+    fn from(missing: NoDpia) -> Self {
+        Self::Other(missing.into())
+    }
+}
+
+impl From<VisionError> for NotEnrolled {
+    fn from(error: VisionError) -> Self {
+        Self::List(error.into())
+    }
+}
+
 impl From<NotEnrolled> for Failure {
     fn from(error: NotEnrolled) -> Self {
         match error {
@@ -271,28 +274,6 @@ impl From<NotEnrolled> for Failure {
             NotEnrolled::Other(failure) => failure,
         }
     }
-}
-
-/// The list with its embeddings, and the impact assessment under which they were made.
-fn enrolled(args: &LoadArgs, config: &Config) -> Result<(Finished, Option<String>), NotEnrolled> {
-    let mut draft = Draft::open(&args.list, rules(config))?;
-    if !draft.has_photos() {
-        return Ok((draft.finish()?, None));
-    }
-    let reference = args.dpia.as_deref().or(config.biometrics.dpia.as_deref());
-    let dpia = match require_dpia(reference) {
-        Ok(dpia) => dpia.to_owned(),
-        Err(missing) => {
-            // What is wrong with the list itself is said first: it is wrong under any assessment.
-            draft.finish()?;
-            return Err(NotEnrolled::Other(missing.into()));
-        }
-    };
-    let models = places::models(config).map_err(NotEnrolled::Other)?;
-    let mut detector = Detector::new(&models, 1).map_err(ListProblems::from)?;
-    let mut embedder = Embedder::new(&models, 1).map_err(ListProblems::from)?;
-    draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
-    Ok((draft.finish()?, Some(dpia)))
 }
 
 fn list(args: &List) -> Result<(), Failure> {
@@ -333,11 +314,6 @@ fn list(args: &List) -> Result<(), Failure> {
 
 fn today() -> Date {
     SystemClock.now().to_zoned(TimeZone::system()).date()
-}
-
-fn rules(config: &Config) -> Rules {
-    let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit);
-    Rules { today: today(), photo_age: photo_age.unwrap_or(SignedDuration::MAX) }
 }
 
 fn summary(list: &PupilList) -> String {

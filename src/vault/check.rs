@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     Digest, Fault, FileDigest, VaultError,
-    access::{NOTES, SUCCESSOR, check_notes, is_grant_file},
+    access::{MARKS, NOTES, SUCCESSOR, check_notes, is_grant_file, is_marks_file},
     journal,
     keys::BoxPublicKey,
     manifest::{self, Manifest, State},
@@ -200,9 +200,10 @@ fn check_nothing_added(
                     faults.push(Fault::new(file, added));
                 }
             }
-        } else if is_dir && name == GRANTS {
+        } else if is_dir && (name == GRANTS || name == MARKS) {
+            let belongs = if name == GRANTS { is_grant_file } else { is_marks_file };
             for file in names_in(&dir.file(&name))? {
-                if !is_grant_file(&file) {
+                if !belongs(&file) {
                     faults.push(Fault::new(format!("{name}/{file}"), added));
                 }
             }

@@ -206,6 +206,9 @@ fn recording(
             format!("{problem}: `classveil retention apply` ends it"),
         );
     }
+    for file in access::marks_left(&checked.dir)? {
+        found.remark(format!("{place}/{file}"), "was never finished: a crash left it");
+    }
     let now = digest_of(&path.join(MANIFEST)).ok().map(|digest| digest.sha256);
     match told.sealed {
         None => found.remark(&*place, "is not in the log"),
@@ -428,6 +431,7 @@ pub fn back_up(
         let mut names =
             vec![MANIFEST.to_owned(), SIGNATURE.to_owned(), JOURNAL.to_owned(), DETAILS.to_owned()];
         names.extend(manifest.segments.iter().flat_map(files_of).map(|(name, _)| name));
+        names.extend(access::marks_files(&checked.dir)?);
         for file in names {
             copy(&from.join(&name).join(&file), &to.join(&name).join(&file), &mut done)?;
         }

@@ -7,7 +7,9 @@
 use std::{fs::File, io::ErrorKind, path::Path};
 
 use super::{
-    BoxPublicKey, Manifest, Trust, VaultError, manifest,
+    BoxPublicKey, Manifest, Trust, VaultError,
+    access::marks_files,
+    manifest,
     store::{
         DETAILS, GRANT_KEY, GRANTS, JOURNAL, KEY, MANIFEST, RecordingDir, SIGNATURE, at, names_in,
         open_regular, segment_name, tracks_name,
@@ -59,6 +61,7 @@ pub fn names(store: &Path, manifest: &Manifest) -> Result<Vec<(String, u64)>, Va
         names.push(segment_name(&segment.camera, segment.number));
         names.push(tracks_name(&segment.camera, segment.number));
     }
+    names.extend(marks_files(&dir)?);
     let mut found = Vec::new();
     for name in names {
         match std::fs::symlink_metadata(dir.file(&name)) {
@@ -79,10 +82,11 @@ pub fn file(store: &Path, manifest: &Manifest, name: &str) -> Result<Option<Hand
         name == segment_name(&segment.camera, segment.number)
             || name == tracks_name(&segment.camera, segment.number)
     });
-    if !plain && !of_segment {
+    let dir = dir(store, manifest.recording);
+    if !plain && !of_segment && !marks_files(&dir)?.iter().any(|marks| marks == name) {
         return Ok(None);
     }
-    open(&dir(store, manifest.recording), name)
+    open(&dir, name)
 }
 
 /// Opens the recording's key as it is encrypted for its recipients, or, of a grant, for `person`.

@@ -225,6 +225,11 @@ impl Station {
         fs::read_to_string(self.school.path("lamp/brightness")).unwrap().trim().parse().unwrap()
     }
 
+    /// The running program.
+    pub(crate) fn process(&self) -> u32 {
+        self.running.as_ref().unwrap().id()
+    }
+
     pub(crate) fn send(&self, signal: Signal) {
         kill_process(Pid::from_child(self.running.as_ref().unwrap()), signal).unwrap();
     }

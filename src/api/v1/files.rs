@@ -32,13 +32,13 @@ use crate::{
 const CHUNK: u64 = 256 << 10;
 
 /// A recording that somebody may open, and by what.
-struct Allowed {
-    manifest: Manifest,
+pub(super) struct Allowed {
+    pub(super) manifest: Manifest,
     holds: Holds,
-    person: PersonId,
+    pub(super) person: PersonId,
 }
 
-fn allowed(app: &Inner, login: &Login, id: &str) -> Result<Allowed, Problem> {
+pub(super) fn allowed(app: &Inner, login: &Login, id: &str) -> Result<Allowed, Problem> {
     let id: RecordingId = id.parse().map_err(|_| Problem::not_found())?;
     let manifest = shelf::manifest(app.desk.store(), id, app.desk.key().public())?;
     let shelf = Shelf::look(app)?;

@@ -1,11 +1,14 @@
 //! Version 1 of the interface. `docs/ref/api.md` explains each route.
 
+mod access;
 mod events;
 mod files;
 mod lists;
 mod papers;
+mod people;
 mod preview;
 mod recordings;
+mod requests;
 mod session;
 mod shelter;
 
@@ -20,7 +23,7 @@ use super::{
     problem::Problem,
     table::{ALL, Access, Row, Table},
 };
-use crate::appliance::control::Request;
+use crate::{appliance::control::Request, units::PersonId};
 
 /// How long a look at everything may take: the slowest camera, and the models' digests.
 const LOOK: Duration = Duration::from_secs(25);
@@ -63,7 +66,12 @@ pub(super) fn add(table: Table) -> Table {
             ),
             papers::audit,
         );
-    lists(lessons(table))
+    office(people(lists(looking(lessons(table)))))
+}
+
+/// A pseudonym that was sent.
+fn person(text: &str) -> Result<PersonId, Problem> {
+    text.parse().map_err(|_| Problem::bad("name", "a pseudonym is 1 to 32 of a-z, 0-9 and -"))
 }
 
 fn lessons(table: Table) -> Table {
@@ -127,6 +135,96 @@ fn lessons(table: Table) -> Table {
             )
             .gives("multipart/x-mixed-replace"),
             preview::preview,
+        )
+}
+
+/// Who looks at a recording, and what they leave with it.
+fn looking(table: Table) -> Table {
+    let both = Access::Roles(&[Coach, Teacher]);
+    let teacher = Access::Roles(&[Teacher]);
+    table
+        .add(
+            Row::get(
+                "/api/v1/recordings/{id}/access",
+                teacher,
+                "shows who may look at a recording of one's own, and who did",
+            ),
+            access::show,
+        )
+        .add(
+            Row::post(
+                "/api/v1/recordings/{id}/grants",
+                teacher,
+                "lets one person more look, by a signed statement",
+            )
+            .takes::<access::Granting>(),
+            access::grant,
+        )
+        .add(
+            Row::post("/api/v1/recordings/{id}/revoke", teacher, "ends somebody's grant")
+                .takes::<access::Revoking>(),
+            access::revoke,
+        )
+        .add(
+            Row::post("/api/v1/recordings/{id}/marks", both, "keeps marks and notes, encrypted")
+                .takes::<access::Marks>(),
+            access::marks,
+        )
+        .add(
+            Row::post(
+                "/api/v1/recordings/{id}/close-talk",
+                both,
+                "closes the follow-up talk: the recording goes earlier",
+            ),
+            access::close,
+        )
+}
+
+/// Keys of people.
+fn people(table: Table) -> Table {
+    let own = Access::Roles(&[Coach, Teacher]);
+    table
+        .add(
+            Row::get("/api/v1/people", ALL, "shows whose public key is whose, by pseudonym"),
+            people::list,
+        )
+        .add(
+            Row::post("/api/v1/keys/challenge", own, "asks whether a key is one's own")
+                .takes::<people::Challenging>(),
+            people::challenge,
+        )
+        .add(
+            Row::post("/api/v1/keys/enrol", own, "enrols a key of one's own")
+                .takes::<people::Enrolling>(),
+            people::enrol,
+        )
+        .add(
+            Row::post(
+                "/api/v1/keys/accept",
+                Access::Roles(&[Teacher]),
+                "takes a coach's key for one's own recordings, by a signed statement",
+            )
+            .takes::<people::Accepting>(),
+            people::accept,
+        )
+}
+
+/// Requests of people who were recorded.
+fn office(table: Table) -> Table {
+    let officer = Access::Roles(&[PrivacyOfficer]);
+    table
+        .add(
+            Row::get("/api/v1/requests", officer, "shows requests of people who were recorded"),
+            requests::list,
+        )
+        .add(
+            Row::post("/api/v1/requests", officer, "enters a request").takes::<requests::Asked>(),
+            requests::enter,
+        )
+        .add(
+            Row::post("/api/v1/requests/decide", officer, "answers a request")
+                .takes::<requests::Decided>(),
+            requests::decide,
         )
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use utoipa::ToSchema;
 
+use super::person;
 use crate::{
     api::{App, Inner, accounts::Role, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::preflight,
@@ -174,17 +175,13 @@ fn enter(app: &Inner, ledger: Ledger, entry: &impl Serialize) -> Result<Value, P
     Ok(json!({ "register": ledger, "line": line }))
 }
 
-fn day(text: &str) -> Result<Date, Problem> {
+pub(super) fn day(text: &str) -> Result<Date, Problem> {
     text.parse().map_err(|_| Problem::bad("day", "a day is YYYY-MM-DD"))
 }
 
-fn digest(text: &str) -> Result<Digest, Problem> {
-    let what = "text_sha256 is 64 hexadecimal digits: the SHA-256 of what people were told";
+pub(super) fn digest(text: &str) -> Result<Digest, Problem> {
+    let what = "a SHA-256 is 64 hexadecimal digits: that of the text, which stays with you";
     text.to_ascii_lowercase().parse().map_err(|_| Problem::bad("digest", what))
-}
-
-fn person(text: &str) -> Result<PersonId, Problem> {
-    text.parse().map_err(|_| Problem::bad("name", "a pseudonym is 1 to 32 of a-z, 0-9 and -"))
 }
 
 pub(super) async fn assessment(

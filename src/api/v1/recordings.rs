@@ -253,10 +253,15 @@ impl Shelf {
     }
 
     /// The deadline that counts.
-    fn delete_by(&self, manifest: &Manifest) -> Timestamp {
+    pub(super) fn delete_by(&self, manifest: &Manifest) -> Timestamp {
         let known = self.told.known.iter().find(|known| known.id == manifest.recording);
         let deadlines = known.into_iter().flat_map(|known| &known.deadlines);
         deadlines.map(|deadline| deadline.at).fold(manifest.delete_by, Timestamp::min)
+    }
+
+    /// The grants of a recording, whatever they are worth.
+    pub(super) fn grants_of(&self, id: RecordingId) -> impl Iterator<Item = &Listed> {
+        self.grants.iter().filter(move |listed| listed.grant.recording == id)
     }
 
     /// By what `login` may open a recording; by nothing, where it is withheld.

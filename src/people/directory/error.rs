@@ -144,6 +144,12 @@ pub enum DirectoryError {
         /// What they are.
         role: Role,
     },
+    /// Somebody without a key.
+    #[error("{person} has no key that counts: enrol one first")]
+    WithoutKey {
+        /// Who.
+        person: PersonId,
+    },
     /// A key that the teacher did not accept.
     #[error(
         "{teacher} has not accepted this key of {person}: the teacher signs it by `classveil people \
@@ -164,9 +170,10 @@ impl Kind for DirectoryError {
             Self::Register(error) => error.kind(),
             Self::Audit(error) => error.kind(),
             Self::OtherVersion { .. } => ErrorKind::Config,
-            Self::Unknown { .. } | Self::NoSuchKey { .. } | Self::NoChallenge { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::Unknown { .. }
+            | Self::NoSuchKey { .. }
+            | Self::NoChallenge { .. }
+            | Self::WithoutKey { .. } => ErrorKind::NotFound,
             Self::Taken { .. } | Self::KeyTaken { .. } | Self::TooManyKeys { .. } => {
                 ErrorKind::Conflict
             }

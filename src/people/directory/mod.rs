@@ -208,6 +208,27 @@ impl Directory {
         self.keys(person, now).map(|key| key.recipient.clone()).collect()
     }
 
+    /// Public keys of `person`, who may be given a whole recording, that count at `now`.
+    ///
+    /// # Errors
+    /// They are not in the directory, their role is never given a recording, or no key of theirs
+    /// counts.
+    pub fn keys_to_look(
+        &self,
+        person: &PersonId,
+        now: Timestamp,
+    ) -> Result<Vec<Recipient>, DirectoryError> {
+        let (role, person) = (self.person(person)?.role, person.clone());
+        if !role.may_look() {
+            return Err(DirectoryError::MayNotLook { person, role });
+        }
+        let recipients = self.recipients_of(&person, now);
+        if recipients.is_empty() {
+            return Err(DirectoryError::WithoutKey { person });
+        }
+        Ok(recipients)
+    }
+
     /// Keys with which `person` signs at `now`.
     #[must_use]
     pub fn signers_of(&self, person: &PersonId, now: Timestamp) -> Vec<PersonPublicKey> {

@@ -79,6 +79,12 @@ pub enum AccessError {
         /// Why.
         problem: &'static str,
     },
+    /// Marks that are not kept.
+    #[error("these marks {problem}")]
+    BadMarks {
+        /// Why.
+        problem: &'static str,
+    },
     /// An export that does not count.
     #[error("the export {problem}")]
     BadExport {
@@ -126,6 +132,7 @@ impl Kind for AccessError {
             | Self::Over { .. }
             | Self::BadGrant { .. }
             | Self::BadExport { .. }
+            | Self::BadMarks { .. }
             | Self::BadSuccessor { .. }
             | Self::BadRequest { .. } => ErrorKind::Denied,
         }

@@ -127,6 +127,13 @@ impl NewGrant {
         Ok(Self { statement, key: wrapped })
     }
 
+    /// Takes a statement and the wrapped key that it is about. Nothing it says counts before
+    /// [`install`](Self::install).
+    pub fn parse(statement: &str, key: Vec<u8>) -> Result<Self, AccessError> {
+        let statement = Signed::parse(statement).map_err(AccessError::bad)?;
+        Ok(Self { statement, key })
+    }
+
     /// What it says, whoever signed it.
     #[must_use]
     pub fn claim(&self) -> &Grant {
@@ -148,9 +155,8 @@ impl NewGrant {
         let bytes = read_at_most(path, LIMIT).map_err(at(path))?;
         let parcel: Parcel = serde_json::from_slice(&bytes)
             .map_err(|_| AccessError::bad("is not what `classveil grant --output` writes"))?;
-        let statement = Signed::parse(&parcel.statement).map_err(AccessError::bad)?;
         let key = STANDARD.decode(parcel.key).map_err(|_| AccessError::bad("was altered"))?;
-        Ok(Self { statement, key })
+        Self::parse(&parcel.statement, key)
     }
 
     /// Takes the grant into `store`, once everything about it holds: the recording's own teacher
@@ -439,6 +445,7 @@ pub(in super::super) fn tidy(
         let Ok(recording) = name.parse::<RecordingId>() else { continue };
         let dir = RecordingDir(recordings.join(&name));
         super::note::settle(&dir, recording, entries)?;
+        super::marks::settle(&dir)?;
         let folder = dir.file(GRANTS);
         match fs::symlink_metadata(&folder) {
             Ok(found) if found.is_dir() => {}

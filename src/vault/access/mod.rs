@@ -1,12 +1,13 @@
 //! Who may open a recording besides its recipients, and who may be given access at all.
 //!
 //! Belongs here: the words for people's roles, grants, requests of people who were recorded, the
-//! notes that come of them, and recordings that take the place of others. Does not belong: who has which key (the directory in
+//! notes that come of them, marks of people who watched, and recordings that take the place of others. Does not belong: who has which key (the directory in
 //! `people`), and deadlines (`retention`).
 
 mod error;
 mod export;
 mod grant;
+mod marks;
 mod note;
 mod request;
 mod successor;
@@ -19,6 +20,8 @@ pub use error::AccessError;
 pub use export::{Export, ExportFor, attest_export, enter_export};
 pub use grant::{Grant, Listed, NewGrant, grants, revoke};
 pub(super) use grant::{KeyText, STATEMENT, examine, is_grant_file, tidy};
+pub(super) use marks::{MARKS, is_marks_file, marks_files, marks_left};
+pub use marks::{MARKS_LIMIT, keep_marks};
 pub use note::Note;
 pub(super) use note::{NOTES, check as check_notes, read as read_notes};
 pub use request::{
@@ -112,14 +115,18 @@ pub enum Confirmed {
     Video,
     /// On paper, signed by hand.
     Letter,
+    /// By nobody's eyes: the owner gave the one-time code that was handed over, or the signature of
+    /// an older key, under their own login.
+    OwnLogin,
 }
 
 /// Every way with its word.
-const WAYS: [(Confirmed, &str); 4] = [
+const WAYS: [(Confirmed, &str); 5] = [
     (Confirmed::InPerson, "in-person"),
     (Confirmed::Phone, "phone"),
     (Confirmed::Video, "video"),
     (Confirmed::Letter, "letter"),
+    (Confirmed::OwnLogin, "own-login"),
 ];
 
 impl fmt::Display for Confirmed {
@@ -132,7 +139,9 @@ impl FromStr for Confirmed {
     type Err = String;
 
     fn from_str(word: &str) -> Result<Self, String> {
+        // What the box says of its own pages nobody says by hand.
         let found = WAYS.iter().find(|(_, known)| *known == word).map(|(way, _)| *way);
+        let found = found.filter(|way| *way != Self::OwnLogin);
         found.ok_or_else(|| format!("`{word}` is no way: choose in-person, phone, video or letter"))
     }
 }
@@ -149,7 +158,9 @@ mod tests {
         }
         for (way, word) in WAYS {
             assert_eq!(serde_json::to_string(&way).unwrap(), format!("\"{word}\""));
-            assert_eq!((way.to_string().as_str(), word.parse()), (word, Ok(way)));
+            let by_hand = word.parse::<Confirmed>().ok();
+            assert_eq!(by_hand, Some(way).filter(|way| *way != Confirmed::OwnLogin));
+            assert_eq!(way.to_string(), word);
         }
         assert!("head".parse::<Role>().is_err() && "mail".parse::<Confirmed>().is_err());
     }

@@ -9,7 +9,12 @@ use super::{PAGES, account, client::Client, code, logged_in};
 use crate::{media::sample, scene::text, service::Station};
 
 /// A station with one sealed recording, and its folder.
-fn recorded() -> (Station, String, PathBuf) {
+pub(super) fn recorded() -> (Station, String, PathBuf) {
+    recorded_by(|_| ())
+}
+
+/// The same, with something done before the box starts.
+pub(super) fn recorded_by(before: impl Fn(&Station)) -> (Station, String, PathBuf) {
     let more = format!("{PAGES}[button]\ndanger-remote-start = true\n");
     let mut station = Station::new(&[text(&sample("obama_speech.mp4"))], &more);
     for (name, role) in [("t-07", "teacher"), ("c-02", "coach"), ("c-03", "coach")] {
@@ -17,6 +22,7 @@ fn recorded() -> (Station, String, PathBuf) {
     }
     account(&station, "a-01", "admin", None);
     account(&station, "p-01", "privacy-officer", None);
+    before(&station);
     station.start();
     station.run(&["prepare", "--question", "Do I wait?"]).ended(0);
     station.run(&["start"]).ended(0);
@@ -26,7 +32,7 @@ fn recorded() -> (Station, String, PathBuf) {
     (station, id, folder)
 }
 
-fn fetch(page: &mut Client, id: &str, name: &str) -> super::Reply {
+pub(super) fn fetch(page: &mut Client, id: &str, name: &str) -> super::Reply {
     page.send(&Method::GET, &format!("/api/v1/recordings/{id}/{name}"), &[], &[])
 }
 

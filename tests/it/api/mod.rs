@@ -1,11 +1,13 @@
 //! Promise: the box answers over the network only to whom a thing is for, by encrypted connections, and
 //! nothing that comes that way holds up a recording.
 
+mod access;
 pub(crate) mod client;
 mod files;
 mod lessons;
 mod limits;
 mod login;
+mod office;
 mod preview;
 mod roles;
 mod uploads;

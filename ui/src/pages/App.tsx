@@ -15,6 +15,7 @@ import { Login } from "./Login";
 import { Papers } from "./Papers";
 import { Pupils } from "./Pupils";
 import { Recordings } from "./Recordings";
+import { Requests } from "./Requests";
 import { SeatsPage } from "./Seats";
 import { Teacher } from "./Teacher";
 
@@ -25,7 +26,7 @@ const TABS: Record<Role, readonly Tab[]> = {
   teacher: ["mine", "recordings", "keys"],
   admin: ["pupils", "seats", "papers", "box"],
   operator: ["box", "log"],
-  "privacy-officer": ["papers", "log", "box"],
+  "privacy-officer": ["requests", "papers", "log", "box"],
 };
 
 const PAGES: Record<Tab, (props: { api: Api }) => JSX.Element> = {
@@ -35,6 +36,7 @@ const PAGES: Record<Tab, (props: { api: Api }) => JSX.Element> = {
   pupils: Pupils,
   seats: SeatsPage,
   papers: Papers,
+  requests: Requests,
   mine: Teacher,
   box: Box,
   log: Log,

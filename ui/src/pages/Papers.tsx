@@ -1,11 +1,21 @@
 /** The registers: what the school has on record, and entering more. */
 
+import type { ComponentChildren } from "preact";
 import { useContext, useState } from "preact/hooks";
 
 import { moment, Spoken } from "../text/language";
-import { sha256 } from "../viewer/bytes";
 import type { Api } from "./api";
-import { Card, entries, Facts, Failed, Field, useAction, useLoaded, usePagesText } from "./common";
+import {
+  Card,
+  digestOf,
+  entries,
+  Facts,
+  Failed,
+  Field,
+  useAction,
+  useLoaded,
+  usePagesText,
+} from "./common";
 
 interface Line {
   readonly n: number;
@@ -55,11 +65,13 @@ export function Register({ name, lines }: { name: string; lines: readonly Line[]
   );
 }
 
-/** The digest of a file that stays here. */
-async function digestOf(event: Event, name: string): Promise<string> {
-  const file = new FormData(event.currentTarget as HTMLFormElement).get(name);
-  if (!(file instanceof File) || file.size === 0) throw new Error(name);
-  return sha256(new Uint8Array(await file.arrayBuffer()));
+interface EntryProps extends FormProps {
+  title: string;
+  /** The register; the inputs have the names of its members. */
+  register: "reminder" | "notice" | "assessment";
+  /** Whether it is about a text, which stays here: its digest is entered. */
+  about?: "text";
+  children: ComponentChildren;
 }
 
 interface FormProps {
@@ -67,135 +79,100 @@ interface FormProps {
   onEntered: () => void;
 }
 
-/** Enters something and says so. */
-function useEntry({ onEntered }: FormProps) {
+/** A form that enters something into a register, and says so. */
+function Entry({ api, onEntered, title, register, about, children }: EntryProps) {
+  const t = usePagesText();
   const { busy, error, act } = useAction();
   const [done, setDone] = useState(false);
-  const enter = async (what: () => Promise<unknown>): Promise<void> => {
+  const enter = (event: Event): void => {
+    const values = entries(event);
+    const form = event.currentTarget as HTMLFormElement;
     setDone(false);
-    if (await act(what)) {
+    void act(async () => {
+      const digest = about && { text_sha256: await digestOf(form, about) };
+      await api.post(`registers/${register}`, { ...values, ...digest });
       setDone(true);
       onEntered();
-    }
+    });
   };
-  return { busy, error, done, enter };
-}
-
-function Ended({ done, error }: { done: boolean; error: unknown }) {
-  const t = usePagesText();
+  const id = `${register}-text`;
   return (
-    <>
+    <Card title={title}>
+      <form onSubmit={enter}>
+        {children}
+        {about && (
+          <Field id={id} label={t.reminderText}>
+            <input id={id} name={about} type="file" required />
+          </Field>
+        )}
+        <button class="primary" disabled={busy}>
+          {t.enter}
+        </button>
+      </form>
       {done && (
         <p class="good" role="status">
           {t.entered}
         </p>
       )}
       <Failed error={error} />
-    </>
+    </Card>
+  );
+}
+
+/** A choice among the words of a register. */
+function Choice({ id, name, of }: { id: string; name: string; of: Record<string, string> }) {
+  return (
+    <select id={id} name={name}>
+      {Object.entries(of).map(([word, shown]) => (
+        <option key={word} value={word}>
+          {shown}
+        </option>
+      ))}
+    </select>
   );
 }
 
 function Reminder(props: FormProps) {
   const t = usePagesText();
-  const { busy, error, done, enter } = useEntry(props);
   return (
-    <Card title={t.reminderTitle}>
-      <form
-        onSubmit={(event) => {
-          const { on, channel } = entries(event);
-          const text = digestOf(event, "text");
-          void enter(async () =>
-            props.api.post("registers/reminder", { on, channel, text_sha256: await text }),
-          );
-        }}
-      >
-        <Field id="reminder-on" label={t.reminderOn}>
-          <input id="reminder-on" name="on" type="date" required />
-        </Field>
-        <Field id="reminder-channel" label={t.reminderHow}>
-          <select id="reminder-channel" name="channel">
-            {Object.entries(t.channels).map(([word, shown]) => (
-              <option key={word} value={word}>
-                {shown}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field id="reminder-text" label={t.reminderText}>
-          <input id="reminder-text" name="text" type="file" required />
-        </Field>
-        <button class="primary" disabled={busy}>
-          {t.enter}
-        </button>
-      </form>
-      <Ended done={done} error={error} />
-    </Card>
+    <Entry {...props} title={t.reminderTitle} register="reminder" about="text">
+      <Field id="reminder-on" label={t.reminderOn}>
+        <input id="reminder-on" name="on" type="date" required />
+      </Field>
+      <Field id="reminder-channel" label={t.reminderHow}>
+        <Choice id="reminder-channel" name="channel" of={t.channels} />
+      </Field>
+    </Entry>
   );
 }
 
-function Notice(props: FormProps & { untold: readonly string[] }) {
+function Notice({ untold, ...props }: FormProps & { untold: readonly string[] }) {
   const t = usePagesText();
-  const { busy, error, done, enter } = useEntry(props);
   return (
-    <Card title={t.noticeTitle}>
-      {props.untold.length > 0 && (
-        <p class="warn">{t.untold(props.untold.map((who) => t.audiences[who] ?? who).join(", "))}</p>
+    <Entry {...props} title={t.noticeTitle} register="notice" about="text">
+      {untold.length > 0 && (
+        <p class="warn">{t.untold(untold.map((who) => t.audiences[who] ?? who).join(", "))}</p>
       )}
-      <form
-        onSubmit={(event) => {
-          const { audience } = entries(event);
-          const text = digestOf(event, "text");
-          void enter(async () =>
-            props.api.post("registers/notice", { audience, text_sha256: await text }),
-          );
-        }}
-      >
-        <Field id="notice-audience" label={t.noticeWho}>
-          <select id="notice-audience" name="audience">
-            {Object.entries(t.audiences).map(([word, shown]) => (
-              <option key={word} value={word}>
-                {shown}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field id="notice-text" label={t.reminderText}>
-          <input id="notice-text" name="text" type="file" required />
-        </Field>
-        <button class="primary" disabled={busy}>
-          {t.enter}
-        </button>
-      </form>
-      <Ended done={done} error={error} />
-    </Card>
+      <Field id="notice-audience" label={t.noticeWho}>
+        <Choice id="notice-audience" name="audience" of={t.audiences} />
+      </Field>
+    </Entry>
   );
 }
 
 function Assessment(props: FormProps) {
   const t = usePagesText();
-  const { busy, error, done, enter } = useEntry(props);
   return (
-    <Card title={t.assessmentTitle}>
-      <form
-        onSubmit={(event) => {
-          const { reference, by, review } = entries(event);
-          void enter(() => props.api.post("registers/assessment", { reference, by, review }));
-        }}
-      >
-        <Field id="assessment-reference" label={t.assessmentRef}>
-          <input id="assessment-reference" name="reference" type="text" required maxLength={200} />
-        </Field>
-        <Field id="assessment-by" label={t.assessmentBy}>
-          <input id="assessment-by" name="by" type="text" required autocapitalize="none" />
-        </Field>
-        <Field id="assessment-review" label={t.assessmentUntil}>
-          <input id="assessment-review" name="review" type="date" required />
-        </Field>
-        <button class="primary" disabled={busy}>
-          {t.enter}
-        </button>
-      </form>
-      <Ended done={done} error={error} />
-    </Card>
+    <Entry {...props} title={t.assessmentTitle} register="assessment">
+      <Field id="assessment-reference" label={t.assessmentRef}>
+        <input id="assessment-reference" name="reference" type="text" required maxLength={200} />
+      </Field>
+      <Field id="assessment-by" label={t.assessmentBy}>
+        <input id="assessment-by" name="by" type="text" required autocapitalize="none" />
+      </Field>
+      <Field id="assessment-review" label={t.assessmentUntil}>
+        <input id="assessment-review" name="review" type="date" required />
+      </Field>
+    </Entry>
   );
 }

@@ -7,8 +7,9 @@ import { moment, Spoken } from "../text/language";
 import { viewerEn } from "../text/viewer.en";
 import { viewerNl } from "../text/viewer.nl";
 import { clock } from "../viewer/timeline";
+import { Access } from "./Access";
 import { BoxSource, type Api, type RecordingRow } from "./api";
-import { Card, Failed, useLoaded, usePagesText } from "./common";
+import { Card, Failed, useAction, useLoaded, usePagesText } from "./common";
 
 interface Answer {
   readonly recordings?: readonly RecordingRow[];
@@ -17,9 +18,14 @@ interface Answer {
 
 export function Recordings({ api }: { api: Api }) {
   const t = usePagesText();
-  const { value, error } = useLoaded(() => api.get<Answer>("recordings"), [api]);
-  const [open, setOpen] = useState<RecordingRow | null>(null);
-  if (open) return <Watch api={api} recording={open} onBack={() => setOpen(null)} />;
+  const { value, error, again } = useLoaded(() => api.get<Answer>("recordings"), [api]);
+  const [open, setOpen] = useState<{ one: RecordingRow; as: "watch" | "access" } | null>(null);
+  const back = (): void => {
+    setOpen(null);
+    again();
+  };
+  if (open?.as === "watch") return <Watch api={api} recording={open.one} onBack={back} />;
+  if (open) return <Access api={api} recording={open.one} onBack={back} />;
   return (
     <Card title={t.recordingsTitle}>
       <Failed error={error} />
@@ -29,7 +35,11 @@ export function Recordings({ api }: { api: Api }) {
       <ul class="cards">
         {value?.recordings?.map((one) => (
           <li key={one.id} data-recording={one.id}>
-            <Row recording={one} onWatch={() => setOpen(one)} />
+            <Row
+              recording={one}
+              onWatch={() => setOpen({ one, as: "watch" })}
+              onAccess={isTeachers(api, one) ? () => setOpen({ one, as: "access" }) : null}
+            />
           </li>
         ))}
       </ul>
@@ -43,7 +53,16 @@ export function Recordings({ api }: { api: Api }) {
   );
 }
 
-function Row({ recording, onWatch }: { recording: RecordingRow; onWatch: () => void }) {
+const isTeachers = (api: Api, { teacher, state }: RecordingRow): boolean =>
+  api.session.role === "teacher" && teacher === api.session.person && state !== "recording";
+
+interface RowProps {
+  recording: RecordingRow;
+  onWatch: () => void;
+  onAccess: (() => void) | null;
+}
+
+function Row({ recording, onWatch, onAccess }: RowProps) {
   const t = usePagesText();
   const language = useContext(Spoken);
   const words = language === "nl" ? viewerNl : viewerEn;
@@ -85,6 +104,16 @@ function Row({ recording, onWatch }: { recording: RecordingRow; onWatch: () => v
       ) : (
         !recording.withheld && recording.state !== "recording" && <p class="hint">{t.notYours}</p>
       )}
+      {onAccess && (
+        <button
+          type="button"
+          onClick={onAccess}
+          data-act="access"
+          aria-label={`${t.accessShow}: ${when}`}
+        >
+          {t.accessShow}
+        </button>
+      )}
     </>
   );
 }
@@ -97,7 +126,7 @@ interface WatchProps {
 
 function Watch({ api, recording, onBack }: WatchProps) {
   const t = usePagesText();
-  const source = useMemo(() => new BoxSource(recording.id, () => void api.logOut()), [recording.id]);
+  const source = useMemo(() => new BoxSource(recording.id, api), [recording.id]);
   return (
     <>
       <p>
@@ -107,6 +136,37 @@ function Watch({ api, recording, onBack }: WatchProps) {
       </p>
       {/* The box's own word on its key proves nothing: whoever wants proof uses the saved viewer. */}
       <Viewer source={source} pinned={null} person={api.session.person ?? api.session.name} />
+      {isOwn(api, recording) && <CloseTalk api={api} recording={recording} />}
     </>
+  );
+}
+
+const isOwn = (api: Api, { teacher, coach }: RecordingRow): boolean =>
+  (api.session.role === "teacher" ? teacher : coach) === api.session.person;
+
+/** The talk about a recording is over, so it goes earlier. */
+function CloseTalk({ api, recording }: { api: Api; recording: RecordingRow }) {
+  const t = usePagesText();
+  const language = useContext(Spoken);
+  const { busy, error, act } = useAction();
+  const [ends, setEnds] = useState<string | null>(null);
+  const close = (): void => {
+    if (!window.confirm(t.talkSure)) return;
+    const path = `recordings/${encodeURIComponent(recording.id)}/close-talk`;
+    void act(async () => setEnds((await api.post<{ delete_by: string }>(path)).delete_by));
+  };
+  return (
+    <Card title={t.talkTitle}>
+      <p>{t.talkHint}</p>
+      <button type="button" disabled={busy} onClick={close} data-act="close-talk">
+        {t.talkClose}
+      </button>
+      {ends !== null && (
+        <p class="good" role="status" data-talk-closed>
+          {t.talkClosed(moment(language, ends))}
+        </p>
+      )}
+      <Failed error={error} />
+    </Card>
   );
 }

@@ -1,13 +1,12 @@
 /** The teacher's page: whether to be recorded at all, and what is kept. */
 
-import { useState } from "preact/hooks";
-
 import { base64, text } from "../viewer/bytes";
-import { decrypt, IDENTITY_LIMIT, readIdentities, publicHalf } from "../viewer/keys";
-import { Refused, type Reason } from "../viewer/refused";
-import { Problem as RefusedText, useViewerText } from "../parts/Viewer";
+import { decrypt, publicHalf } from "../viewer/keys";
+import { refuse } from "../viewer/refused";
+import { Problem as RefusedText } from "../parts/Viewer";
 import type { Api } from "./api";
 import { Card, entries, Facts, Failed, Field, useAction, useLoaded, usePagesText } from "./common";
+import { KeyFields, readKeys, useRefusable } from "./own-key";
 import { Register } from "./Papers";
 import { Preview } from "./Preview";
 import { useStatus } from "./status";
@@ -90,39 +89,27 @@ function Terms({ terms }: { terms: Record<string, unknown> }) {
 function Accept({ api }: { api: Api }) {
   const t = usePagesText();
   const found = useLoaded(() => api.get<{ acceptances: readonly Line[] }>("registers"), [api]);
-  const { busy, error, act } = useAction();
-  const [refusal, setRefusal] = useState<Reason | null>(null);
+  const { busy, error, refusal, act } = useRefusable();
   const lines = found.value?.acceptances ?? [];
   const accepted = lines.at(-1)?.entry.accepted !== undefined;
 
   const accept = (event: Event): void => {
-    const { coach = "", passphrase = "" } = entries(event);
+    const { coach = "" } = entries(event);
     const form = event.currentTarget as HTMLFormElement;
-    const file = new FormData(form).get("key");
-    setRefusal(null);
     void act(async () => {
-      try {
-        if (!(file instanceof File) || file.size === 0 || file.size > IDENTITY_LIMIT) {
-          throw new Refused({ code: "bad-identity" });
-        }
-        const keys = await readIdentities(new Uint8Array(await file.arrayBuffer()), passphrase);
-        const key = keys[0] ?? "";
-        const recipient = await publicHalf(key);
-        // The box asks with a word that only this key can read: that the key is there is the yes.
-        const { question } = await api.post<{ question: string }>("registers/acceptance", {
-          step: "ask",
-          coach: coach || null,
-          recipient,
-        });
-        const sealed = base64(question);
-        const word = sealed && (await decrypt([key], sealed));
-        if (!word) throw new Refused({ code: "wrong-key" });
-        await api.post("registers/acceptance", { step: "answer", word: text(word) });
-        form.reset();
-      } catch (problem) {
-        if (!(problem instanceof Refused)) throw problem;
-        setRefusal(problem.reason);
-      }
+      const key = (await readKeys(form))[0] ?? "";
+      const recipient = await publicHalf(key);
+      // The box asks with a word that only this key can read: that the key is there is the yes.
+      const { question } = await api.post<{ question: string }>("registers/acceptance", {
+        step: "ask",
+        coach: coach || null,
+        recipient,
+      });
+      const sealed = base64(question);
+      const word = sealed && (await decrypt([key], sealed));
+      if (!word) return refuse({ code: "wrong-key" });
+      await api.post("registers/acceptance", { step: "answer", word: text(word) });
+      form.reset();
     }).then(found.again);
   };
 
@@ -147,10 +134,7 @@ function Accept({ api }: { api: Api }) {
           <Field id="accept-coach" label={t.acceptCoach}>
             <input id="accept-coach" name="coach" type="text" autocapitalize="none" />
           </Field>
-          <Field id="accept-key" label={t.acceptKeyFile}>
-            <input id="accept-key" name="key" type="file" required />
-          </Field>
-          <Passphrase />
+          <KeyFields id="accept" />
           <button class="primary" disabled={busy}>
             {t.acceptDo}
           </button>
@@ -160,20 +144,5 @@ function Accept({ api }: { api: Api }) {
       {refusal && <RefusedText reason={refusal} />}
       <Register name="acceptances" lines={lines as never} />
     </Card>
-  );
-}
-
-function Passphrase() {
-  const { t } = useViewerText();
-  return (
-    <Field id="accept-passphrase" label={t.passphrase} hint={t.passphraseHint}>
-      <input
-        id="accept-passphrase"
-        name="passphrase"
-        type="password"
-        autocomplete="off"
-        aria-describedby="accept-passphrase-hint"
-      />
-    </Field>
   );
 }

@@ -1,6 +1,6 @@
 /** The box's interface, `/api/v1`: what is asked, what comes back, and what went wrong. */
 
-import { type Bytes } from "../viewer/bytes";
+import { toBase64, type Bytes } from "../viewer/bytes";
 import { refuse } from "../viewer/refused";
 import type { Source } from "../viewer/source";
 
@@ -182,14 +182,26 @@ export const logIn = (name: string, password: string): Promise<Session> =>
 export const setUp = (code: string, name: string, password: string): Promise<unknown> =>
   ask("POST", "setup", null, JSON.stringify({ code, name, password }), "application/json");
 
+/** Longest file of marks that the box keeps, in bytes. */
+const MARKS_KEPT = 45 << 10;
+
 /** A recording's encrypted files, handed out by the box to who may open them. */
 export class BoxSource implements Source {
   #sizes: Map<string, number> | null = null;
 
   constructor(
     private readonly recording: string,
-    private readonly onLoggedOut: () => void,
+    private readonly api: Api,
   ) {}
+
+  /** Encrypted under the recording's key before it comes here. */
+  async keepMarks(sealed: Uint8Array): Promise<void> {
+    const path = `recordings/${encodeURIComponent(this.recording)}/marks`;
+    if (sealed.length > MARKS_KEPT) refuse({ code: "marks-long" });
+    await this.api.post(path, { file: toBase64(sealed) }).catch(() => {
+      refuse({ code: "marks-not-kept" });
+    });
+  }
 
   async list(): Promise<readonly string[]> {
     if (!this.#sizes) {
@@ -226,7 +238,7 @@ export class BoxSource implements Source {
     } catch {
       return refuse({ code: "unreachable", file, status: 0 });
     }
-    if (response.status === 401) this.onLoggedOut();
+    if (response.status === 401) void this.api.logOut();
     if (!response.ok) return refuse({ code: "unreachable", file, status: response.status });
     return bytes.length <= limit
       ? bytes

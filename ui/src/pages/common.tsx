@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useCallback, useContext, useEffect, useState } from "preact/hooks";
 
+import { sha256 } from "../viewer/bytes";
 import { Spoken } from "../text/language";
 import { pagesEn, type PagesText } from "../text/pages.en";
 import { pagesNl } from "../text/pages.nl";
@@ -15,10 +16,12 @@ export function Failed({ error }: { error: unknown }) {
   const t = usePagesText();
   if (error === null || error === undefined) return null;
   const found = error instanceof Problem ? error : new Problem(0, "", String(error));
+  // What the box refuses for a reason of its own, it says itself.
+  const own = found.detail !== "" && (found.code === "denied" || found.status === 403);
   const known =
     t.reasons[found.code] ??
-    t.problems[found.code] ??
-    (found.status === 403 ? t.problems["denied"] : undefined);
+    (found.code === "denied" ? undefined : t.problems[found.code]) ??
+    (own ? undefined : found.status === 403 ? t.problems["denied"] : undefined);
   return (
     <div class="problem" role="alert" data-code={found.code}>
       <p>
@@ -133,6 +136,24 @@ export function entries(event: Event): Record<string, string> {
   const found: Record<string, string> = {};
   for (const [name, value] of data) if (typeof value === "string") found[name] = value.trim();
   return found;
+}
+
+/** A file of a form; `null` where none was picked. */
+export async function fileOf(
+  form: HTMLFormElement,
+  name: string,
+  limit = Infinity,
+): Promise<Uint8Array | null> {
+  const file = new FormData(form).get(name);
+  if (!(file instanceof File) || file.size === 0) return null;
+  if (file.size > limit) throw new Problem(0, "too-large", "");
+  return new Uint8Array(await file.arrayBuffer());
+}
+
+/** The digest of a file that stays here; `null` where none was picked. */
+export async function digestOf(form: HTMLFormElement, name: string): Promise<string | null> {
+  const file = await fileOf(form, name);
+  return file && sha256(file);
 }
 
 /** A flat object as a list of terms; what is not known by name keeps its own. */

@@ -3,7 +3,15 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { fragments, sealMarks, unsealMarks, type Mark } from "../viewer/marks";
+import {
+  fragments,
+  keptMarks,
+  MARKS_LIMIT,
+  sealMarks,
+  unsealMarks,
+  type Kept,
+  type Mark,
+} from "../viewer/marks";
 import { Player } from "../viewer/player";
 import type { Opened } from "../viewer/recording";
 import type { Reason } from "../viewer/refused";
@@ -13,7 +21,6 @@ import { Problem, reasonOf, useViewerText } from "./Viewer";
 /** How long the watermark stays in one place, in milliseconds. */
 const DRIFT = 7000;
 const SPEEDS = [0.5, 0.75, 1, 1.25, 1.5, 2];
-const MARKS_LIMIT = 1 << 20;
 
 interface Props {
   opened: Opened;
@@ -167,7 +174,7 @@ export function Screen({ opened, person, onPlaying, onRefused, onLock }: Props) 
       <p role="status" class="hint">
         {waiting ? t.waiting : inGap ? t.inGap : ""}
       </p>
-      <Marks opened={opened} camera={camera} at={at} from={from} go={go} />
+      <Marks opened={opened} person={person} camera={camera} at={at} from={from} go={go} />
     </section>
   );
 }
@@ -195,23 +202,45 @@ function Watermark({ text }: { text: string }) {
 
 interface MarksProps {
   opened: Opened;
+  person: string | null;
   camera: string;
   at: number;
   from: number;
   go: (to: number) => void;
 }
 
-function Marks({ opened, camera, at, from, go }: MarksProps) {
+function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   const { t } = useViewerText();
   const [marks, setMarks] = useState<readonly Mark[]>([]);
   const [begun, setBegun] = useState<number | null>(null);
+  const [others, setOthers] = useState<readonly Kept[]>([]);
   const [saved, setSaved] = useState(true);
+  const [kept, setKept] = useState(false);
+  const { source } = opened.checked;
   const [problem, setProblem] = useState<Reason | null>(null);
   const ms = (seconds: number): number => Math.round(seconds * 1000);
   const change = (changed: readonly Mark[]): void => {
     setMarks(changed);
     setSaved(false);
+    setKept(false);
   };
+
+  useEffect(() => {
+    let current = true;
+    keptMarks(opened).then(
+      (found) => {
+        if (!current) return;
+        const own = found.find((it) => it.person === person)?.marks ?? [];
+        // Whoever was quicker than the box keeps what they marked meanwhile.
+        setMarks((made) => [...own, ...made]);
+        setOthers(found.filter((it) => it.person !== person || it.marks === null));
+      },
+      (error: unknown) => current && setProblem(reasonOf(error)),
+    );
+    return () => {
+      current = false;
+    };
+  }, [opened, person]);
 
   useEffect(() => {
     if (saved) return;
@@ -229,6 +258,16 @@ function Marks({ opened, camera, at, from, go }: MarksProps) {
       setProblem(reasonOf(error));
     }
   };
+  const keep = async (): Promise<void> => {
+    setProblem(null);
+    try {
+      await source.keepMarks?.(await sealMarks(opened, marks));
+      setSaved(true);
+      setKept(true);
+    } catch (error) {
+      setProblem(reasonOf(error));
+    }
+  };
   const load = async (input: HTMLInputElement): Promise<void> => {
     const file = input.files?.[0];
     if (!file) return;
@@ -236,7 +275,7 @@ function Marks({ opened, camera, at, from, go }: MarksProps) {
     try {
       if (file.size > MARKS_LIMIT) throw new Error("too large");
       const found = await unsealMarks(opened, new Uint8Array(await file.arrayBuffer()));
-      setMarks([...marks, ...found]);
+      change([...marks, ...found]);
     } catch {
       setProblem({ code: "marks" });
     }
@@ -285,7 +324,30 @@ function Marks({ opened, camera, at, from, go }: MarksProps) {
           </li>
         ))}
       </ul>
+      {others.map((one) => (
+        <div key={one.person} data-marks-of={one.person}>
+          <h3>{t.marksOf(one.person)}</h3>
+          {one.marks === null && <p class="hint">{t.marksUnread}</p>}
+          <ul class="list">
+            {one.marks?.map((mark, index) => (
+              <li key={index}>
+                <button type="button" onClick={() => go(mark.from_ms / 1000)}>
+                  {t.goTo(
+                    `${clock(mark.from_ms / 1000 - from)} – ${clock(mark.to_ms / 1000 - from)}`,
+                  )}
+                </button>{" "}
+                {mark.note}
+              </li>
+            ))}
+          </ul>
+        </div>
+      ))}
       <p class="row">
+        {source.keepMarks && (
+          <button type="button" class="primary" onClick={() => void keep()} data-act="keep">
+            {t.keepMarks}
+          </button>
+        )}
         <button type="button" disabled={marks.length === 0} onClick={() => void save()} data-act="save">
           {t.saveMarks}
         </button>
@@ -303,6 +365,11 @@ function Marks({ opened, camera, at, from, go }: MarksProps) {
           {t.loadMarks} <input type="file" onChange={(e) => void load(e.currentTarget)} />
         </label>
         {!saved && <span role="status">{t.unsaved}</span>}
+        {kept && (
+          <span role="status" class="good" data-kept>
+            {t.keptMarks}
+          </span>
+        )}
       </p>
       {problem && <Problem reason={problem} />}
     </section>

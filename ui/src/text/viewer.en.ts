@@ -79,14 +79,18 @@ export const viewerEn = {
   empty: "This recording has no pictures.",
   marks: "Marks and notes",
   marksHint:
-    "They stay in this page until you save them. The file is encrypted under the recording's key and cannot be read once the recording is destroyed.",
+    "They stay in this page until you save them. They are encrypted under the recording's key: whoever may look can read them, and nobody once the recording is destroyed.",
   markFrom: "Mark from here",
   markTo: "to here",
   marking: (from: string) => `Marking from ${from}`,
   note: "Note",
   remove: "Remove",
   goTo: (at: string) => `Go to ${at}`,
-  saveMarks: "Save encrypted",
+  keepMarks: "Save with the recording",
+  keptMarks: "Saved with the recording.",
+  marksOf: (person: string) => `Marks of ${person}`,
+  marksUnread: "These marks cannot be read: they were made for another key, or are damaged.",
+  saveMarks: "Save as an encrypted file",
   loadMarks: "Open saved marks",
   saveParts: "Save times for an export",
   unsaved: "Not saved yet.",
@@ -140,5 +144,11 @@ export function reasonEn(reason: Reason): string {
         : "The box does not answer. Check the network and try again.";
     case "marks":
       return "This file holds no marks of this recording.";
+    case "not-your-key":
+      return "This key is not one with which you sign: the box knows another as yours. See the page Keys.";
+    case "marks-long":
+      return "These marks are longer than the box keeps. Save them as a file, or make the notes shorter.";
+    case "marks-not-kept":
+      return "The box did not keep the marks. Try again, or save them as a file.";
   }
 }

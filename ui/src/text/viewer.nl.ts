@@ -78,14 +78,18 @@ export const viewerNl: ViewerText = {
   empty: "Deze opname heeft geen beelden.",
   marks: "Fragmenten en notities",
   marksHint:
-    "Ze blijven op deze pagina tot u ze bewaart. Het bestand is versleuteld met de sleutel van de opname en is onleesbaar zodra de opname vernietigd is.",
+    "Ze blijven op deze pagina tot u ze bewaart. Ze zijn versleuteld met de sleutel van de opname: wie mag kijken kan ze lezen, en niemand meer zodra de opname vernietigd is.",
   markFrom: "Fragment vanaf hier",
   markTo: "tot hier",
   marking: (from) => `Fragment vanaf ${from}`,
   note: "Notitie",
   remove: "Verwijderen",
   goTo: (at) => `Ga naar ${at}`,
-  saveMarks: "Versleuteld bewaren",
+  keepMarks: "Bij de opname bewaren",
+  keptMarks: "Bij de opname bewaard.",
+  marksOf: (person) => `Fragmenten van ${person}`,
+  marksUnread: "Deze fragmenten zijn niet leesbaar: ze horen bij een andere sleutel of zijn beschadigd.",
+  saveMarks: "Als versleuteld bestand bewaren",
   loadMarks: "Bewaarde fragmenten openen",
   saveParts: "Tijden voor een export bewaren",
   unsaved: "Nog niet bewaard.",
@@ -136,5 +140,11 @@ export function reasonNl(reason: Reason): string {
         : "De box antwoordt niet. Controleer het netwerk en probeer het opnieuw.";
     case "marks":
       return "Dit bestand bevat geen fragmenten van deze opname.";
+    case "not-your-key":
+      return "Met deze sleutel ondertekent u niet: de box kent een andere als de uwe. Zie de pagina Sleutels.";
+    case "marks-long":
+      return "Deze fragmenten zijn langer dan de box bewaart. Bewaar ze als bestand, of maak de notities korter.";
+    case "marks-not-kept":
+      return "De box heeft de fragmenten niet bewaard. Probeer het opnieuw, of bewaar ze als bestand.";
   }
 }

@@ -23,6 +23,10 @@ export function base64(textual: string): Bytes | null {
   return btoa(raw) === textual ? Uint8Array.from(raw, (c) => c.charCodeAt(0)) : null;
 }
 
+/** Base64 with its padding. */
+export const toBase64 = (bytes: Uint8Array): string =>
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+
 export const hex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 

@@ -70,6 +70,13 @@ export async function encryptTo(key: string, plain: string): Promise<Uint8Array>
   return encrypter.encrypt(plain);
 }
 
+/** Encrypts `plain` to public keys. */
+export async function wrapFor(recipients: readonly string[], plain: string): Promise<Uint8Array> {
+  const encrypter = new Encrypter();
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
+  return encrypter.encrypt(plain);
+}
+
 /** The public half of a secret key. */
 export const publicHalf = (key: string): Promise<string> => identityToRecipient(key);
 

@@ -8,6 +8,8 @@ import type { Opened } from "./recording";
 import { refuse } from "./refused";
 
 const FORMAT = "classveil-marks/1";
+/** Longest file of marks, in bytes; what the box keeps is shorter. */
+export const MARKS_LIMIT = 1 << 20;
 
 /** A part of the recording and what was said of it, in milliseconds on its timeline. */
 export interface Mark {
@@ -47,6 +49,31 @@ function isMark(value: unknown): value is Mark {
     Number.isSafeInteger(mark.to_ms) &&
     typeof mark.note === "string"
   );
+}
+
+/** The marks of one person, as they lie with the recording. */
+export interface Kept {
+  readonly person: string;
+  /** `null` where they cannot be read. */
+  readonly marks: readonly Mark[] | null;
+}
+
+/** All marks that lie with the recording. A file that is no good spoils nothing but itself. */
+export async function keptMarks(opened: Opened): Promise<Kept[]> {
+  const { source } = opened.checked;
+  const kept: Kept[] = [];
+  for (const name of [...(await source.list())].sort()) {
+    const person = name.match(/^marks\/([a-z0-9-]{1,32})\.age$/)?.[1];
+    if (person === undefined) continue;
+    let marks: readonly Mark[] | null;
+    try {
+      marks = await unsealMarks(opened, await source.read(name, MARKS_LIMIT));
+    } catch {
+      marks = null;
+    }
+    kept.push({ person, marks });
+  }
+  return kept;
 }
 
 /** Two times a line, without the notes: what `classveil export --fragments` takes. */

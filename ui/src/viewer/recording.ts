@@ -156,6 +156,14 @@ export class Opened {
   }
 }
 
+/** The recording's key as `key.age` has it, for its teacher; nothing else of it is fetched. */
+export async function teachersKey(checked: Checked, person: readonly string[]): Promise<string> {
+  const { source, manifest } = checked;
+  const sealed = await (source.wrappedKey?.() ?? source.read(KEY, KEY_LIMIT));
+  if ((await sha256(sealed)) !== manifest.key.sha256) return refuse({ code: "altered", file: KEY });
+  return recordingKey(await decrypt(person, sealed)) ?? refuse({ code: "wrong-key" });
+}
+
 async function unwrap(checked: Checked, person: readonly string[]): Promise<string> {
   const { source, manifest } = checked;
   if (source.wrappedKey) {

@@ -23,7 +23,10 @@ export type Reason =
   | { code: "not-sealed-to-key"; file: string }
   | { code: "unplayable"; file: string }
   | { code: "unreachable"; file: string; status: number }
-  | { code: "marks" };
+  | { code: "marks" }
+  | { code: "not-your-key" }
+  | { code: "marks-long" }
+  | { code: "marks-not-kept" };
 
 /** Thrown instead of showing something that was not checked. */
 export class Refused extends Error {

@@ -12,6 +12,8 @@ export interface Source {
   read(name: string, limit: number): Promise<Bytes>;
   /** The recording's wrapped key: of `key.age`, or of a grant for whoever is logged in. */
   wrappedKey?(): Promise<Bytes>;
+  /** Keeps marks of whoever is logged in with the recording; where it can. */
+  keepMarks?(sealed: Uint8Array): Promise<void>;
 }
 
 /** A folder that was picked or dragged in. Nothing of it is copied or sent. */

@@ -1,0 +1,157 @@
+//! Whose key is whose, and how a key that was made in a browser comes to count: a one-time code, a
+//! challenge that only its owner opens, and for a coach the teacher's signature. Secret keys never come
+//! here.
+
+use axum::{
+    Json,
+    extract::{Extension, State},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    api::{App, not_yours, problem::Problem, sent::Sent, sessions::Login},
+    clock::{Clock, SystemClock},
+    people::directory::{Answer, Directory, KeyApproval, NewKey, new_word},
+    vault::{Recipient, access::Confirmed, sign::Signed},
+};
+
+/// Somebody has a key and the code to enrol it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Challenging {
+    /// The public key.
+    recipient: String,
+    /// The one-time code that was handed over; without it an older key has to sign.
+    code: Option<String>,
+}
+
+/// The challenge was opened.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Enrolling {
+    /// What `classveil people answer` writes, or the page: docs/ref/access.md.
+    answer: String,
+    /// The key that ends when this one begins, where it replaces one.
+    replaces: Option<String>,
+}
+
+/// A teacher takes a coach's key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accepting {
+    /// The signed statement: docs/ref/access.md.
+    statement: String,
+}
+
+fn recipient(text: &str) -> Result<Recipient, Problem> {
+    let problem = "this is no public key: it begins with age1";
+    text.trim().parse().map_err(|_| Problem::bad("recipient", problem))
+}
+
+/// Everybody's public keys, by pseudonym.
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let entries = app.desk.audit().entries()?;
+        let directory = Directory::read(app.desk.store(), &entries)?.unwrap_or_default();
+        let now = SystemClock.now();
+        let people: Vec<Value> = directory
+            .people()
+            .iter()
+            .filter(|(_, entry)| entry.removed.is_none())
+            .map(|(person, entry)| {
+                let keys = entry.keys.iter().filter(|key| !key.has_ended(now));
+                let keys: Vec<Value> = keys
+                    .map(|key| {
+                        json!({
+                            "recipient": key.recipient,
+                            "from": key.from,
+                            "counts": key.counts(now),
+                            "signs": key.sign.is_some(),
+                            "confirmed": key.confirmed,
+                            "accepted_by": key.accepted.keys().collect::<Vec<_>>(),
+                        })
+                    })
+                    .collect();
+                json!({ "person": person, "role": entry.role, "keys": keys })
+            })
+            .collect();
+        Ok(Json(json!({ "people": people, "own": login.person })))
+    })
+    .await
+}
+
+/// Gives a challenge for a key of whoever is logged in.
+pub(super) async fn challenge(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Challenging>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let person = login.person.ok_or_else(not_yours)?;
+        let recipient = recipient(&sent.recipient)?;
+        let code = sent.code.as_deref().filter(|code| !code.trim().is_empty());
+        let (word, now) = (new_word()?, SystemClock.now());
+        let made = Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
+            directory.challenge(&person, &recipient, code, word, now)
+        })?;
+        Ok(Json(json!({ "challenge": STANDARD.encode(made.seal()?) })))
+    })
+    .await
+}
+
+/// Takes the key in whose challenge was opened.
+pub(super) async fn enrol(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Enrolling>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let person = login.person.ok_or_else(not_yours)?;
+        let answer = Answer::parse(&sent.answer)?;
+        let replaces = sent.replaces.as_deref().map(recipient).transpose()?;
+        let new = NewKey {
+            person: &person,
+            answer: &answer,
+            replaces: replaces.as_ref(),
+            confirmed: Confirmed::OwnLogin,
+            approvals: &[],
+        };
+        let now = SystemClock.now();
+        let made = Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
+            directory.enrol(&new, now)
+        })?;
+        Ok(Json(json!({
+            "recipient": made.recipient, "from": made.from, "signs": made.signs,
+        })))
+    })
+    .await
+}
+
+/// Takes in a teacher's signed word on somebody's key.
+pub(super) async fn accept(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Accepting>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let own = login.person.ok_or_else(not_yours)?;
+        let bad = |problem| Problem::bad("statement", format!("this {problem}"));
+        let signed = Signed::<KeyApproval>::parse(&sent.statement).map_err(bad)?;
+        let claim = signed.claim();
+        if claim.by != own {
+            return Err(not_yours());
+        }
+        let now = SystemClock.now();
+        Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
+            directory.accept(&signed, now)
+        })?;
+        Ok(Json(json!({ "person": claim.person, "recipient": claim.recipient })))
+    })
+    .await
+}
