@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_FLAGS := --release --locked
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help setup ui build demo test crash lint bench eval attack deb clean
+.PHONY: help setup ui build demo test crash soak lint bench eval attack deb clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,16 @@ crash: setup ## kill the vault at every system call that changes the disk, and a
 	@CLASSVEIL_TEST_EVERY_CRASH=1 cargo test $(CARGO_FLAGS) --test it -- --test-threads=1 \
 	    killed_at_any_call an_error_at_any_call a_full_disk_at_any_call recovery_can_be_killed \
 	    dropping_can_be_killed a_sync_that_fails
+
+# The tests do it for half a minute. Figures go to docs/reliability.md by hand.
+SOAK_MINUTES ?= 60
+
+soak: setup ## record for an hour with a camera that dies every minute; SOAK_MINUTES=5 for less
+	@mkdir -p "$(TARGET_DIR)"
+	@CLASSVEIL_SOAK_S=$$(($(SOAK_MINUTES) * 60)) \
+	    CLASSVEIL_SOAK_REPORT="$(abspath $(TARGET_DIR))/soak.json" \
+	    cargo test $(CARGO_FLAGS) --test it -- --exact --nocapture \
+	    service::soak::a_camera_that_dies_again_and_again
 
 lint: setup ## formatting, lints and documentation, warnings as errors
 	@cargo fmt --check

@@ -31,6 +31,13 @@ pub fn running() -> std::time::Duration {
     )
 }
 
+/// Which run of the machine it is; empty where the kernel does not say.
+#[must_use]
+pub fn boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// A clock that stands still until it is set.
 #[derive(Debug)]
 pub struct FixedClock(Mutex<Timestamp>);

@@ -153,6 +153,14 @@ impl CameraId {
     }
 }
 
+impl PersonId {
+    /// Somebody who was there and said so, where nobody knows who it was.
+    #[must_use]
+    pub fn in_the_room() -> Self {
+        Self("in-the-room".to_owned())
+    }
+}
+
 /// One start-to-stop: a UUID version 7, so folders sort by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

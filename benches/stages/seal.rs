@@ -66,6 +66,7 @@ fn recording(began: Timestamp) -> NewRecording {
         purpose: Purpose::Coaching,
         legal_basis: LegalBasis::LegitimateInterest,
         dpia: None,
+        continues: None,
         class: None,
         teacher: None,
         coach: None,

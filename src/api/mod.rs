@@ -12,6 +12,7 @@ pub mod accounts;
 mod guard;
 mod lockout;
 mod pages;
+mod peers;
 mod problem;
 mod sent;
 mod server;
@@ -36,6 +37,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use self::peers::Peers;
 use self::{
     accounts::{Accounts, Known},
     lockout::Lockout,

@@ -105,13 +105,12 @@ fn figures(status: &Value) -> String {
     say("reasons", "gauge", "Reasons against a recording, when last looked.", &reasons);
     let seconds = [(String::new(), status["recording_s"].as_f64().unwrap_or(0.0))];
     say("recording_seconds", "gauge", "How long the recording runs.", &seconds);
-    let cameras = status["cameras"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let of_camera = |member: &str| -> Vec<(String, f64)> {
+    let of = |list: &str, member: &str, more: &str| -> Vec<(String, f64)> {
         let line = |camera: &Value| {
             let id = camera["camera"].as_str().unwrap_or_default();
-            (format!("{{camera=\"{id}\"}}"), camera[member].as_f64().unwrap_or(0.0))
+            (format!("{{camera=\"{id}\"{more}}}"), camera[member].as_f64().unwrap_or(0.0))
         };
-        cameras.iter().map(line).collect()
+        status[list].as_array().into_iter().flatten().map(line).collect()
     };
     for (name, member, help) in [
         ("frames_in", "frames_in", "Frames taken from the camera."),
@@ -120,7 +119,39 @@ fn figures(status: &Value) -> String {
         ("segments", "segments", "Segments handed to the writer."),
         ("seconds", "seconds", "Time of the newest frame."),
     ] {
-        say(name, "gauge", help, &of_camera(member));
+        say(name, "gauge", help, &of("cameras", member, ""));
+    }
+    let queues = [
+        of("cameras", "frames_waiting", ",queue=\"camera\""),
+        of("cameras", "frames_held", ",queue=\"look-ahead\""),
+    ];
+    say("queue_frames", "gauge", "Frames that wait.", &queues.concat());
+    // Since the program began, over all recordings.
+    let dropped = [
+        of("totals", "frames_late", ",reason=\"late\""),
+        of("totals", "frames_overload", ",reason=\"overload\""),
+    ];
+    say(
+        "frames_dropped_total",
+        "counter",
+        "Frames that gave way to newer ones.",
+        &dropped.concat(),
+    );
+    for (name, member, help) in [
+        ("frames_in_total", "frames_in", "Frames taken from the camera."),
+        ("frames_damaged_total", "frames_damaged", "Frames that could not be decoded whole."),
+        (
+            "frames_veiled_by_default_total",
+            "frames_veiled_whole",
+            "Frames veiled whole because nothing better was known of them.",
+        ),
+        ("segments_total", "segments", "Segments handed to the writer."),
+        ("gaps_total", "gaps", "Times that the camera was away."),
+        ("gap_seconds_total", "gap_seconds", "For how long it was away."),
+        ("inferences_total", "looks", "Frames that the models looked at."),
+        ("inference_seconds_total", "look_seconds", "For how long they looked."),
+    ] {
+        say(name, "counter", help, &of("totals", member, ""));
     }
     text
 }
@@ -179,9 +210,18 @@ mod tests {
         let text = figures(&json!({
             "state": "recording", "indicator": "works", "fault": null, "recording_s": 12,
             "lesson": { "teacher": "t-07" }, "reasons": [],
-            "cameras": [{ "camera": "cam1", "frames_in": 30, "segments": 2, "seconds": 2.5 }],
+            "cameras": [{ "camera": "cam1", "frames_in": 30, "frames_held": 24, "segments": 2 }],
+            "totals": [{ "camera": "cam1", "frames_late": 3, "frames_overload": 4, "looks": 80 }],
         }));
         assert!(text.contains("classveil_frames_in{camera=\"cam1\"} 30\n"), "{text}");
+        for line in [
+            "frames_dropped_total{camera=\"cam1\",reason=\"late\"} 3",
+            "frames_dropped_total{camera=\"cam1\",reason=\"overload\"} 4",
+            "inferences_total{camera=\"cam1\"} 80",
+            "queue_frames{camera=\"cam1\",queue=\"look-ahead\"} 24",
+        ] {
+            assert!(text.contains(&format!("classveil_{line}\n")), "{line}: {text}");
+        }
         assert!(text.contains("classveil_state{state=\"recording\"} 1\n"), "{text}");
         assert!(!text.contains("t-07"), "{text}");
     }

@@ -19,6 +19,7 @@ use super::{
     ladder::{Ladder, Load, Rung},
     parts::Parts,
     preview::Tap,
+    pulse::Pulse,
     reasons::Reasons,
     recorder::Around,
     redial::Redial,
@@ -86,6 +87,14 @@ pub struct Progress {
     pub failed: bool,
     /// For how long altogether, without the time that it is away now.
     pub gap: Duration,
+    /// Frames that were looked at.
+    pub looks: u64,
+    /// For how long altogether.
+    pub looking: Duration,
+    /// Frames that wait to be taken from the camera.
+    pub waiting: usize,
+    /// Frames in the look-ahead.
+    pub held: usize,
 }
 
 /// Why a camera's chain ended before its source did.
@@ -189,6 +198,8 @@ pub(super) struct Chain<'a> {
     pub(super) zero: Arc<OnceLock<Instant>>,
     /// What is to be dropped.
     pub(super) drops: Drops,
+    /// Its sign of life.
+    pub(super) pulse: Pulse,
     pub(super) pool: SlotPool,
     pub(super) ring: Ring,
     pub(super) watcher: Watcher,
@@ -261,6 +272,7 @@ impl Chain<'_> {
         report: &mut dyn FnMut(&Progress),
     ) -> (Progress, Result<(), ChainError>) {
         let mut tally = Tally { is_new: true, ..Tally::default() };
+        let _beating = self.pulse.until_dropped();
         let taken = self.take_all(&mut tally, report);
         // A broken source ends the recording; what waits is still veiled, encoded and sealed.
         let result = match taken {
@@ -281,6 +293,7 @@ impl Chain<'_> {
         report: &mut dyn FnMut(&Progress),
     ) -> Result<(), ChainError> {
         while !self.around.shutdown.is_requested() && self.listen() {
+            self.pulse.beat();
             self.heed(tally)?;
             let lost = match self.take_next(tally) {
                 Ok(true) => None,
@@ -300,6 +313,10 @@ impl Chain<'_> {
                 self.lose(&problem, tally)?;
             }
             tally.progress.displaced = self.displaced(tally);
+            tally.progress.waiting = match &self.source {
+                Source::Open(capture) => capture.waiting(),
+                Source::Away { .. } => 0,
+            };
             if let Some(ladder) = &mut self.ladder {
                 ladder.count(tally.progress.displaced);
                 tally.progress.load = ladder.load();
@@ -403,6 +420,7 @@ impl Chain<'_> {
         let to = if self.opening.input.is_live() { now.plus(ON_ITS_WAY) } else { now };
         tally.dropped_until = Some(to);
         self.ring.clear();
+        tally.progress.held = 0;
         tally.reasons.discard();
         tally.check.0.clear();
         if let Some(tap) = &mut self.tap {
@@ -471,9 +489,11 @@ impl Chain<'_> {
         tally.progress.frames_in += 1;
         tally.progress.position = pts;
         tally.progress.damaged += u64::from(damaged);
-        let looked = !damaged && self.look(&frame);
+        let looked = !damaged && self.look(&frame, tally);
         self.ring.push(frame, looked);
+        tally.progress.held += 1;
         while let Some(waiting) = self.ring.pop_due() {
+            tally.progress.held -= 1;
             self.emit(waiting, tally)?;
         }
         if let Some(oldest) = self.ring.oldest() {
@@ -505,8 +525,12 @@ impl Chain<'_> {
     }
 
     /// Whether detection was completed for a frame.
-    fn look(&mut self, frame: &Frame<crate::frame::Raw>) -> bool {
-        match self.watcher.look(frame) {
+    fn look(&mut self, frame: &Frame<crate::frame::Raw>, tally: &mut Tally) -> bool {
+        let began = Instant::now();
+        let looked = self.watcher.look(frame);
+        tally.progress.looks += 1;
+        tally.progress.looking += began.elapsed();
+        match looked {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(camera = %self.camera, pts = %frame.pts(), %error,
@@ -519,6 +543,7 @@ impl Chain<'_> {
     /// Decides, veils and encodes the oldest frame.
     fn emit(&mut self, waiting: Waiting, tally: &mut Tally) -> Result<(), ChainError> {
         let Waiting { frame, looked } = waiting;
+        self.pulse.beat();
         let (verdict, placements) = self.watcher.decide(&frame, looked);
         let placed =
             self.parts.as_ref().map_or(Some(frame.pts()), |parts| parts.place(frame.pts()));
@@ -582,6 +607,7 @@ impl Chain<'_> {
     fn empty(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
         self.heed(tally)?;
         while let Some(waiting) = self.ring.pop() {
+            tally.progress.held -= 1;
             self.listen();
             self.heed(tally)?;
             if tally.drops(waiting.frame.pts()) {

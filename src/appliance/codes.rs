@@ -127,6 +127,8 @@ codes! {
     ButtonMissing = ("button-missing", Operator, 5),
     /// A model is missing or not the one that was measured.
     ModelDigest = ("model-digest", Operator, 5),
+    /// The pictures that wait do not fit into the memory set for them.
+    MemorySmall = ("memory-small", Operator, 5),
     /// The disk is too small for the lesson.
     DiskSmall = ("disk-small", Operator, 5),
     /// The store cannot be written.
@@ -137,6 +139,8 @@ codes! {
     LogDamaged = ("log-damaged", PrivacyOfficer, 5),
     /// It took too long to begin.
     ArmingTooLong = ("arming-too-long", Operator, 5),
+    /// The program or the machine ended while it was recorded.
+    CutOff = ("cut-off", Operator, 5),
     /// The recorder ended by itself.
     Recorder = ("recorder", Operator, 5),
 }

@@ -188,6 +188,9 @@ impl Kind for ControlError {
     }
 }
 
+/// Whether a user of the machine may ask for something; else why not.
+pub type MayAsk = dyn Fn(u32, &Request) -> Result<(), String> + Send + Sync;
+
 /// The socket, for as long as the box listens on it.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -227,11 +230,11 @@ impl Socket {
     }
 
     /// Hands each request to `calls` and its answer back, until `ended`. For threads of their own.
-    pub(super) fn answer(&self, calls: &impl Fn(Call) -> bool, ended: &Shutdown) {
+    pub(super) fn answer(&self, may_ask: &MayAsk, calls: &impl Fn(Call) -> bool, ended: &Shutdown) {
         while !ended.is_requested() {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    if let Err(error) = converse(&stream, calls, ended) {
+                    if let Err(error) = converse(&stream, may_ask, calls, ended) {
                         tracing::debug!(%error, "a conversation ended early");
                     }
                 }
@@ -248,6 +251,7 @@ impl Socket {
 
 fn converse(
     stream: &UnixStream,
+    may_ask: &MayAsk,
     calls: &impl Fn(Call) -> bool,
     ended: &Shutdown,
 ) -> io::Result<()> {
@@ -269,7 +273,13 @@ fn converse(
                     }
                     _ => tracing::info!(uid, command, "asked"),
                 }
-                ask_service(request, calls, ended)
+                match may_ask(uid, &request) {
+                    Ok(()) => ask_service(request, calls, ended),
+                    Err(problem) => {
+                        tracing::warn!(uid, command, "refused");
+                        Answer::refused(problem, Value::Null)
+                    }
+                }
             }
         };
         let mut text = serde_json::to_vec(&answer)?;
@@ -360,7 +370,9 @@ mod tests {
             let body = serde_json::to_value(&call.request).unwrap();
             call.answer.send(Answer::done(body)).is_ok()
         };
-        std::thread::Builder::new().spawn(move || socket.answer(&answer, &ended)).unwrap()
+        std::thread::Builder::new()
+            .spawn(move || socket.answer(&|_, _| Ok(()), &answer, &ended))
+            .unwrap()
     }
 
     #[test]

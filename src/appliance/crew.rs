@@ -16,8 +16,10 @@ use super::{
     lists::{ListSender, Lists, NewList, lists},
     preflight::{self, Places},
     preview::Previews,
+    pulse::Pulse,
     recorder::{self, Around, Plan, RecordError, Report, record_all},
     recording::Lesson,
+    reload::InForce,
     settings::{encode_settings, watch_settings},
     take::Take,
 };
@@ -29,7 +31,7 @@ use crate::{
     people::{self, Rules, directory::Directory, list::require_dpia, store::Current},
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
-    vault::{BoxKey, Details, NewRecording, Recipient, audit::AuditLog},
+    vault::{BoxKey, Continues, Details, NewRecording, Recipient, audit::AuditLog},
     veil::policy::Policy,
     vision::{
         Eyes,
@@ -41,7 +43,7 @@ use crate::{
 /// What all recordings of the box run on.
 #[derive(Debug)]
 pub(super) struct Ground {
-    pub(super) config: Config,
+    pub(super) config: InForce,
     pub(super) places: Places,
     pub(super) key: BoxKey,
     pub(super) audit: AuditLog,
@@ -75,6 +77,7 @@ pub(super) struct Ended {
 pub(super) fn code_of(error: &RecordError) -> Code {
     match error {
         RecordError::Capture(_) | RecordError::Empty => Code::CameraUnreachable,
+        RecordError::Memory { .. } => Code::MemorySmall,
         RecordError::Vision(_) => Code::ModelDigest,
         RecordError::Audit(_) => Code::LogDamaged,
         RecordError::Vault(error) if error.kind() == ErrorKind::Exhausted => Code::DiskSmall,
@@ -90,12 +93,14 @@ pub(super) struct AtWork {
     progress: Arc<Mutex<Progress>>,
     /// Its way for wishes that the last stretch be dropped.
     pub(super) drops: Drops,
+    /// Whether it still goes round.
+    pub(super) pulse: Pulse,
 }
 
 impl AtWork {
     fn new(camera: &Camera) -> Self {
-        let (progress, drops) = (Arc::default(), Drops::default());
-        Self { camera: camera.id.clone(), progress, drops }
+        let (progress, drops, pulse) = (Arc::default(), Drops::default(), Pulse::default());
+        Self { camera: camera.id.clone(), progress, drops, pulse }
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -114,13 +119,15 @@ pub(super) struct Crew {
     pub(super) cameras: Arc<Vec<AtWork>>,
     /// Its way for new lists.
     pub(super) lists: ListSender,
+    /// The settings by which it records.
+    pub(super) config: Arc<Config>,
     /// The recording, once it has begun.
     pub(super) recording: Option<RecordingId>,
 }
 
 /// The list in force, as a recording goes by it.
-pub(super) fn list_in_force(ground: &Ground) -> Result<NewList, Ended> {
-    let Ground { config, places, .. } = ground;
+pub(super) fn list_in_force(ground: &Ground, config: &Config) -> Result<NewList, Ended> {
+    let places = &ground.places;
     let today = preflight::today(SystemClock.now());
     if config.recording.policy == Policy::Everyone {
         // No face is compared: no photo is looked at, and nothing is needed for it.
@@ -151,8 +158,13 @@ fn unusable(error: &people::store::StoreError) -> Ended {
 
 /// Whom a recording is sealed to: where the store has a directory of people, those whom it allows,
 /// the teacher among them.
-fn openers(ground: &Ground, lesson: &Lesson, now: Timestamp) -> Result<Vec<Recipient>, Ended> {
-    let given = &ground.config.recording.recipients;
+fn openers(
+    ground: &Ground,
+    config: &Config,
+    lesson: &Lesson,
+    now: Timestamp,
+) -> Result<Vec<Recipient>, Ended> {
+    let given = &config.recording.recipients;
     let unknown = |text: String| Ended { code: Code::RecipientsMissing, text };
     let entries = ground.audit.entries().map_err(|e| unknown(e.to_string()))?;
     let directory = Directory::read(&ground.places.store, &entries);
@@ -184,13 +196,19 @@ pub(super) fn start(
     tell: impl Fn(Told) + Send + Sync + 'static,
 ) -> std::io::Result<Crew> {
     let (sender, inbox) = lists();
-    let cameras: Arc<Vec<AtWork>> =
-        Arc::new(ground.config.cameras.iter().map(AtWork::new).collect());
-    let crew = Crew { cameras: Arc::clone(&cameras), lists: sender, recording: None };
+    // What is set anew meanwhile counts for the next one.
+    let config = ground.config.now();
+    let cameras: Arc<Vec<AtWork>> = Arc::new(config.cameras.iter().map(AtWork::new).collect());
+    let crew = Crew {
+        cameras: Arc::clone(&cameras),
+        lists: sender,
+        config: Arc::clone(&config),
+        recording: None,
+    };
     let (ground, lesson, stop) = (Arc::clone(ground), lesson.clone(), stop.clone());
     std::thread::Builder::new().name("record".to_owned()).spawn(move || {
         let mut told = TellsEnd { cameras: &cameras, tell: &tell, result: None };
-        told.result = Some(run(&ground, &cameras, &lesson, &stop, &inbox, &tell));
+        told.result = Some(run((&ground, &config), &cameras, &lesson, &stop, &inbox, &tell));
     })?;
     Ok(crew)
 }
@@ -216,7 +234,7 @@ impl Drop for TellsEnd<'_> {
 }
 
 /// What is to be recorded of a camera, and how.
-fn plan(config: &Config, camera: &Camera, list: &NewList) -> Result<Plan, Ended> {
+fn plan(config: &Config, camera: &Camera, list: &NewList, policy: Policy) -> Result<Plan, Ended> {
     let away =
         |e: capture::CaptureError| Ended { code: Code::CameraUnreachable, text: e.to_string() };
     let segment = config.recording.segment;
@@ -229,7 +247,7 @@ fn plan(config: &Config, camera: &Camera, list: &NewList) -> Result<Plan, Ended>
             come_back: true,
             ..capture::Settings::default()
         },
-        policy: config.recording.policy,
+        policy,
         gallery: list.gallery.clone(),
         places: recorder::places(&list.people, &camera.id),
         style: config.veil.style,
@@ -240,31 +258,65 @@ fn plan(config: &Config, camera: &Camera, list: &NewList) -> Result<Plan, Ended>
     })
 }
 
+/// Who is veiled: as it is set, and where a lesson goes on no fewer than before.
+fn policy(config: &Config, lesson: &Lesson) -> Policy {
+    let first = lesson.continues.as_deref().map(|first| first.policy.parse::<Policy>());
+    let strictness = |policy: &Policy| match policy {
+        Policy::Refused => 0,
+        Policy::UnlessCleared => 1,
+        Policy::Everyone => 2,
+    };
+    let first = first.map(|policy| policy.unwrap_or(Policy::Everyone));
+    first.into_iter().chain([config.recording.policy]).max_by_key(strictness).unwrap_or_default()
+}
+
 fn run(
-    ground: &Ground,
+    (ground, config): (&Ground, &Config),
     cameras: &[AtWork],
     lesson: &Lesson,
     stop: &Shutdown,
     inbox: &Lists,
     tell: &(impl Fn(Told) + Sync),
 ) -> Result<Report, Ended> {
-    let Ground { config, places, key, audit, .. } = ground;
-    let list = list_in_force(ground)?;
-    let plans = config.cameras.iter().map(|camera| plan(config, camera, &list));
+    let Ground { places, key, audit, .. } = ground;
+    let list = list_in_force(ground, config)?;
+    let policy = policy(config, lesson);
+    let plans = config.cameras.iter().map(|camera| plan(config, camera, &list, policy));
     let plans = plans.collect::<Result<Vec<_>, _>>()?;
     let untrue = |e: VisionError| Ended { code: Code::ModelDigest, text: e.to_string() };
     let models = Models::load(&places.models, &places.runtime).map_err(untrue)?;
     let mut takes = Vec::new();
     for (plan, at_work) in plans.iter().zip(cameras) {
         let eyes = Eyes::open(&models, config.detect.threads as usize).map_err(untrue)?;
-        takes.push(Take::new(plan, eyes).with_drops(at_work.drops.clone()));
+        let take = Take::new(plan, eyes).with_drops(at_work.drops.clone());
+        takes.push(take.with_pulse(at_work.pulse.clone()).within(config.limits.memory.0));
     }
     let started_at = SystemClock.now();
     let retain = SignedDuration::try_from(config.recording.retain);
     let delete_by = retain.and_then(|retain| started_at.checked_add(retain));
     let delete_by =
         delete_by.map_err(|e| Ended { code: Code::TimeUntrusted, text: e.to_string() })?;
-    let recipients = openers(ground, lesson, started_at)?;
+    let mut recipients = openers(ground, config, lesson, started_at)?;
+    let mut delete_by = delete_by;
+    let continues = lesson.continues.as_deref().map(|first| {
+        // Nothing that was promised for the first recording of a lesson is less for the next.
+        recipients.retain(|recipient| first.recipients.contains(recipient));
+        delete_by = delete_by.min(first.delete_by);
+        let gap = started_at.duration_since(first.kept_until).as_millis();
+        Continues {
+            recording: first.recording,
+            lesson_started: first.lesson_started,
+            gap_ms: u64::try_from(gap).unwrap_or_default(),
+        }
+    });
+    if recipients.is_empty() {
+        let text = "nobody who could open the first recording may open this one".to_owned();
+        return Err(Ended { code: Code::RecipientsMissing, text });
+    }
+    if delete_by <= started_at {
+        let text = "it would have to be gone already".to_owned();
+        return Err(Ended { code: Code::CutOff, text });
+    }
     let id = RecordingId::new(started_at);
     if stop.is_requested() {
         return Err(Ended { code: Code::Recorder, text: "it was stopped".to_owned() });
@@ -278,6 +330,7 @@ fn run(
             purpose: lesson.purpose,
             legal_basis: config.recording.legal_basis,
             dpia: list.dpia,
+            continues,
             class: lesson.class.clone(),
             teacher: lesson.teacher.clone(),
             coach: lesson.coach.clone(),
@@ -294,7 +347,7 @@ fn run(
             look_ahead: config.veil.look_ahead,
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: Details {
-                question: Some(lesson.question.clone()),
+                question: lesson.continues.is_none().then(|| lesson.question.clone()),
                 waivers: waivers(config),
                 ..Details::default()
             },

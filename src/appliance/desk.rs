@@ -70,8 +70,8 @@ impl Desk {
 
     /// The settings in force.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.ground.config
+    pub fn config(&self) -> Arc<Config> {
+        self.ground.config.now()
     }
 
     /// Where things are.

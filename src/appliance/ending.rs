@@ -34,6 +34,10 @@ pub(super) fn together<'a>(cameras: impl Iterator<Item = &'a Progress>) -> Progr
         gaps: all.gaps + one.gaps,
         failed: all.failed || one.failed,
         gap: all.gap + one.gap,
+        looks: all.looks + one.looks,
+        looking: all.looking + one.looking,
+        waiting: all.waiting + one.waiting,
+        held: all.held + one.held,
     })
 }
 

@@ -169,6 +169,19 @@ pub enum RecordError {
     /// The source ended without a single picture.
     #[error("the input has no pictures")]
     Empty,
+    /// The pictures of all cameras do not fit into the memory set for them.
+    #[error(
+        "the pictures that wait take {} MiB and may take {}: shorten [veil] look-ahead, use smaller \
+         pictures or fewer cameras, or raise [limits] memory",
+        needed >> 20,
+        limit >> 20
+    )]
+    Memory {
+        /// Bytes that they take.
+        needed: u64,
+        /// Bytes that they may take.
+        limit: u64,
+    },
 }
 
 impl Kind for RecordError {
@@ -180,7 +193,7 @@ impl Kind for RecordError {
             Self::Vault(error) => error.kind(),
             Self::Audit(error) => error.kind(),
             Self::Chain(error) => error.kind(),
-            Self::Thread(_) => ErrorKind::Exhausted,
+            Self::Thread(_) | Self::Memory { .. } => ErrorKind::Exhausted,
             Self::Empty => ErrorKind::DataLoss,
         }
     }
@@ -254,7 +267,12 @@ pub fn record_all(
     report: &(dyn Fn(usize, &Progress) + Sync),
 ) -> Result<Report, RecordError> {
     let Around { audit, clock, shutdown, .. } = *around;
+    let limit = takes.iter().filter_map(Take::memory).min();
     let ready = open_all(takes)?;
+    let needed = ready.iter().map(Ready::memory).sum();
+    if let Some(limit) = limit.filter(|limit| needed > *limit) {
+        return Err(RecordError::Memory { needed, limit });
+    }
     let Some(first) = ready.first() else { return Err(RecordError::Empty) };
     let (policy, thresholds) = (first.policy, first.thresholds);
     let policy_asked = first.policy_asked();

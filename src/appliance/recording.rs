@@ -10,10 +10,12 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
+use jiff::Timestamp;
+
 use super::codes::Code;
 use crate::{
-    units::{ClassId, PersonId},
-    vault::Purpose,
+    units::{ClassId, PersonId, RecordingId},
+    vault::{Purpose, Recipient},
 };
 
 /// Time since the program began, by a clock that is never set.
@@ -34,6 +36,32 @@ pub struct Lesson {
     pub purpose: Purpose,
     /// How long it is meant to be.
     pub planned: Duration,
+    /// What it goes on with, where its recording was cut off.
+    pub continues: Option<Box<Continued>>,
+}
+
+/// What holds for a recording that goes on with one that was cut off, beside the lesson: nothing that
+/// was promised for the first may be less for the second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continued {
+    /// The recording that was cut off.
+    pub recording: RecordingId,
+    /// Recordings of the lesson that were cut off before that one.
+    pub earlier: Vec<RecordingId>,
+    /// When the first recording of the lesson began.
+    pub lesson_started: Timestamp,
+    /// Until when something is kept of it.
+    pub kept_until: Timestamp,
+    /// When the first has to be gone: this one no later.
+    pub delete_by: Timestamp,
+    /// Who was veiled: no fewer from now on.
+    pub policy: String,
+    /// Who could open the first: nobody else opens this one.
+    pub recipients: Vec<Recipient>,
+    /// How often the lesson was cut off.
+    pub cuts: u32,
+    /// When the lesson ends, which is no later than it would have been.
+    pub ends: At,
 }
 
 impl fmt::Debug for Lesson {
@@ -223,6 +251,10 @@ pub enum Event {
     Stop,
     /// It is to end, and nobody may have it until somebody decides.
     Object,
+    /// The program starts, and a recording had been cut off when it ended last.
+    CutOff,
+    /// The lesson whose recording was cut off is to go on, if it begins within this time.
+    GoOn(Lesson, Duration),
     /// What was recorded last is to be dropped.
     Drop {
         /// How much.
@@ -273,7 +305,8 @@ pub enum Effect {
     Close,
     /// Drop what was recorded last. Where that fails, [`Event::Object`] follows.
     Drop(Duration),
-    /// Keep what was just sealed from everybody until somebody decides.
+    /// Keep what there is of the lesson from everybody until somebody decides: at once, and again when
+    /// it is sealed, in case it could not be done before.
     Withhold,
     /// Say that the recording ends soon.
     Warn,
@@ -310,6 +343,11 @@ impl Recording {
         }
     }
 
+    /// How long things may take from now on. For between recordings: what runs would end by it.
+    pub const fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Where it is.
     #[must_use]
     pub const fn state(&self) -> &State {
@@ -328,21 +366,22 @@ impl Recording {
         match &self.state {
             State::Prepared { lapses, .. } => Some(*lapses),
             State::Arming { gives_up, .. } | State::Stopping { gives_up, .. } => Some(*gives_up),
-            State::Recording { began, warned, .. } => {
-                Some(if *warned { self.end(*began) } else { self.warning(*began) })
+            State::Recording { lesson, began, warned } => {
+                Some(if *warned { self.end(lesson, *began) } else { self.warning(lesson, *began) })
             }
             State::Idle | State::Sealed | State::SealedWithFault { .. } => None,
         }
     }
 
-    /// When a recording that began at `began` has to end.
+    /// When a recording of `lesson` that began at `began` has to end.
     #[must_use]
-    pub fn end(&self, began: At) -> At {
-        began.saturating_add(self.limits.longest)
+    pub fn end(&self, lesson: &Lesson, began: At) -> At {
+        let longest = began.saturating_add(self.limits.longest);
+        lesson.continues.as_ref().map_or(longest, |first| longest.min(first.ends))
     }
 
-    fn warning(&self, began: At) -> At {
-        began.saturating_add(self.limits.longest.saturating_sub(self.limits.warning))
+    fn warning(&self, lesson: &Lesson, began: At) -> At {
+        self.end(lesson, began).saturating_sub(self.limits.warning).max(began)
     }
 
     /// Takes `event`, which happened at `at`.
@@ -379,7 +418,7 @@ impl Recording {
                 };
                 self.abandon(lesson, lapses, step, code, effects);
             }
-            State::Recording { lesson, began, warned } if self.now < self.end(began) => {
+            State::Recording { lesson, began, warned } if self.now < self.end(&lesson, began) => {
                 if !warned {
                     effects.push(Effect::Warn);
                 }
@@ -402,6 +441,7 @@ impl Recording {
             Event::Prepare(_) | Event::Withdraw | Event::Start(_) => {
                 self.begin(state, event, effects);
             }
+            Event::CutOff | Event::GoOn(..) => self.resume(state, event, effects),
             Event::Stop | Event::Object | Event::Shutdown => self.end_for(state, &event, effects),
             Event::Drop { length, stop } => self.drop_last(state, length, stop, effects),
             Event::Ended { begun, fault } => self.ended(state, begun, fault, effects),
@@ -454,6 +494,33 @@ impl Recording {
             }
             (state, _) => self.state = state,
         }
+    }
+
+    /// A recording had been cut off. Nobody prepared and nobody pressed anything since, or it stays so.
+    fn resume(&mut self, state: State, event: Event, effects: &mut Vec<Effect>) {
+        match (state, event) {
+            (State::Idle, Event::CutOff) => {
+                self.state = State::SealedWithFault { fault: Code::CutOff };
+            }
+            (State::SealedWithFault { .. }, Event::GoOn(lesson, within)) if !self.ending => {
+                // The button was pressed for this lesson already; the lamp says that it goes on.
+                effects.push(Effect::Light(Light::Blinking));
+                self.check(lesson, self.now, effects);
+                if let State::Arming { gives_up, .. } = &mut self.state {
+                    *gives_up = (*gives_up).min(self.now.saturating_add(within));
+                }
+            }
+            (state, _) => self.state = state,
+        }
+    }
+
+    /// Nothing came of arming: the lesson may be started again, except one that was cut off, which
+    /// nobody is to start by a press.
+    fn not_begun(&mut self, lesson: Lesson, lapses: At, fault: Code) {
+        self.state = match lesson.continues {
+            Some(_) => State::SealedWithFault { fault },
+            None => State::Prepared { lesson, lapses },
+        };
     }
 
     /// What was asked for is answered, or a reason came up.
@@ -513,7 +580,7 @@ impl Recording {
             }
             (State::Arming { lesson, lapses, .. }, Event::Stop) => {
                 effects.push(Effect::Light(Light::Dark));
-                self.state = State::Prepared { lesson, lapses };
+                self.not_begun(lesson, lapses, Code::CutOff);
             }
             (State::Prepared { .. } | State::Arming { .. }, Event::Object | Event::Shutdown) => {
                 // The lesson is not to be recorded.
@@ -522,11 +589,16 @@ impl Recording {
             (State::Recording { .. }, Event::Stop) => self.stop(true, Why::Asked, false, effects),
             (State::Recording { .. }, Event::Object) => {
                 self.stop(true, Why::Objection, true, effects);
+                // Whatever happens to the machine before the seal, it is objected to.
+                effects.push(Effect::Withhold);
             }
             (State::Recording { .. }, Event::Shutdown) => {
                 self.stop(true, Why::Shutdown, false, effects);
             }
             (State::Stopping { why, recorded, gives_up, .. }, Event::Object) => {
+                if recorded {
+                    effects.push(Effect::Withhold);
+                }
                 self.state = State::Stopping { why, withhold: true, recorded, gives_up };
             }
             (
@@ -565,9 +637,10 @@ impl Recording {
     fn ended(&mut self, state: State, begun: bool, fault: Option<Code>, effects: &mut Vec<Effect>) {
         match (state, begun) {
             (State::Arming { lesson, lapses, step: Step::Opening, .. }, false) => {
+                let fault = fault.unwrap_or(Code::Recorder);
                 effects.push(Effect::Light(Light::Dark));
-                effects.push(Effect::Refuse(vec![fault.unwrap_or(Code::Recorder)]));
-                self.state = State::Prepared { lesson, lapses };
+                effects.push(Effect::Refuse(vec![fault]));
+                self.not_begun(lesson, lapses, fault);
             }
             (State::Arming { step: Step::Opening, .. }, _) => {
                 self.sealed(Some(fault.unwrap_or(Code::Recorder)), false, effects);
@@ -631,7 +704,7 @@ impl Recording {
             self.stop(false, Why::Fault(first), false, effects);
         } else {
             effects.push(Effect::Light(Light::Dark));
-            self.state = State::Prepared { lesson, lapses };
+            self.not_begun(lesson, lapses, first);
         }
     }
 
@@ -665,7 +738,24 @@ mod tests {
             question: "Do I wait long enough?".to_owned(),
             purpose: Purpose::Coaching,
             planned: Duration::from_secs(600),
+            continues: None,
         }
+    }
+
+    /// A lesson that was cut off and may go on until `ends`.
+    fn cut_off(ends: At) -> Lesson {
+        let continues = Some(Box::new(Continued {
+            recording: RecordingId::new(Timestamp::UNIX_EPOCH),
+            earlier: Vec::new(),
+            lesson_started: Timestamp::UNIX_EPOCH,
+            kept_until: Timestamp::UNIX_EPOCH,
+            delete_by: Timestamp::UNIX_EPOCH,
+            policy: String::new(),
+            recipients: Vec::new(),
+            cuts: 1,
+            ends,
+        }));
+        Lesson { continues, ..lesson() }
     }
 
     const fn s(seconds: u64) -> At {
@@ -737,10 +827,13 @@ mod tests {
 
     #[test]
     fn an_objection_withholds_even_while_stopping() {
-        for first in [Event::Object, Event::Stop] {
+        for (first, follows) in [
+            (Event::Object, vec![Effect::Close, Effect::Withhold]),
+            (Event::Stop, vec![Effect::Close]),
+        ] {
             let mut machine = recording();
-            assert_eq!(machine.step(s(10), first), [Effect::Close]);
-            let _ = machine.step(s(11), Event::Object);
+            assert_eq!(machine.step(s(10), first), follows);
+            assert_eq!(machine.step(s(11), Event::Object), [Effect::Withhold]);
             let effects = machine.step(s(12), Event::Ended { begun: true, fault: None });
             assert_eq!(effects, [Effect::Withhold, Effect::Light(Light::Dark)]);
         }
@@ -784,6 +877,46 @@ mod tests {
     }
 
     #[test]
+    fn what_was_cut_off_goes_on_without_a_press_and_no_longer_than_it_would_have() {
+        let mut machine = Recording::new(Limits::default());
+        let go_on = || Event::GoOn(cut_off(s(1000)), s(90));
+        // Not without a cut.
+        assert_eq!(machine.step(s(0), go_on()), []);
+        assert_eq!(machine.step(s(0), Event::CutOff), []);
+        assert_eq!(machine.state(), &State::SealedWithFault { fault: Code::CutOff });
+        let effects = machine.step(s(1), go_on());
+        assert!(matches!(effects[..], [Effect::Light(Light::Blinking), Effect::Check { .. }]));
+        // A reason stands: it may be tried again, and a press starts nothing.
+        let reasons = vec![Code::CameraUnreachable];
+        let effects = machine.step(s(2), Event::Checked { check: 1, reasons: reasons.clone() });
+        assert_eq!(effects, [Effect::Refuse(reasons), Effect::Light(Light::Dark)]);
+        let effects = machine.step(s(3), Event::Start(By::Button));
+        assert_eq!(effects, [Effect::Refuse(vec![Code::NotPrepared])]);
+        let _ = machine.step(s(4), Event::GoOn(cut_off(s(1000)), s(9)));
+        assert_eq!(machine.next_wake(), Some(s(13)), "not after its time");
+        let _ = machine.step(s(5), Event::Checked { check: 2, reasons: vec![] });
+        let effects = machine.step(s(5), Event::Lit);
+        assert!(matches!(effects[..], [Effect::Open(_)]));
+        let _ = machine.step(s(6), Event::Opened);
+        assert_eq!(machine.next_wake(), Some(s(1000 - 120)));
+        assert_eq!(machine.step(s(1000 - 120), Event::Tick), [Effect::Warn]);
+        assert_eq!(machine.step(s(1000), Event::Tick), [Effect::Close]);
+    }
+
+    #[test]
+    fn a_press_keeps_what_was_cut_off_from_going_on() {
+        let mut machine = Recording::new(Limits::default());
+        let _ = machine.step(s(0), Event::CutOff);
+        let _ = machine.step(s(1), Event::GoOn(cut_off(s(1000)), s(90)));
+        assert_eq!(machine.step(s(2), Event::Stop), [Effect::Light(Light::Dark)]);
+        assert_eq!(machine.state(), &State::SealedWithFault { fault: Code::CutOff });
+        // Nor does it where something else is prepared.
+        let _ = machine.step(s(3), Event::Prepare(lesson()));
+        assert_eq!(machine.step(s(4), Event::GoOn(cut_off(s(1000)), s(90))), []);
+        assert_eq!(machine.state().word(), "prepared");
+    }
+
+    #[test]
     fn what_cannot_be_sealed_in_time_is_given_up() {
         let mut machine = recording();
         let _ = machine.step(s(9), Event::Stop);
@@ -811,6 +944,8 @@ mod tests {
             2 => code().prop_map(Event::Settled),
             4 => Just(Event::Lit),
             4 => Just(Event::Opened),
+            1 => Just(Event::CutOff),
+            2 => (0u64..2000).prop_map(|ends| Event::GoOn(cut_off(s(ends)), s(30))),
             1 => Just(Event::Stop),
             1 => Just(Event::Object),
             1 => any::<bool>().prop_map(|stop| Event::Drop { length: s(60), stop }),
@@ -933,9 +1068,11 @@ mod tests {
                 let state = machine.state();
                 prop_assert_eq!(state.takes_pictures(), world.open, "{:?}", state);
                 match state {
-                    State::Recording { began, .. } => {
+                    State::Recording { lesson, began, .. } => {
                         prop_assert!(world.standing.is_empty());
-                        prop_assert!(at < machine.end(*began));
+                        // What is over at its very beginning ends with the next tick.
+                        let ends = machine.end(lesson, *began);
+                        prop_assert!(at < ends || (at == *began && ends <= at));
                     }
                     State::Sealed | State::SealedWithFault { .. } => {}
                     _ => {

@@ -6,14 +6,15 @@
 use std::{path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use super::{crew::Ground, time::synchronised};
+use super::{crew::Ground, settings::retention_policy, time::synchronised};
 use crate::{
-    clock::{Clock as _, SystemClock, running},
+    clock::{Clock as _, SystemClock, boot, running},
     config::TimeTrust,
     shutdown::Shutdown,
     vault::{
-        BoxKey,
+        BoxKey, Memo, VaultError,
         audit::{AuditLog, Witness},
         retention::{Applied, Clock, Policy, RetentionError, apply},
     },
@@ -31,11 +32,14 @@ const STEP: SignedDuration = SignedDuration::from_hours(1);
 const SETTLES: Duration = Duration::from_secs(24 * 3600);
 
 /// What the clocks of the machine say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Reading {
     /// The time of day.
     pub now: Timestamp,
-    /// Time since the machine began to run; nobody can set it.
+    /// Which run of the machine it is.
+    pub boot: String,
+    /// Time since that run began; nobody can set it.
     pub running: Duration,
     /// Whether the time of day is known to be right.
     pub trusted: bool,
@@ -45,16 +49,35 @@ pub struct Reading {
 #[derive(Debug)]
 pub struct Retainer {
     policy: Policy,
+    seen: Seen,
+}
+
+/// What is known of the clock from the rounds before. It outlives the program in the store: a clock
+/// that was set is not right because the box was switched off and on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seen {
     last: Option<Reading>,
     /// For how long the clock was trusted since it was set; none where it was not set.
     settling: Option<Duration>,
 }
 
 impl Retainer {
-    /// Nothing was done yet.
+    /// Takes up what the rounds before saw of the clock. Where that cannot be read the clock counts as
+    /// just set, so that nothing is destroyed for a day.
     #[must_use]
-    pub const fn new(policy: Policy) -> Self {
-        Self { policy, last: None, settling: None }
+    pub fn new(policy: Policy, store: &Path) -> Self {
+        let seen = Memo::Settling.read::<Seen>(store).map(Option::unwrap_or_default);
+        let seen = seen.unwrap_or_else(|error| {
+            tracing::error!(%error, "nothing is destroyed for a day, as nobody knows what the clock did");
+            Seen { last: None, settling: Some(Duration::ZERO) }
+        });
+        Self { policy, seen }
+    }
+
+    /// Writes down what was seen of the clock, for the next start of the program.
+    fn keep(&self, store: &Path) -> Result<(), VaultError> {
+        Memo::Settling.write(store, &self.seen)
     }
 
     /// One round. What is due by a clock that cannot be relied on is withheld, and not destroyed.
@@ -63,40 +86,55 @@ impl Retainer {
         store: &Path,
         log: &AuditLog,
         key: &BoxKey,
-        reading: Reading,
+        reading: &Reading,
     ) -> Result<Applied, RetentionError> {
+        let now = reading.now;
+        let before = self.seen.settling;
         let trusted = self.settle(reading);
-        let clock = Clock { now: reading.now, trusted, highest: log.highest() };
+        if (before, self.seen.settling) != (None, None) {
+            // Before anything is destroyed: what is known of the clock is not to be lost.
+            self.keep(store)?;
+        }
+        let clock = Clock { now, trusted, highest: log.highest() };
         apply(store, log, key, &self.policy, &clock)
     }
 
     /// Whether anything may be destroyed by this clock.
-    fn settle(&mut self, reading: Reading) -> bool {
-        if let Some(last) = self.last.replace(reading) {
+    fn settle(&mut self, reading: &Reading) -> bool {
+        let trusted = reading.trusted;
+        let last = self.seen.last.replace(reading.clone());
+        // Nobody knows for how long a machine was switched off: nothing of that counts, and no step
+        // of the clock can be told from it.
+        let same_run = |last: &Reading| last.boot == reading.boot && !last.boot.is_empty();
+        if let Some(last) = last.filter(same_run) {
             let passed = reading.running.saturating_sub(last.running);
             let ahead = reading.now.duration_since(last.now)
                 - SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
             if ahead > STEP {
                 tracing::error!(ahead = %ahead, "the clock was set forward: nothing is destroyed by it for a day");
-                self.settling = Some(Duration::ZERO);
-            } else if let Some(settling) = &mut self.settling
-                && reading.trusted
+                self.seen.settling = Some(Duration::ZERO);
+            } else if let Some(settling) = &mut self.seen.settling
+                && trusted
                 && last.trusted
             {
                 *settling += passed;
             }
         }
-        if self.settling.is_some_and(|settling| settling >= SETTLES) {
-            self.settling = None;
+        if self.seen.settling.is_some_and(|settling| settling >= SETTLES) {
+            self.seen.settling = None;
         }
-        reading.trusted && self.settling.is_none()
+        trusted && self.seen.settling.is_none()
     }
 }
 
 /// Destroys what is due, now and every few minutes until `ended`.
-pub(super) fn keep(ground: &Ground, policy: Policy, ended: &Shutdown, tell: impl Fn(Vec<String>)) {
+pub(super) fn keep(
+    ground: &Ground,
+    mut retainer: Retainer,
+    ended: &Shutdown,
+    tell: impl Fn(Vec<String>),
+) {
     let Ground { config, places, key, audit, .. } = ground;
-    let mut retainer = Retainer::new(policy);
     let mut due = Duration::ZERO;
     let mut witness = config.store.witness.clone().map(Witness::new);
     while !ended.is_requested() {
@@ -111,9 +149,15 @@ pub(super) fn keep(ground: &Ground, policy: Policy, ended: &Shutdown, tell: impl
             continue;
         }
         due = running() + EVERY;
+        let config = config.now();
+        match retention_policy(&config, None) {
+            Ok(policy) => retainer.policy = policy,
+            // The one before stays.
+            Err(error) => tracing::error!(%error, "the retention that is set makes no sense"),
+        }
         let trusted = config.clock.danger_trust == TimeTrust::System || synchronised();
-        let reading = Reading { now: SystemClock.now(), running: running(), trusted };
-        match retainer.round(&places.store, audit, key, reading) {
+        let reading = Reading { now: SystemClock.now(), boot: boot(), running: running(), trusted };
+        match retainer.round(&places.store, audit, key, &reading) {
             Ok(applied) => {
                 let lines = retained(&applied);
                 if !lines.is_empty() {
@@ -124,6 +168,9 @@ pub(super) fn keep(ground: &Ground, policy: Policy, ended: &Shutdown, tell: impl
                 tracing::error!(%error, "nothing can be destroyed");
                 tell(vec![format!("nothing can be destroyed: {error}")]);
             }
+        }
+        if let Err(error) = retainer.keep(&places.store) {
+            tracing::error!(%error, "what the clock did could not be written down");
         }
     }
 }
@@ -154,13 +201,14 @@ mod tests {
 
     fn retainer() -> Retainer {
         let day = |n: u64| Some(Duration::from_secs(n * 24 * HOUR));
-        Retainer::new(Policy::new(day(30), day(7)).unwrap())
+        Retainer::new(Policy::new(day(30), day(7)).unwrap(), Path::new("/nonexistent"))
     }
 
     fn reading(running: u64, ahead: i64, trusted: bool) -> Reading {
         let now = 1_780_000_000 + i64::try_from(running).unwrap() + ahead;
         Reading {
             now: Timestamp::from_second(now).unwrap(),
+            boot: "a".to_owned(),
             running: Duration::from_secs(running),
             trusted,
         }
@@ -169,28 +217,47 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_forward_destroys_nothing_for_a_day_of_trusted_time() {
         let mut retainer = retainer();
-        assert!(retainer.settle(reading(0, 0, true)));
+        assert!(retainer.settle(&reading(0, 0, true)));
         // Corrections of a network clock are small.
-        assert!(retainer.settle(reading(300, 1800, true)));
+        assert!(retainer.settle(&reading(300, 1800, true)));
         let year = 365 * 24 * 3600;
-        assert!(!retainer.settle(reading(600, year, true)));
+        assert!(!retainer.settle(&reading(600, year, true)));
         // Time in which it is not trusted does not count.
-        assert!(!retainer.settle(reading(600 + 20 * HOUR, year, true)));
-        assert!(!retainer.settle(reading(600 + 40 * HOUR, year, false)));
-        assert!(!retainer.settle(reading(600 + 41 * HOUR, year, true)));
-        assert!(!retainer.settle(reading(600 + 44 * HOUR, year, true)));
-        assert!(retainer.settle(reading(600 + 45 * HOUR, year, true)));
+        assert!(!retainer.settle(&reading(600 + 20 * HOUR, year, true)));
+        assert!(!retainer.settle(&reading(600 + 40 * HOUR, year, false)));
+        assert!(!retainer.settle(&reading(600 + 41 * HOUR, year, true)));
+        assert!(!retainer.settle(&reading(600 + 44 * HOUR, year, true)));
+        assert!(retainer.settle(&reading(600 + 45 * HOUR, year, true)));
         // Set again, it begins again.
-        assert!(!retainer.settle(reading(600 + 46 * HOUR, 2 * year, true)));
+        assert!(!retainer.settle(&reading(600 + 46 * HOUR, 2 * year, true)));
+    }
+
+    #[test]
+    fn switching_off_neither_counts_nor_ends_the_day() {
+        let mut retainer = retainer();
+        let year = 365 * 24 * 3600;
+        assert!(retainer.settle(&reading(0, 0, true)));
+        assert!(!retainer.settle(&reading(300, year, true)));
+        assert!(!retainer.settle(&reading(300 + 20 * HOUR, year, true)));
+        let again =
+            |running, ahead| Reading { boot: "b".to_owned(), ..reading(running, ahead, true) };
+        // Hours later by the time of day, and the machine has just begun to run.
+        assert!(!retainer.settle(&again(10, year + 90_000)));
+        assert!(!retainer.settle(&again(10 + 3 * HOUR, year + 90_000)));
+        assert!(retainer.settle(&again(10 + 4 * HOUR, year + 90_000)));
+        // A machine that was off for a month is no clock that was set.
+        let month = 30 * 24 * 3600;
+        let third = Reading { boot: "c".to_owned(), ..reading(10, 2 * year + month, true) };
+        assert!(retainer.settle(&third));
     }
 
     #[test]
     fn a_clock_that_goes_back_is_no_step_forward() {
         let mut retainer = retainer();
-        assert!(retainer.settle(reading(0, 0, true)));
+        assert!(retainer.settle(&reading(0, 0, true)));
         // The plan itself does not rely on a clock before the latest time in the log.
-        assert!(retainer.settle(reading(300, -7200, true)));
-        assert!(!retainer.settle(reading(600, 0, true)), "back again is forward");
-        assert!(!retainer.settle(reading(900, 0, false)));
+        assert!(retainer.settle(&reading(300, -7200, true)));
+        assert!(!retainer.settle(&reading(600, 0, true)), "back again is forward");
+        assert!(!retainer.settle(&reading(900, 0, false)));
     }
 }

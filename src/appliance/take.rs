@@ -16,12 +16,13 @@ use super::{
     chain::{Chain, Opening, Order, Source},
     drops::Drops,
     ladder::Ladder,
+    pulse::Pulse,
     recorder::{Around, Plan, RecordError},
 };
 use crate::{
-    capture::{self, Capture},
+    capture::Capture,
     encode::{self, Encoder},
-    frame::{PlaneLayout, SlotPool},
+    frame::{FrameSize, PlaneLayout, SlotPool},
     units::{CameraId, RecordingId},
     vault::WriterThread,
     veil::{evidence::Judge, policy::Policy, redact::Redactor, ring::Ring, watch::Watcher},
@@ -40,18 +41,34 @@ pub struct Take<'a> {
     plan: &'a Plan,
     eyes: Eyes,
     drops: Drops,
+    pulse: Pulse,
+    memory: Option<u64>,
 }
 
 impl<'a> Take<'a> {
     /// A camera of which nothing can be dropped while it is recorded.
     #[must_use]
     pub fn new(plan: &'a Plan, eyes: Eyes) -> Self {
-        Self { plan, eyes, drops: Drops::default() }
+        Self { plan, eyes, drops: Drops::default(), pulse: Pulse::default(), memory: None }
     }
 
     /// The same with a way for wishes that the last stretch be dropped.
     pub(super) fn with_drops(self, drops: Drops) -> Self {
         Self { drops, ..self }
+    }
+
+    /// The same with somebody who feels whether it still goes round.
+    pub(super) fn with_pulse(self, pulse: Pulse) -> Self {
+        Self { pulse, ..self }
+    }
+
+    /// The same where the pictures of all cameras of the recording may take so many bytes.
+    pub(super) fn within(self, memory: u64) -> Self {
+        Self { memory: Some(memory), ..self }
+    }
+
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.memory
     }
 }
 
@@ -67,6 +84,9 @@ pub(super) struct Ready<'a> {
     encoder: Encoder,
     ladder: Option<Ladder>,
     drops: Drops,
+    pulse: Pulse,
+    /// Frames that the ring holds.
+    capacity: usize,
 }
 
 /// Opens all of them at once, since each may take its time: all or none.
@@ -93,7 +113,7 @@ pub(super) fn open_all(takes: Vec<Take<'_>>) -> Result<Vec<Ready<'_>>, RecordErr
 }
 
 fn open(take: Take<'_>) -> Result<Ready<'_>, RecordError> {
-    let Take { plan, eyes, drops } = take;
+    let Take { plan, eyes, drops, pulse, .. } = take;
     let Eyes { detector, embedder, digests, thresholds } = eyes;
     let judge = Judge::new(plan.policy, &plan.gallery, thresholds);
     let policy = judge.policy();
@@ -105,6 +125,15 @@ fn open(take: Take<'_>) -> Result<Ready<'_>, RecordError> {
         .with_places(plan.places.clone())?;
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let mut encoder = Encoder::start(capture.video(), capture.audio(), &plan.encode)?;
+    let video = capture.video();
+    let (wanted, fits) = ring_frames(video.size, video.framerate, plan.look_ahead);
+    if wanted > fits {
+        tracing::warn!(
+            frames = fits,
+            wanted,
+            "large pictures: the look-ahead is shortened to fit memory"
+        );
+    }
     let ladder = plan.input.is_live().then(|| Ladder::new(encoder.can_lighten(&plan.encode)));
     Ok(Ready {
         plan,
@@ -116,6 +145,8 @@ fn open(take: Take<'_>) -> Result<Ready<'_>, RecordError> {
         encoder,
         ladder,
         drops,
+        pulse,
+        capacity: wanted.min(fits),
     })
 }
 
@@ -127,6 +158,11 @@ impl<'a> Ready<'a> {
     /// The policy that was asked for; a list can make it stricter.
     pub(super) fn policy_asked(&self) -> Policy {
         self.plan.policy
+    }
+
+    /// Bytes that its pictures take.
+    pub(super) fn memory(&self) -> u64 {
+        bytes(self.capture.video().size, self.capacity)
     }
 
     pub(super) fn encoder(&self) -> &str {
@@ -149,10 +185,9 @@ impl<'a> Ready<'a> {
         writer: &WriterThread,
         zero: &Arc<OnceLock<Instant>>,
     ) -> (Chain<'a>, Sender<Order>) {
-        let Self { plan, watcher, capture, encoder, ladder, drops, .. } = self;
+        let Self { plan, watcher, capture, encoder, ladder, drops, pulse, capacity, .. } = self;
         let format = capture.video().clone();
-        let capacity = ring_capacity(&format, plan.look_ahead);
-        let pool = SlotPool::new(format.size, capacity + encode::FRAMES_HELD + SLOTS_IN_HAND);
+        let pool = SlotPool::new(format.size, slots(capacity));
         // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
         let (orders, told) = crossbeam_channel::bounded(2);
         let chain = Chain {
@@ -168,6 +203,7 @@ impl<'a> Ready<'a> {
             source: Source::Open(capture),
             zero: Arc::clone(zero),
             drops,
+            pulse,
             pool,
             ring: Ring::new(plan.look_ahead, capacity),
             watcher,
@@ -185,19 +221,35 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// Frames the ring holds: the look-ahead at the source's rate, within the memory set for it.
+/// Bytes that a camera's pictures are taken to need before it is known how large they are: 1080p.
+pub(super) fn assumed_memory(look_ahead: Duration) -> u64 {
+    let size = FrameSize::new(1920, 1080);
+    let (wanted, fits) = ring_frames(size, None, look_ahead);
+    bytes(size, wanted.min(fits))
+}
+
+/// Slots of a camera whose ring holds `capacity` frames.
+fn slots(capacity: usize) -> usize {
+    capacity + encode::FRAMES_HELD + SLOTS_IN_HAND
+}
+
+fn bytes(size: FrameSize, capacity: usize) -> u64 {
+    (slots(capacity) * PlaneLayout::new(size).bytes()) as u64
+}
+
+/// Frames of the look-ahead at the source's rate, and how many fit into the memory of a ring.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a small positive number of frames"
 )]
-fn ring_capacity(format: &capture::VideoFormat, look_ahead: Duration) -> usize {
-    let rate = format.framerate.map_or(ASSUMED_RATE, |(n, d)| f64::from(n) / f64::from(d.max(1)));
+fn ring_frames(
+    size: FrameSize,
+    framerate: Option<(u32, u32)>,
+    look_ahead: Duration,
+) -> (usize, usize) {
+    let rate = framerate.map_or(ASSUMED_RATE, |(n, d)| f64::from(n) / f64::from(d.max(1)));
     let wanted = (look_ahead.as_secs_f64() * rate.clamp(1.0, 240.0)).ceil() as usize + 1;
-    let fits = RING_BYTES / PlaneLayout::new(format.size).bytes().max(1);
-    if wanted > fits {
-        let frames = fits.max(2);
-        tracing::warn!(frames, wanted, "large pictures: the look-ahead is shortened to fit memory");
-    }
-    wanted.min(fits).max(2)
+    let fits = RING_BYTES / PlaneLayout::new(size).bytes().max(1);
+    (wanted.max(2), fits.max(2))
 }

@@ -139,12 +139,16 @@ pub(super) struct Logs {
     of: Of,
 }
 
-/// Read the pupil list again. It counts from the next frame on.
+/// Read the configuration and the pupil list again. The list counts from the next frame on.
+///
+/// Says which settings count now, from the next recording on, or when the box is started anew. A
+/// recording that runs goes on by the settings with which it began. A file with a problem changes no
+/// setting.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil pupils load LIST.csv --config FILE.toml && classveil reload --config FILE.toml\n\n\
-    Exit codes: 0 it is in force, 75 the box does not run, 77 the list cannot be used: the one before \
-    stays.")]
+    Exit codes: 0 both are in force, 75 the box does not run, 77 the list or the configuration cannot \
+    be used: the one before stays, 78 the configuration is wrong: nothing was changed.")]
 pub(super) struct Reload {
     #[command(flatten)]
     of: Of,
@@ -303,5 +307,15 @@ pub(super) fn logs(args: &Logs) -> Result<(), Failure> {
 pub(super) fn reload(args: &Reload) -> Result<(), Failure> {
     ask(&args.of, &Request::Reload, |body| {
         output::line(format_args!("the pupil list is version {}", word(&body["version"])));
+        let settings = &body["settings"];
+        for (when, said) in [
+            ("now", "counts now"),
+            ("next_recording", "counts from the next recording on"),
+            ("restart", "counts when the box is started anew"),
+        ] {
+            for name in settings[when].as_array().into_iter().flatten() {
+                output::line(format_args!("{}: {said}", word(name)));
+            }
+        }
     })
 }

@@ -226,6 +226,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 delete_by,
                 policy: word,
                 region: region.to_string(),
+                continues: same.continues.filter(|_| !silent),
                 class: same.class.filter(|_| !silent),
                 teacher,
                 coach,

@@ -561,6 +561,7 @@ fn record(
             purpose: wanted.purpose,
             legal_basis: wanted.legal_basis,
             dpia: list.dpia,
+            continues: None,
             class: args.class.clone().or_else(|| config.recording.class.clone()),
             teacher: args.teacher.clone().or_else(|| config.recording.teacher.clone()),
             coach: args.coach.clone().or_else(|| config.recording.coach.clone()),

@@ -184,6 +184,7 @@ pub(super) fn again(manifest: &Manifest, started: &Started, style: Style) -> New
         purpose: manifest.purpose,
         legal_basis: manifest.legal_basis,
         dpia: None,
+        continues: manifest.continues.clone(),
         class: manifest.class.clone(),
         teacher: manifest.teacher.clone(),
         coach: manifest.coach.clone(),

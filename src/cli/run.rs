@@ -21,7 +21,7 @@ use crate::{
 /// Seals what an earlier end left behind, then waits for a lesson to be prepared and started. Records
 /// nothing while one reason of `classveil preflight` stands. SIGTERM and Ctrl-C end a recording that
 /// runs and seal it first; a second one ends at once. SIGHUP reads the pupil list again, which counts
-/// from the next frame on.
+/// from the next frame on, and the configuration (see `classveil reload`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil run --config /etc/classveil/classveil.toml\n  \
@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     output::note(format_args!("classveil listens on {}", socket.display()));
     let network = network(&config, &box_key)?;
+    let accounts = places::accounts(&config)?;
     let setup = Setup { config, places: of_box, box_key, audit_key, socket };
     let beside = |desk| -> Result<Option<api::Running>, api::ApiError> {
         let Some(network) = &network else { return Ok(None) };
@@ -62,7 +63,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
         Ok(Some(running))
     };
-    Ok(service::run(&setup, &shutdown, &reread, beside)?)
+    let peers = api::Peers::new(&accounts);
+    let may_ask = move |uid, request: &_| peers.may_ask(uid, request);
+    Ok(service::run(&setup, &may_ask, &shutdown, &reread, beside)?)
 }
 
 /// How the box is served over the network; none where it is not.

@@ -12,12 +12,12 @@ use std::{
 use toml::Spanned;
 
 use super::{
-    Api, Audio, Biometrics, Button, Camera, Clock, Config, Control, Detect, Encode, Identify,
-    Indicator, Log, Models, Pupils, Recording, Registers, Store, Veil,
+    Api, Audio, Biometrics, Budget, Button, Camera, Clock, Config, Control, Detect, Encode,
+    Identify, Indicator, Log, Models, Pupils, Recording, Registers, Store, Veil,
     file::{self, File, Given},
     limits,
     read::Findings,
-    values::{Rate, Span, Word},
+    values::{Rate, Size, Span, Word},
 };
 use crate::{units::CameraId, vault::Recipient};
 
@@ -70,6 +70,7 @@ pub(super) fn check(file: File, base: &Path, found: &mut Findings<'_>) -> Config
                 )
                 .unwrap_or(Registers::default().reminder_age_limit),
         },
+        limits: check.budget(&file.limits),
         control: Control { socket: check.path("control.socket", file.control.socket.as_ref()) },
         api: check.api(&file.store, &file.api),
         button: Button {
@@ -226,6 +227,19 @@ impl Check<'_, '_> {
             teacher: self.name("recording.teacher", from.teacher.as_ref()),
             coach: self.name("recording.coach", from.coach.as_ref()),
             recipients: self.recipients(from.recipients),
+        }
+    }
+
+    fn budget(&mut self, from: &file::Limits) -> Budget {
+        let default = Budget::default();
+        let mut size = |option, value: &Given<Size>, limits| {
+            let value = value.as_ref()?;
+            self.within(option, value.span().start, *value.get_ref(), limits)
+        };
+        Budget {
+            memory: size("limits.memory", &from.memory, limits::MEMORY).unwrap_or(default.memory),
+            disk_reserve: size("limits.disk-reserve", &from.disk_reserve, limits::DISK_RESERVE)
+                .unwrap_or(default.disk_reserve),
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{
 };
 use toml::Spanned;
 
-use super::values::{AudioMode, AutoRate, Span, TimeTrust, Word};
+use super::values::{AudioMode, AutoRate, Size, Span, TimeTrust, Word};
 use crate::{
     encode::{EncoderChoice, Preset},
     veil::{
@@ -47,6 +47,7 @@ section! {
         biometrics: Biometrics,
         pupils: Pupils,
         registers: Registers,
+        limits: Limits,
         control: Control,
         api: Api,
         button: Button,
@@ -162,6 +163,14 @@ section! {
     /// `[registers]`.
     Registers {
         reminder_age_limit: Given<Span>,
+    }
+}
+
+section! {
+    /// `[limits]`.
+    Limits {
+        memory: Given<Size>,
+        disk_reserve: Given<Size>,
     }
 }
 
@@ -295,6 +304,7 @@ pub(super) fn sections() -> Vec<(&'static str, &'static [&'static str])> {
                 "biometrics" => names::<Biometrics>(),
                 "pupils" => names::<Pupils>(),
                 "registers" => names::<Registers>(),
+                "limits" => names::<Limits>(),
                 "control" => names::<Control>(),
                 "api" => names::<Api>(),
                 "button" => names::<Button>(),
@@ -315,7 +325,7 @@ mod tests {
     #[test]
     fn every_section_tells_its_names() {
         let sections = sections();
-        assert_eq!(sections.len(), 18);
+        assert_eq!(sections.len(), 19);
         for (section, options) in sections {
             assert!(!options.is_empty(), "[{section}] has no options");
             for option in options {

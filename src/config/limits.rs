@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::values::{Rate, Span};
+use super::values::{Rate, Size, Span};
 
 /// The least and the most a value may be, both allowed.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,12 @@ pub const LIST_AGE: Limits<Span> = seconds(DAY, 400 * DAY);
 
 /// Age from which the last reminder of parents is too old to record by.
 pub const REMINDER_AGE: Limits<Span> = seconds(7 * DAY, 400 * DAY);
+
+/// Memory for pictures that wait. The least is a camera of 360p.
+pub const MEMORY: Limits<Size> = Limits { min: Size(64 << 20), max: Size(64 << 30) };
+
+/// Room that stays free on the disk. The least is what the end of a recording and the log take.
+pub const DISK_RESERVE: Limits<Size> = Limits { min: Size(64 << 20), max: Size(1 << 40) };
 
 /// Threads of one model.
 pub const THREADS: Limits<u32> = Limits { min: 1, max: 16 };

@@ -28,7 +28,8 @@ pub use hints::Position;
 pub use limits::Limits;
 pub use problems::{ConfigProblems, Problem};
 pub use values::{
-    AudioMode, BadFilter, BadRate, BadWord, Rate, Span, TimeTrust, check_filter, words,
+    AudioMode, BadFilter, BadRate, BadSize, BadWord, Rate, Size, Span, TimeTrust, check_filter,
+    words,
 };
 
 use crate::{
@@ -70,6 +71,8 @@ pub struct Config {
     pub pupils: Pupils,
     /// What the school has on record.
     pub registers: Registers,
+    /// What the box may take of its machine.
+    pub limits: Budget,
     /// How the box is spoken to.
     pub control: Control,
     /// Pages and the interface behind them, over the network.
@@ -294,6 +297,22 @@ pub struct Registers {
 impl Default for Registers {
     fn default() -> Self {
         Self { reminder_age_limit: Duration::from_secs(180 * 86_400) }
+    }
+}
+
+/// What the box may take of its machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Budget {
+    /// Memory for pictures that wait, of all cameras.
+    pub memory: Size,
+    /// Room that stays free on the store's disk.
+    pub disk_reserve: Size,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { memory: Size(1 << 30), disk_reserve: Size(1 << 30) }
     }
 }
 

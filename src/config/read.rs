@@ -82,6 +82,7 @@ fn whole_file(root: DeTable<'_>, found: &mut Findings<'_>) -> File {
             "biometrics" => file.biometrics = section(name, value, found),
             "pupils" => file.pupils = section(name, value, found),
             "registers" => file.registers = section(name, value, found),
+            "limits" => file.limits = section(name, value, found),
             "control" => file.control = section(name, value, found),
             "api" => file.api = section(name, value, found),
             "button" => file.button = section(name, value, found),

@@ -88,6 +88,55 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A number of bytes, written with its unit: `"2 GiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+/// What is wrong with a number of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` is not a number of bytes: write a whole number and one of MiB, GiB, as in \"2 GiB\""
+)]
+pub struct BadSize {
+    /// The offending text.
+    pub text: String,
+}
+
+impl FromStr for Size {
+    type Err = BadSize;
+
+    fn from_str(text: &str) -> Result<Self, BadSize> {
+        let bad = || BadSize { text: text.to_owned() };
+        let trimmed = text.trim();
+        let split = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(bad)?;
+        let (number, unit) = trimmed.split_at(split);
+        let shift = match unit.trim_start() {
+            "MiB" => 20,
+            "GiB" => 30,
+            _ => return Err(bad()),
+        };
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(bad)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes != 0 && bytes.is_multiple_of(1 << 30) => {
+                write!(f, "{} GiB", bytes >> 30)
+            }
+            bytes => write!(f, "{} MiB", bytes >> 20),
+        }
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 /// A bit rate or `"auto"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AutoRate(pub(super) Option<Rate>);
@@ -137,6 +186,7 @@ macro_rules! read_from_text {
 read_from_text! {
     Span: "a duration in quotes, such as \"14 d\"";
     Rate: "a bit rate in quotes, such as \"4 Mbit/s\"";
+    Size: "a number of bytes in quotes, such as \"2 GiB\"";
     AutoRate: "\"auto\" or a bit rate in quotes, such as \"4 Mbit/s\"";
 }
 
@@ -315,6 +365,18 @@ mod tests {
         }
         for text in ["4 Mbit/s", "1500 kbit/s", "1 bit/s"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_whole_and_need_a_unit() {
+        assert_eq!("2 GiB".parse(), Ok(Size(2 << 30)));
+        assert_eq!("64MiB".parse(), Ok(Size(64 << 20)));
+        for bad in ["4", "4 GB", "1.5 GiB", "-1 MiB", "", "MiB", "99999999999999 GiB"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+        for text in ["2 GiB", "1536 MiB", "0 MiB"] {
+            assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }
     }
 

@@ -107,6 +107,7 @@ pub(super) fn record(
         purpose: Purpose::Coaching,
         legal_basis: LegalBasis::LegitimateInterest,
         dpia: None,
+        continues: None,
         class: None,
         teacher: None,
         coach: None,

@@ -143,6 +143,20 @@ pub struct Course {
     pub overload: Option<Overload>,
 }
 
+/// That a recording goes on with a lesson whose recording was cut off by a crash or a power cut. The
+/// key of the first existed in memory only, so what comes after is a recording of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Continues {
+    /// The recording that was cut off.
+    pub recording: RecordingId,
+    /// When the first recording of the lesson began.
+    pub lesson_started: Timestamp,
+    /// For how long nothing is kept between the two: from the end of the last segment whose times
+    /// were written down to the beginning of this recording.
+    pub gap_ms: u64,
+}
+
 /// The last line of `segments.jsonl`, which stands for all before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +194,9 @@ pub struct Manifest {
     pub legal_basis: LegalBasis,
     /// The data protection impact assessment that covers photo matching.
     pub dpia: Option<String>,
+    /// The recording of the same lesson that was cut off before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continues>,
     /// The class.
     pub class: Option<ClassId>,
     /// The teacher.

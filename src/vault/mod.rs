@@ -31,6 +31,7 @@ mod journal;
 mod keys;
 pub mod ledger;
 mod manifest;
+mod memo;
 mod open;
 mod output;
 mod recover;
@@ -48,7 +49,10 @@ pub use check::{Checked, Trust, check};
 pub use digest::{Digest, FileDigest};
 pub use error::{Fault, VaultError};
 pub use keys::{BoxKey, BoxPublicKey};
-pub use manifest::{Course, Gap, GapWhy, ListChange, Manifest, Overload, Segment, State};
+pub use manifest::{
+    Continues, Course, Gap, GapWhy, ListChange, Manifest, Overload, Segment, State,
+};
+pub use memo::Memo;
 pub use open::{Joined, Opened, open};
 pub use output::{Existing, Output};
 pub use recover::{Recovered, Recovery, recover};

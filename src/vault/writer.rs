@@ -25,7 +25,7 @@ use super::{
     digest::FileDigest,
     journal::{Entry, Journal},
     keys::BoxKey,
-    manifest::{Course, Format, Gap, GapWhy, Manifest, Segment, State},
+    manifest::{Continues, Course, Format, Gap, GapWhy, Manifest, Segment, State},
     recover::{remove_segments, settle},
     seal::SealingKey,
     store::{
@@ -77,6 +77,8 @@ pub struct NewRecording {
     pub legal_basis: LegalBasis,
     /// The data protection impact assessment that covers photo matching.
     pub dpia: Option<String>,
+    /// The recording of the same lesson that was cut off before this one.
+    pub continues: Option<Continues>,
     /// The class.
     pub class: Option<ClassId>,
     /// The teacher.
@@ -530,6 +532,7 @@ fn fill(
         never_for: NEVER_FOR.map(str::to_owned).to_vec(),
         legal_basis: new.legal_basis,
         dpia: new.dpia,
+        continues: new.continues,
         class: new.class,
         teacher: new.teacher,
         coach: new.coach,

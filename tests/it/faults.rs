@@ -30,7 +30,7 @@ use crate::{
 const REFUSED: [&str; 4] = ["--policy", "refused", "--dpia", "D"];
 
 /// A shared library made of one of the C files in `tests/fixtures/faults`.
-fn library(name: &str) -> PathBuf {
+pub(crate) fn library(name: &str) -> PathBuf {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     static MADE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let folder = FOLDER.get_or_init(|| tempfile::tempdir().expect("a temporary folder"));

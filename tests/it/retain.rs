@@ -34,7 +34,7 @@ fn clock(second: i64) -> (i64, bool) {
 fn deadlines_are_kept_through_simulated_years() {
     let scene = Scene::new();
     let log = scene.log(at(0));
-    let mut retainer = Retainer::new(policy());
+    let mut retainer = Retainer::new(policy(), &scene.store);
     let mut alive: Vec<(classveil::units::RecordingId, i64)> = Vec::new();
     let mut destroyed = 0;
     let round = 6 * HOUR;
@@ -46,8 +46,9 @@ fn deadlines_are_kept_through_simulated_years() {
             alive.push((scene.record(&log, at(second), keep), second + keep * DAY));
         }
         let running = Duration::from_secs(u64::try_from(second).unwrap());
-        let reading = Reading { now: at(second + ahead), running, trusted };
-        let applied = retainer.round(&scene.store, &log, &scene.key, reading).unwrap();
+        let boot = "a".to_owned();
+        let reading = Reading { now: at(second + ahead), boot, running, trusted };
+        let applied = retainer.round(&scene.store, &log, &scene.key, &reading).unwrap();
         assert!(applied.failed.is_empty() && applied.busy.is_empty(), "{applied:?}");
         for gone in &applied.destroyed {
             let (_, deadline) = alive.iter().find(|(id, _)| id == gone).unwrap();
@@ -74,6 +75,49 @@ fn deadlines_are_kept_through_simulated_years() {
         .into_iter()
         .filter(|event| matches!(event, classveil::vault::audit::Event::Destroyed { .. }));
     assert_eq!(lines.count(), destroyed);
+}
+
+#[test]
+fn a_restart_forgets_no_clock_that_was_set() {
+    let scene = Scene::new();
+    let log = scene.log(at(0));
+    let id = scene.record(&log, at(0), 30);
+    let round = |boot: &str, running: i64, ahead: i64| {
+        // Each round is the first of a program that was started anew.
+        let mut retainer = Retainer::new(policy(), &scene.store);
+        let running = Duration::from_secs(u64::try_from(running).unwrap());
+        let now = at(ahead) + SignedDuration::try_from(running).unwrap();
+        let reading = Reading { now, boot: boot.to_owned(), running, trusted: true };
+        retainer.round(&scene.store, &log, &scene.key, &reading).unwrap().destroyed
+    };
+    let mut retainer = Retainer::new(policy(), &scene.store);
+    for (running, ahead) in [(10, 0), (20, 40 * DAY)] {
+        let reading = Reading {
+            now: at(running + ahead),
+            boot: "a".to_owned(),
+            running: Duration::from_secs(u64::try_from(running).unwrap()),
+            trusted: true,
+        };
+        let applied = retainer.round(&scene.store, &log, &scene.key, &reading).unwrap();
+        assert_eq!(applied.destroyed, []);
+    }
+    drop(retainer);
+    let day = 40 * DAY;
+    assert_eq!(round("a", 30, day), []);
+    assert_eq!(round("a", 20 * HOUR, day), []);
+    // Switched off and on: the hours before count still, those in between do not.
+    assert_eq!(round("b", 10, day + 30 * HOUR), []);
+    assert_eq!(round("b", 3 * HOUR, day + 30 * HOUR), []);
+    assert!(scene.folder(id).exists());
+    assert_eq!(round("b", 5 * HOUR, day + 30 * HOUR), [id]);
+
+    // A note that cannot be read: the day begins anew.
+    let second = scene.record(&log, at(day + 40 * HOUR), 1);
+    let memo = classveil::vault::Memo::Settling.path(&scene.store);
+    fs::write(&memo, "{").unwrap();
+    assert_eq!(round("c", 10, day + 80 * HOUR), []);
+    assert_eq!(round("c", 23 * HOUR, day + 80 * HOUR), []);
+    assert_eq!(round("c", 25 * HOUR, day + 80 * HOUR), [second]);
 }
 
 struct Running(Child);

@@ -131,6 +131,7 @@ impl Scene {
             purpose: Purpose::Coaching,
             legal_basis: LegalBasis::LegitimateInterest,
             dpia: None,
+            continues: None,
             class: Some("3b".parse().unwrap()),
             teacher: Some("t-07".parse().unwrap()),
             coach: None,

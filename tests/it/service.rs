@@ -2,6 +2,10 @@
 //! against it and its lamp is on, and loses nothing of it whatever ends it.
 
 mod cameras;
+mod cut;
+mod limits;
+mod reload;
+mod soak;
 
 use std::{
     fmt::Write as _,
@@ -133,7 +137,13 @@ impl Station {
     }
 
     pub(crate) fn start(&mut self) {
+        self.start_with(|_| ());
+    }
+
+    /// The same in surroundings of its own.
+    pub(crate) fn start_with(&mut self, around: impl FnOnce(&mut Command)) {
         let mut command = self.school.command();
+        around(&mut command);
         command.args(["--log", "info", "run", "--config", "box.toml"]);
         command.stdout(Stdio::null()).stderr(fs::File::create(self.school.path("log")).unwrap());
         self.running = Some(command.spawn().unwrap());
@@ -520,12 +530,25 @@ fn an_objection_withholds_what_there_is() {
     station.run(&["start"]).ended(0);
     station.until_kept();
     station.run(&["stop", "--objection"]).ended(0);
+    // At once: whatever happens before it is sealed.
+    let requests = |of: &Station| of.run(&["request", "list", "--json"]).ended(0).json();
+    let entered = requests(&station)["requests"][0].clone();
+    assert_eq!((&entered["ask"], &entered["by"]), (&"restrict".into(), &"t-07".into()));
     station.until_state("sealed");
-    let plan = station.run(&["retention", "plan", "--json"]).ended(0).out;
-    assert!(plan.contains("withhold") || plan.contains("hold"), "{plan}");
-    let log = fs::read_to_string(station.school.store().join("audit/log.jsonl")).unwrap();
-    assert!(log.contains("\"kind\":\"held\""), "{log}");
-    station.whole();
+    let manifest = station.whole().remove(0);
+    assert_eq!(entered["recordings"], serde_json::json!([manifest["recording"]]));
+    assert_eq!(requests(&station)["requests"].as_array().map(Vec::len), Some(1), "asked once");
+    let plan = station.run(&["retention", "plan", "--json"]).ended(0).json();
+    assert_eq!(plan["withhold"], 1, "{plan}");
+    // It stays so until the privacy officer answers, and no longer.
+    let answer = ["request", "answer", "1", "--decision", "granted", "--by", "fg-01"];
+    station.run(&answer).ended(0);
+    let plan = station.run(&["retention", "plan", "--json"]).ended(0).json();
+    assert_eq!(plan["withhold"], 1, "{plan}");
+    let lift = ["request", "answer", "1", "--decision", "lifted", "--by", "fg-01"];
+    station.run(&lift).ended(0);
+    let plan = station.run(&["retention", "plan", "--json"]).ended(0).json();
+    assert_eq!(plan["withhold"], 0, "{plan}");
 }
 
 #[test]
@@ -542,12 +565,14 @@ fn whatever_ends_the_program_the_lesson_is_kept() {
         station.send(signal);
         assert_eq!(station.ended(), code);
     }
-    // What was killed is sealed at the next start.
+    // What was killed is sealed at the next start. Its lesson goes on only if its camera is there.
+    drop(camera);
     station.start();
     let states: Vec<Value> = station.whole().into_iter().map(|m| m["state"].clone()).collect();
     assert_eq!(states, ["sealed", "interrupted"]);
     // A camera that is away: nothing begins, and it is said why.
-    drop(camera);
+    let body = station.until("tried", |body| body["fault"] == "camera-unreachable");
+    assert_eq!(body["state"], "sealed-with-fault");
     station.prepare();
     let said = station.run(&["start"]).ended(77);
     assert!(said.out.contains("camera-unreachable"), "{}", said.out);

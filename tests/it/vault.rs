@@ -86,6 +86,7 @@ fn new_recording(recipients: Vec<Recipient>, cameras: &[&str]) -> NewRecording {
         purpose: Purpose::Coaching,
         legal_basis: LegalBasis::LegitimateInterest,
         dpia: Some("DPIA-2026-3".to_owned()),
+        continues: None,
         class: Some("3b".parse().unwrap()),
         teacher: Some("t-07".parse().unwrap()),
         coach: None,

@@ -133,7 +133,7 @@ pub(super) async fn check(
 ) -> Result<Json<Value>, Problem> {
     let checked =
         with_list(&app, &headers, body, |app, Unpacked { list, name }| {
-            match roster::check(app.desk.config(), app.desk.places(), list) {
+            match roster::check(&app.desk.config(), app.desk.places(), list) {
                 Ok(Finished { list, notices, .. }) => {
                     let changes = store::compare(app.desk.store(), &list)?;
                     Ok(json!({
@@ -170,7 +170,7 @@ pub(super) async fn load(
 ) -> Result<Json<Value>, Problem> {
     let loaded = with_list(&app, &headers, body, move |app, Unpacked { list, name }| {
         let (desk, keys) = (&app.desk, (app.desk.key(), app.desk.audit()));
-        match roster::load(desk.config(), desk.places(), keys, list, confirm_removals) {
+        match roster::load(&desk.config(), desk.places(), keys, list, confirm_removals) {
             Ok(InForce { version, counts, changes, notices, withheld }) => Ok(json!({
                 "ok": true,
                 "problems": [],

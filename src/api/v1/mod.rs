@@ -297,7 +297,8 @@ async fn logs(State(app): State<App>) -> Result<Json<Value>, Problem> {
 /// The cameras, without their addresses, which may say where somebody's classroom is.
 async fn cameras(State(app): State<App>) -> Result<Json<Value>, Problem> {
     let status = app.status().await?;
-    let cameras = app.desk.config().cameras.iter().map(|camera| {
+    let config = app.desk.config();
+    let cameras = config.cameras.iter().map(|camera| {
         let id = camera.id.as_str();
         let all = status["cameras"].as_array();
         let at_work = all.and_then(|all| all.iter().find(|one| one["camera"] == id));

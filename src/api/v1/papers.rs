@@ -102,7 +102,7 @@ pub(super) async fn terms(State(app): State<App>) -> Json<Value> {
         "recipients": recording.recipients,
         "confirm_by_button": !config.button.danger_remote_start,
         "cameras": config.cameras.iter().map(|camera| &camera.id).collect::<Vec<_>>(),
-        "digest": preflight::terms(config),
+        "digest": preflight::terms(&config),
     }))
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn registers(
         let (store, entries) = (app.desk.store(), app.desk.audit().entries()?);
         let acceptances = ledger::read::<Acceptance>(store, Ledger::Acceptances, &entries)?;
         let notices = ledger::read::<Notice>(store, Ledger::Notices, &entries)?;
-        let terms = preflight::terms(app.desk.config());
+        let terms = preflight::terms(&app.desk.config());
         let untold = crate::people::registers::untold(&notices, terms);
         if login.role == Role::Teacher {
             let own = login.person.as_ref();
@@ -227,7 +227,7 @@ pub(super) async fn notice(
         .map_err(|_| Problem::bad("audience", "an audience is door, parents, pupils or staff"))?;
     let text = digest(&sent.text_sha256)?;
     app.work(move |app| {
-        let terms = preflight::terms(app.desk.config());
+        let terms = preflight::terms(&app.desk.config());
         enter(app, Ledger::Notices, &Notice { audience, text, terms })
     })
     .await

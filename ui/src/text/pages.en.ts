@@ -124,11 +124,13 @@ export const pagesEn = {
     "indicator-dark": "The lamp does not do what it is told.",
     "button-missing": "The button does not answer.",
     "model-digest": "A model for finding faces is missing or not the right one.",
+    "memory-small": "There is not enough memory for these cameras.",
     "disk-small": "There is not enough room for this lesson.",
     "disk-unwritable": "The disk cannot be written.",
     "time-untrusted": "The clock may be wrong.",
     "log-damaged": "The audit log is missing or was altered.",
     "arming-too-long": "It took too long to begin.",
+    "cut-off": "The recording was cut off when the box stopped.",
     recorder: "The recorder stopped by itself.",
   } as Record<string, string>,
 

@@ -127,11 +127,13 @@ export const pagesNl: PagesText = {
     "indicator-dark": "De lamp doet niet wat haar gezegd wordt.",
     "button-missing": "De knop antwoordt niet.",
     "model-digest": "Een model om gezichten te vinden ontbreekt of is niet het juiste.",
+    "memory-small": "Er is te weinig geheugen voor deze camera’s.",
     "disk-small": "Er is te weinig ruimte voor deze les.",
     "disk-unwritable": "Op de schijf kan niet worden geschreven.",
     "time-untrusted": "De klok loopt misschien niet goed.",
     "log-damaged": "Het controlelogboek ontbreekt of is veranderd.",
     "arming-too-long": "Het beginnen duurde te lang.",
+    "cut-off": "De opname is afgebroken doordat de kast uitviel.",
     recorder: "De recorder is uit zichzelf gestopt.",
   },
 

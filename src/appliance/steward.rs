@@ -1,0 +1,725 @@
+//! The box's one loop: takes what happens (requests, presses, lamps, cameras, time) to the state
+//! machine, and carries out its effects.
+//!
+//! Belongs here: which event a message is, what an effect does, what is said of it. Does not belong:
+//! starting and ending (`service`), the rules of a recording (`recording`), saying how the box is
+//! (`status`). The loop waits for nobody longer than moments: what takes time has threads of its own.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    button::{self, Press},
+    chain::Progress,
+    codes::Code,
+    control::{Answer, Call, LAST_MINUTE, NewLesson, Request},
+    crew::{self, Crew, Ground},
+    cut::{self, CutOff},
+    dropping::Dropping,
+    indicator::{self, Indicator, Show},
+    lookout::{self, Lookout},
+    notify::Notifier,
+    preflight::{Hardware, Lit, Reason},
+    pulse::Felt,
+    recorder::Report,
+    recording::{By, Effect, Event, Lesson, Light, Limits, Recording, State, Step},
+    reload::Records,
+    service::{Job, Message, ServiceError},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    shutdown::Shutdown,
+    units::{CameraId, PersonId, RecordingId},
+    vault::{
+        Purpose,
+        audit::{Event as Line, Word},
+    },
+};
+
+/// How often the loop looks at signals and the time.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+/// Lines of what happened that are kept for whoever asks.
+const LINES: usize = 200;
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Happened {
+    at: Timestamp,
+    what: String,
+}
+
+/// One camera of a recording that is over.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Over {
+    camera: String,
+    pub(super) recording: Option<RecordingId>,
+    sealed: bool,
+    segments: u32,
+    seconds: f64,
+    fault: Option<String>,
+}
+
+pub(super) struct Service {
+    pub(super) ground: Arc<Ground>,
+    pub(super) lamp: Indicator,
+    pub(super) tell: Sender<Message>,
+    pub(super) jobs: Sender<Job>,
+    pub(super) began: Instant,
+    pub(super) machine: Recording,
+    /// What the lamp does, as far as it was told.
+    pub(super) lit: Lit,
+    pub(super) button: Option<Result<(), String>>,
+    pub(super) crew: Option<Crew>,
+    /// Tells the crew to stop.
+    pub(super) stop: Shutdown,
+    pub(super) over: Vec<Over>,
+    /// Recordings of the lesson that were cut off before the one that is made.
+    pub(super) lesson_before: Vec<RecordingId>,
+    /// Recordings that are withheld already.
+    pub(super) withheld: Vec<RecordingId>,
+    /// Who objects, where somebody does.
+    pub(super) objector: PersonId,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) waiting: Option<Sender<Answer>>,
+    /// What is being dropped, by the wish of whom.
+    pub(super) dropping: Vec<Dropping>,
+    pub(super) lines: VecDeque<Happened>,
+    pub(super) stuck: bool,
+    pub(super) lookout: Lookout,
+    /// A lesson that was cut off and may go on.
+    pub(super) cut: Option<CutOff>,
+    /// Of the cameras of the crew, in their order.
+    pub(super) felt: Vec<Felt>,
+    /// What each camera did in recordings that are over.
+    pub(super) totals: BTreeMap<CameraId, Progress>,
+}
+
+impl Service {
+    pub(super) fn new(
+        ground: Arc<Ground>,
+        lamp: Indicator,
+        tell: Sender<Message>,
+        jobs: Sender<Job>,
+    ) -> Self {
+        let config = ground.config.now();
+        let lit = match config.indicator.led {
+            None => Lit::Missing,
+            // Until the lamp's thread says otherwise.
+            Some(_) => Lit::Proven,
+        };
+        let button = match config.button.device {
+            None => no_button(&config),
+            Some(_) => Some(Err("it was not read yet".to_owned())),
+        };
+        Self {
+            lamp,
+            tell,
+            jobs,
+            began: Instant::now(),
+            machine: Recording::new(limits(&config)),
+            lit,
+            button,
+            crew: None,
+            stop: Shutdown::new(),
+            over: Vec::new(),
+            lesson_before: Vec::new(),
+            withheld: Vec::new(),
+            objector: PersonId::in_the_room(),
+            reasons: Vec::new(),
+            waiting: None,
+            dropping: Vec::new(),
+            lines: VecDeque::new(),
+            stuck: false,
+            lookout: Lookout::default(),
+            cut: None,
+            felt: Vec::new(),
+            totals: BTreeMap::new(),
+            ground,
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        inbox: &Receiver<Message>,
+        shutdown: &Shutdown,
+        reread: &Arc<AtomicBool>,
+    ) -> Result<(), ServiceError> {
+        let mut told = false;
+        let mut manager = Notifier::new();
+        manager.ready(self.machine.state().word());
+        loop {
+            manager.alive(self.machine.state().word());
+            match inbox.recv_timeout(LOOK) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Never, as the loop itself holds a sender.
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+            self.hear_dropped();
+            if self.machine.next_wake().is_some_and(|due| self.began.elapsed() >= due) {
+                self.step(Event::Tick);
+            }
+            if reread.swap(false, Ordering::SeqCst) {
+                self.reread(None);
+            }
+            if shutdown.is_requested() && !told {
+                told = true;
+                Notifier::stopping();
+                self.say("told to end");
+                self.step(Event::Shutdown);
+            }
+            if self.stuck {
+                return Err(ServiceError::Stuck);
+            }
+            if let Some(camera) = self.hanging() {
+                return Err(ServiceError::Hangs { camera });
+            }
+            if told && !self.machine.state().takes_pictures() {
+                self.say("ends");
+                return Ok(());
+            }
+        }
+    }
+
+    /// A camera of whose chain nothing is felt any more. Nobody can end what hangs inside a call of another
+    /// library but with the program: what is on disk is sealed at its next start, and the lesson goes on.
+    fn hanging(&mut self) -> Option<CameraId> {
+        let State::Recording { .. } = self.machine.state() else { return None };
+        let crew = self.crew.as_ref()?;
+        let now = self.began.elapsed();
+        self.felt.resize(crew.cameras.len(), Felt::default());
+        let mut felt = crew.cameras.iter().zip(&mut self.felt);
+        let hangs = felt.find_map(|(one, felt)| felt.is_gone(&one.pulse, now).then_some(one))?;
+        let (camera, recording) = (hangs.camera.clone(), crew.recording);
+        self.say(format!("the pipeline of camera {camera} hangs: the program ends"));
+        let event = Line::Fault { recording, what: Word::new("a pipeline hangs") };
+        if let Err(error) = self.ground.audit.append(SystemClock.now(), &event) {
+            tracing::error!(%error, "could not be written into the log");
+        }
+        Some(camera)
+    }
+
+    /// Notes what happened, for the log and for whoever asks.
+    pub(super) fn say(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        tracing::info!("{what}");
+        if self.lines.len() >= LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(Happened { at: SystemClock.now(), what });
+    }
+
+    pub(super) fn hardware(&self) -> Hardware {
+        Hardware::Told { indicator: self.lit.clone(), button: self.button.clone() }
+    }
+
+    pub(super) fn job(&mut self, job: Job) {
+        if let Err(error) = self.jobs.try_send(job) {
+            let busy = || Answer::refused("the box is busy: try again", Value::Null);
+            match error.into_inner() {
+                Job::Check { check, .. } => {
+                    // Not looked at is not allowed.
+                    self.step(Event::Checked { check, reasons: vec![Code::Busy] });
+                }
+                Job::Look { answer, .. } | Job::Reread { answer, .. } => {
+                    if let Some(answer) = answer {
+                        let _ = answer.send(busy());
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Call(call) => self.call(call),
+            Message::Button(button::Told::Readable(readable)) => {
+                self.button =
+                    Some(if readable { Ok(()) } else { Err("its device is away".to_owned()) });
+            }
+            Message::Button(button::Told::Pressed(press)) => self.press(press),
+            Message::Lamp(indicator::Told::Lit) => self.step(Event::Lit),
+            Message::Lamp(indicator::Told::Works) => {
+                self.lit = Lit::Proven;
+                self.say("the indicator works again");
+                self.step(Event::Settled(Code::IndicatorDark));
+            }
+            Message::Lamp(indicator::Told::Broken(error)) => self.dark(error.to_string()),
+            Message::Crew(told) => self.crew(told),
+            Message::Checked { check, reasons } => {
+                let codes = reasons.iter().map(|reason| reason.code).collect();
+                self.reasons = reasons;
+                self.step(Event::Checked { check, reasons: codes });
+            }
+            Message::Looked { reasons, answer } => {
+                self.reasons.clone_from(&reasons);
+                if let Some(answer) = answer {
+                    let body = json!({ "ready": reasons.is_empty(), "reasons": reasons });
+                    let _ = answer.send(Answer::done(body));
+                } else {
+                    self.say(format!("{} reasons stand against a recording", reasons.len()));
+                }
+            }
+            Message::Lookout(told) => self.seen(told),
+            Message::Retained(lines) => lines.into_iter().for_each(|line| self.say(line)),
+            Message::Reread { read, answer } => {
+                self.follow_settings();
+                read.lines().into_iter().for_each(|line| self.say(line));
+                if let Some(answer) = answer {
+                    let _ = answer.send(read.answer());
+                }
+            }
+        }
+    }
+
+    /// Has new settings count where nothing is under way by the old ones.
+    fn follow_settings(&mut self) {
+        if self.crew.is_some() || matches!(self.machine.state(), State::Arming { .. }) {
+            return;
+        }
+        let config = self.ground.config.now();
+        self.machine.limit(limits(&config));
+        if config.button.device.is_none() {
+            self.button = no_button(&config);
+        }
+    }
+
+    /// What an earlier end of the program left: whether a recording had been cut off, and whether its
+    /// lesson may go on.
+    pub(super) fn take_up(&mut self, was_cut: bool, cut: Result<Option<CutOff>, String>) {
+        if was_cut || matches!(cut, Ok(Some(_))) {
+            self.step(Event::CutOff);
+        }
+        match cut {
+            Ok(Some(cut)) => {
+                self.say(format!("{} had been cut off", cut.recording()));
+                self.cut = Some(cut);
+            }
+            Ok(None) => {}
+            Err(problem) => self.say(format!("what had been cut off does not go on: {problem}")),
+        }
+    }
+
+    fn seen(&mut self, told: lookout::Told) {
+        match told {
+            lookout::Told::Stands(code, problem) => {
+                self.say(format!("{code}: {problem}"));
+                self.step(Event::Stands(code));
+            }
+            lookout::Told::Settled(code) => self.step(Event::Settled(code)),
+            lookout::Told::Clock(what) => self.say(what),
+            lookout::Told::MayGoOn(ago) => self.go_on(ago),
+            lookout::Told::TooLate => self.leave_cut("it was too long ago, or nobody knows when"),
+        }
+    }
+
+    /// Goes on with what was cut off so long ago, if it can.
+    fn go_on(&mut self, ago: Duration) {
+        if !matches!(self.machine.state(), State::SealedWithFault { .. }) {
+            return;
+        }
+        let Some(cut) = &self.cut else { return };
+        let longest = self.ground.config.now().recording.longest;
+        match cut.lesson(ago, longest, self.began.elapsed()) {
+            Some(lesson) => self.step(Event::GoOn(lesson, cut::WITHIN.saturating_sub(ago))),
+            None => self.leave_cut("it was nearly as long as a recording may be"),
+        }
+    }
+
+    /// What was cut off does not go on.
+    fn leave_cut(&mut self, why: &str) {
+        let Some(cut) = self.cut.take() else { return };
+        self.say(format!("{} does not go on: {why}", cut.recording()));
+        self.lookout.nothing();
+        if let State::Arming { lesson, .. } = self.machine.state()
+            && lesson.continues.is_some()
+        {
+            self.step(Event::Stop);
+        }
+    }
+
+    fn dark(&mut self, problem: String) {
+        self.say("the indicator does not do what it is told");
+        self.lit = Lit::Broken(problem);
+        self.step(Event::Stands(Code::IndicatorDark));
+    }
+
+    fn press(&mut self, press: Press) {
+        self.say(match press {
+            Press::Short => "the button was pressed",
+            Press::Long => "the button was held",
+        });
+        self.leave_cut("somebody pressed the button");
+        let event = match (press, self.machine.state()) {
+            // Held: what was just recorded is not to be seen by anybody.
+            (Press::Long, _) => {
+                Event::Drop { length: Duration::from_secs(LAST_MINUTE), stop: true }
+            }
+            (Press::Short, State::Arming { step: Step::Confirming, .. }) => {
+                Event::Start(By::Button)
+            }
+            (
+                Press::Short,
+                State::Arming { .. } | State::Recording { .. } | State::Stopping { .. },
+            ) => Event::Stop,
+            (Press::Short, _) => Event::Start(By::Button),
+        };
+        self.step(event);
+    }
+
+    fn call(&mut self, Call { request, answer }: Call) {
+        let done = |body| drop(answer.send(Answer::done(body)));
+        match request {
+            Request::Status | Request::Logs | Request::Preflight | Request::Reload => {}
+            Request::Stop { .. } if self.cut.is_some() => {
+                self.leave_cut("somebody stopped it");
+                return done(json!({ "state": self.machine.state().word() }));
+            }
+            _ => self.leave_cut("somebody asked for something else"),
+        }
+        match request {
+            Request::Status => done(self.status()),
+            Request::Logs => done(json!({ "lines": self.lines })),
+            Request::Preflight => {
+                let lesson = match self.machine.state() {
+                    State::Prepared { lesson, .. } => Some(lesson.clone()),
+                    _ => None,
+                };
+                let hardware = self.hardware();
+                self.job(Job::Look { lesson, hardware, answer: Some(answer) });
+            }
+            Request::Reload => self.reread(Some(answer)),
+            Request::Prepare { lesson } => match self.lesson(lesson) {
+                Ok(lesson) => self.asked(Event::Prepare(lesson), answer),
+                Err(problem) => {
+                    let _ = answer.send(Answer::refused(problem, Value::Null));
+                }
+            },
+            Request::Withdraw => self.asked(Event::Withdraw, answer),
+            Request::Start => self.asked(Event::Start(By::Afar), answer),
+            Request::Drop { seconds, stop } => self.ask_to_drop(seconds, stop, answer),
+            Request::Stop { objection } => {
+                self.asked(if objection { Event::Object } else { Event::Stop }, answer);
+            }
+        }
+    }
+
+    /// Takes what somebody asks for, and answers when it is known what comes of it.
+    fn asked(&mut self, event: Event, answer: Sender<Answer>) {
+        let is_start = matches!(event, Event::Start(_));
+        if is_start && self.waiting.is_some() {
+            let body = json!({ "state": self.machine.state().word() });
+            let _ = answer.send(Answer::refused("somebody else is starting it", body));
+            return;
+        }
+        if is_start {
+            self.waiting = Some(answer);
+            self.step(event);
+            return;
+        }
+        let refused = self.step_and_hear(event);
+        let body = json!({ "state": self.machine.state().word() });
+        let _ = answer.send(match refused {
+            Some(codes) => Answer::refused(words(&codes), body),
+            None => Answer::done(body),
+        });
+    }
+
+    fn ask_to_drop(&mut self, seconds: u64, stop: bool, answer: Sender<Answer>) {
+        if seconds == 0 {
+            let _ = answer.send(Answer::refused("nothing is to be dropped", Value::Null));
+            return;
+        }
+        let length = Duration::from_secs(seconds);
+        let refused = self.step_and_hear(Event::Drop { length, stop });
+        let body = json!({ "state": self.machine.state().word() });
+        match (refused, self.dropping.last_mut()) {
+            (Some(codes), _) => drop(answer.send(Answer::refused(words(&codes), body))),
+            (None, Some(dropping)) if !dropping.is_asked() => dropping.answer_to(answer),
+            // It was about to begin, and does not.
+            (None, _) => drop(answer.send(Answer::done(body))),
+        }
+    }
+
+    /// Passes on that the last stretch is to go.
+    fn drop_last(&mut self, length: Duration) {
+        self.say(format!("the last {} s are to be dropped", length.as_secs()));
+        // Before it has begun nothing is kept.
+        let begun = self.crew.iter().filter(|crew| crew.recording.is_some());
+        let at_work = begun.flat_map(|crew| crew.cameras.iter());
+        let asked = at_work.map(|one| (one.camera.clone(), one.drops.ask(length)));
+        let dropping = Dropping::new(asked.collect());
+        self.dropping.push(dropping);
+    }
+
+    /// What came of what was to be dropped. Where it may still be there, nobody is to have any of it.
+    fn hear_dropped(&mut self) {
+        let mut open = Vec::new();
+        let mut failed = false;
+        for mut dropping in std::mem::take(&mut self.dropping) {
+            if !dropping.listen() {
+                open.push(dropping);
+                continue;
+            }
+            for line in dropping.lines() {
+                self.say(line);
+            }
+            failed |= dropping.failed();
+            let state = self.machine.state().word();
+            dropping.answer(state);
+        }
+        self.dropping = open;
+        if !failed {
+            return;
+        }
+        self.say("what was to be dropped may still be there: all of it is withheld");
+        if self.machine.state().takes_pictures() {
+            self.step(Event::Object);
+        }
+        // What is sealed already is not reached by that.
+        self.withhold();
+    }
+
+    fn lesson(&self, new: NewLesson) -> Result<Lesson, String> {
+        let config = self.ground.config.now();
+        let recording = &config.recording;
+        let purpose = match new.purpose {
+            None => recording.purpose,
+            Some(word) => word.parse::<Purpose>().map_err(|error| error.to_string())?,
+        };
+        Ok(Lesson {
+            class: new.class.or_else(|| recording.class.clone()),
+            teacher: new.teacher.or_else(|| recording.teacher.clone()),
+            coach: new.coach.or_else(|| recording.coach.clone()),
+            question: new.question.trim().to_owned(),
+            purpose,
+            planned: new.planned_s.map_or(recording.longest, Duration::from_secs),
+            continues: None,
+        })
+    }
+
+    fn reread(&mut self, answer: Option<Sender<Answer>>) {
+        let records = self
+            .crew
+            .as_ref()
+            .map(|crew| Records { lists: crew.lists.clone(), config: Arc::clone(&crew.config) });
+        self.job(Job::Reread { records, answer });
+    }
+
+    fn step(&mut self, event: Event) {
+        let _ = self.step_and_hear(event);
+    }
+
+    /// Takes an event to the machine and carries out what follows; says what was refused.
+    fn step_and_hear(&mut self, event: Event) -> Option<Vec<Code>> {
+        let before = self.machine.state().word();
+        let effects = self.machine.step(self.began.elapsed(), event);
+        let after = self.machine.state().word();
+        if before != after {
+            self.say(format!("{before} -> {after}"));
+        }
+        let mut refused = None;
+        let mut follow = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Refuse(codes) => refused = Some(codes),
+                effect => follow.extend(self.carry_out(effect)),
+            }
+        }
+        if let Some(codes) = &refused {
+            self.say(format!("refused: {}", words(codes)));
+            let blinks = codes.first().map_or(1, |code| code.blinks());
+            let _ = self.lamp.show(Show::Code(blinks));
+        }
+        for event in follow {
+            self.step(event);
+        }
+        self.answer_start(refused.as_deref());
+        refused
+    }
+
+    /// Answers whoever waits for a start, once it is known what comes of it.
+    fn answer_start(&mut self, refused: Option<&[Code]>) {
+        let is_arming = matches!(self.machine.state(), State::Arming { .. });
+        if is_arming && refused.is_none() {
+            return;
+        }
+        let Some(answer) = self.waiting.take() else { return };
+        let records = matches!(self.machine.state(), State::Recording { .. });
+        let body = json!({ "state": self.machine.state().word(), "reasons": self.reasons });
+        let _ = answer.send(match refused {
+            None if records => Answer::done(body),
+            None => Answer::refused("it was stopped before it began", body),
+            Some(codes) => Answer::refused(words(codes), body),
+        });
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Vec<Event> {
+        match effect {
+            Effect::Light(light) => {
+                let show = match light {
+                    Light::Dark => Show::Dark,
+                    Light::Blinking => Show::Blinking,
+                    Light::On => Show::On,
+                };
+                if !self.lamp.show(show) && light != Light::Dark {
+                    return vec![Event::Stands(Code::IndicatorDark)];
+                }
+            }
+            Effect::Check { check, lesson } => {
+                let hardware = self.hardware();
+                self.job(Job::Check { check, lesson, hardware });
+            }
+            Effect::Open(lesson) => return self.open(&lesson),
+            Effect::Close => {
+                self.stop.request();
+                // What is to end does not go on after a power cut.
+                self.lookout.nothing();
+            }
+            Effect::Drop(length) => self.drop_last(length),
+            Effect::Withhold => self.withhold(),
+            Effect::Warn => {
+                self.say("the recording ends soon: it is nearly as long as one may be");
+            }
+            Effect::GiveUp => self.stuck = true,
+            Effect::Refuse(_) => {}
+        }
+        Vec::new()
+    }
+
+    fn open(&mut self, lesson: &Lesson) -> Vec<Event> {
+        self.stop = Shutdown::new();
+        self.over.clear();
+        self.felt.clear();
+        let before = lesson.continues.iter();
+        self.lesson_before = before
+            .flat_map(|first| [first.recording].into_iter().chain(first.earlier.clone()))
+            .collect();
+        self.objector = lesson.teacher.clone().unwrap_or_else(PersonId::in_the_room);
+        let tell = self.tell.clone();
+        let tell = move |told| drop(tell.send(Message::Crew(told)));
+        match crew::start(&self.ground, lesson, &self.stop, tell) {
+            Ok(crew) => {
+                self.crew = Some(crew);
+                Vec::new()
+            }
+            Err(error) => {
+                tracing::error!(%error, "no thread for a recording");
+                vec![Event::Ended { begun: false, fault: Some(Code::Recorder) }]
+            }
+        }
+    }
+
+    fn crew(&mut self, told: crew::Told) {
+        match told {
+            crew::Told::Began(recording) => {
+                self.say(format!("{recording} is recorded"));
+                if let Some(crew) = &mut self.crew {
+                    crew.recording = Some(recording);
+                }
+                if let State::Arming { lesson, .. } = self.machine.state() {
+                    let cuts = lesson.continues.as_ref().map_or(0, |first| first.cuts);
+                    self.lookout.recording(recording, cuts);
+                    self.cut = None;
+                }
+                self.step(Event::Opened);
+            }
+            crew::Told::Away { camera, away: true } => {
+                self.say(format!("camera {camera} is away: the recording goes on without it"));
+            }
+            crew::Told::Away { camera, away: false } => {
+                self.say(format!("camera {camera} is back"));
+            }
+            crew::Told::Failed(camera) => self.say(format!("camera {camera} ended early")),
+            crew::Told::Done(result) => {
+                self.totals = self.totals();
+                let begun = self.crew.take().and_then(|crew| crew.recording);
+                if begun.is_some() {
+                    self.lookout.nothing();
+                }
+                let fault = self.done(begun, result);
+                // A folder was made where something could be sealed.
+                let begun = self.over.iter().any(|over| over.recording.is_some());
+                self.step(Event::Ended { begun, fault });
+                self.follow_settings();
+            }
+        }
+    }
+
+    /// Takes in what came of a recording; gives why it ended early, if it did.
+    fn done(
+        &mut self,
+        begun: Option<RecordingId>,
+        result: Result<Box<Report>, crew::Ended>,
+    ) -> Option<Code> {
+        let (overs, fault) = match result {
+            Ok(report) => {
+                let code = report.fault.as_ref().map(crew::code_of);
+                let text = report.fault.as_ref().map(ToString::to_string);
+                let Report { id, is_sealed, cameras, segments, .. } = *report;
+                let overs: Vec<Over> = cameras
+                    .into_iter()
+                    .map(|one| Over {
+                        camera: one.camera.to_string(),
+                        recording: Some(id),
+                        sealed: is_sealed,
+                        segments: one.progress.segments,
+                        seconds: one.progress.position.seconds(),
+                        fault: one.fault.or_else(|| text.clone()),
+                    })
+                    .collect();
+                let seconds = report.seconds;
+                self.say(match text {
+                    None => format!("{id} is sealed, {segments} segments, {seconds:.0} s"),
+                    Some(fault) => format!("{id} ended: {fault}"),
+                });
+                (overs, code)
+            }
+            Err(crew::Ended { code, text }) => {
+                self.say(format!("nothing more is recorded: {text}"));
+                let config = self.ground.config.now();
+                let overs = config.cameras.iter().map(|camera| Over {
+                    camera: camera.id.to_string(),
+                    recording: begun,
+                    sealed: false,
+                    segments: 0,
+                    seconds: 0.0,
+                    fault: Some(text.clone()),
+                });
+                (overs.collect(), Some(code))
+            }
+        };
+        self.over = overs;
+        fault
+    }
+}
+
+/// What follows from the settings for the next lesson.
+fn limits(config: &Config) -> Limits {
+    Limits {
+        confirm: (!config.button.danger_remote_start).then_some(Duration::from_secs(60)),
+        longest: config.recording.longest,
+        ..Limits::default()
+    }
+}
+
+/// How a box without a button is.
+fn no_button(config: &Config) -> Option<Result<(), String>> {
+    (!config.button.danger_remote_start).then(|| Err("none is configured".to_owned()))
+}
+
+fn words(codes: &[Code]) -> String {
+    codes.iter().map(|code| code.word()).collect::<Vec<_>>().join(", ")
+}
