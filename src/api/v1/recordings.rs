@@ -261,7 +261,7 @@ impl Shelf {
 
     /// The grants of a recording, whatever they are worth.
     pub(super) fn grants_of(&self, id: RecordingId) -> impl Iterator<Item = &Listed> {
-        self.grants.iter().filter(move |listed| listed.grant.recording == id)
+        self.told.grants.iter().filter(move |listed| listed.grant.recording == id)
     }
 
     /// By what `login` may open a recording; by nothing, where it is withheld.
