@@ -93,9 +93,9 @@ impl Witness {
     fn compare(&self, log: &AuditLog) -> Result<(), AuditError> {
         let own = prefix(&log.public());
         let names = names_in(&self.folder)?;
-        let kept = names.iter().filter(|name| name.starts_with(&own));
+        let mut kept = names.iter().filter(|name| name.starts_with(&own));
         // The one of most lines stands for all before it, and comes last by its name.
-        let Some(last) = kept.filter(|name| name.ends_with(CHECKPOINT_FILE)).next_back() else {
+        let Some(last) = kept.rfind(|name| name.ends_with(CHECKPOINT_FILE)) else {
             return Ok(());
         };
         let checkpoint = log.kept_checkpoint(&self.folder.join(last))?;
