@@ -136,7 +136,7 @@ pub(super) fn keep(
 ) {
     let Ground { config, places, key, audit, .. } = ground;
     let mut due = Duration::ZERO;
-    let mut witness = config.store.witness.clone().map(Witness::new);
+    let mut witness = config.now().store.witness.clone().map(Witness::new);
     while !ended.is_requested() {
         if let Some(witness) = &mut witness
             && let Err(error) = witness.round(audit, SystemClock.now())

@@ -216,7 +216,7 @@ pub(super) async fn close(
         }
         made(&manifest)?;
         let desk = &app.desk;
-        let policy = retention_policy(desk.config(), None)?;
+        let policy = retention_policy(&desk.config(), None)?;
         let (store, log, key) = (desk.store(), desk.audit(), desk.key());
         let now = SystemClock.now();
         let delete_by = close_talk(store, log, key, manifest.recording, &by, &policy, now)?;
