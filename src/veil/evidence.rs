@@ -40,6 +40,11 @@ const RECENT_PHOTOS: usize = 2;
 /// takes a view that is both an unusually good one of the wrong person and an unusually bad one of the
 /// right one to be wrong here, and several of them to show a face.
 const MATCH_MARGIN: f32 = 0.15;
+/// The same for a view that is like somebody without being surely theirs: noise and poor light take
+/// likeness from single views (median 0.47 and 0.53 of a child of 50 pixels), not from their mean.
+const LEAN_MARGIN: f32 = 0.05;
+/// Such views count this much of those that are surely somebody's.
+const LEAN_WEIGHT: f32 = 0.5;
 
 /// What may be done with a track.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -263,6 +268,14 @@ impl Judge {
             .filter(|(_, c)| *c >= self.thresholds.match_cleared && *c >= refused + MATCH_MARGIN)
     }
 
+    /// The consenting person or member of staff whom a view is like: more than strangers are, and more
+    /// than it is like any refused person.
+    fn leans_to(&self, face: &Embedding, refused: f32) -> Option<&PupilId> {
+        closest(&self.cleared, face)
+            .filter(|(_, c)| *c >= self.thresholds.clear && *c >= refused + LEAN_MARGIN)
+            .map(|(person, _)| person)
+    }
+
     /// Whether a person is refused and can be found.
     #[must_use]
     pub fn refuses(&self, person: &PupilId) -> bool {
@@ -294,10 +307,20 @@ fn closest<'a>(
 /// What speaks for one consenting person.
 #[derive(Clone, Copy, Debug, Default)]
 struct Match {
+    /// The views that are surely theirs, and the same by size.
     views: u32,
-    /// The views by their size.
     weight: f32,
     sum: f32,
+    /// The views that are like nobody else listed, and the same by size.
+    leaning: u32,
+    leaning_weight: f32,
+}
+
+impl Match {
+    /// What the views that are like them without being surely theirs add to those that are.
+    fn leaned(&self) -> f32 {
+        LEAN_WEIGHT * self.leaning_weight
+    }
 }
 
 /// What the views of one track add up to.
@@ -384,7 +407,7 @@ impl Evidence {
     /// Whether views so far speak for clearance, and a few more may be enough.
     #[must_use]
     pub fn is_promising(&self) -> bool {
-        let likest = self.matches.values().map(|m| m.weight).fold(0.0, f32::max);
+        let likest = self.matches.values().map(|m| m.weight.max(m.leaned())).fold(0.0, f32::max);
         likest.max(self.clear - self.doubtful) >= PROMISING
     }
 
@@ -484,6 +507,11 @@ impl Evidence {
             found.weight += view.size_part(&t);
             found.sum += cosine;
         }
+        if let Some(person) = judge.leans_to(&view.embedding, nearest) {
+            let found = self.matches.entry(person.clone()).or_default();
+            found.leaning += 1;
+            found.leaning_weight += view.size_part(&t);
+        }
         // Written so that a number that is none is no strength.
         let sharp = view.strength >= t.clear_strength_least;
         if !sharp {
@@ -527,9 +555,21 @@ impl Evidence {
                 told_apart
                     .then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
                     .or_else(|| self.matched(views))
+                    .or_else(|| self.resembles(views, judge))
             }
-            Policy::UnlessCleared => self.matched(views),
+            Policy::UnlessCleared => self.matched(views).or_else(|| self.resembles(views, judge)),
         }
+    }
+
+    /// Whether the views together surely show somebody who may be seen, most of them being like that
+    /// person one by one, and more like them than like anybody refused.
+    fn resembles(&self, needed: f32, judge: &Judge) -> Option<Reason> {
+        let mean = self.face()?;
+        let nearest = judge.closest_refused(&mean).map_or(-1.0, |(_, cosine)| cosine);
+        let (person, cosine) = judge.recognised(&mean, nearest)?;
+        let found = self.matches.get(person)?;
+        let enough = found.leaned() >= needed && 2 * found.leaning > self.views;
+        enough.then(|| Reason::Matched { person: person.clone(), cosine, views: found.leaning })
     }
 
     /// Whether at least `needed` views, and most of all, show one and the same person who may be
