@@ -149,10 +149,14 @@ pub fn decide(
         .iter()
         .filter(|p| !p.shown)
         .flat_map(|p| {
-            let undecided = is_undecided(subjects, p.track);
+            let subject = subjects.iter().find(|s| s.track.id == p.track);
+            let undecided = subject.is_some_and(|s| s.state == State::Undecided);
+            let ghost = undecided && subject.is_some_and(|s| is_weak(s.track));
             let kept = match p.basis {
                 Basis::Bridged | Basis::Held if undecided => Some(0.0),
                 Basis::Held => Some(RIM),
+                // Whoever is in front of a face that is surely seen is surely seen himself.
+                Basis::Seen if ghost => Some(RIM),
                 Basis::Seen | Basis::Bridged => None,
             };
             let mut pieces = vec![body(head(p.face), region, size)];
@@ -193,10 +197,6 @@ fn known_face(seq: u64, subject: &Subject<'_>) -> Option<Rect> {
     let at = sightings.partition_point(|s| s.seq < seq);
     let seen = sightings.get(at).filter(|s| s.seq == seq && s.score >= SURE_SCORE)?;
     matches!(subject.state, State::Cleared(_)).then_some(seen.rect)
-}
-
-fn is_undecided(subjects: &[Subject<'_>], track: TrackId) -> bool {
-    subjects.iter().any(|s| s.track.id == track && s.state == State::Undecided)
 }
 
 /// The smallest box of the one shape and a stepped size around a face, with the same middle.
@@ -458,6 +458,25 @@ mod tests {
         for state in [State::Undecided, refused] {
             assert_eq!(hidden(state, 3), (true, true, 1));
         }
+    }
+
+    #[test]
+    fn what_is_hardly_a_face_leaves_out_a_face_that_is_seen_and_shown_beside_it() {
+        let known = Track { id: TrackId(2), ..track(&[3], 0.0) };
+        let covers = |score: f32, state: State| {
+            let unsure = Track { best_score: score, ..track(&[3], 0.0) };
+            let subjects =
+                [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
+            let camera = CameraMotion::default();
+            let (verdict, _) = decide(&frame(3, true), &subjects, &camera, Region::Head);
+            let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            let face = known.sightings[0].rect.grown(-RIM, -RIM, -RIM);
+            hidden.iter().any(|h| h.region.intersection(face).area() > 0.0)
+        };
+        assert!(!covers(0.3, State::Undecided));
+        assert!(covers(0.7, State::Undecided));
+        let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+        assert!(covers(0.3, refused));
     }
 
     #[test]

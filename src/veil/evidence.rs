@@ -27,6 +27,11 @@ const DRIFT_OBLIQUE: f32 = 0.20;
 /// A view that resembles the track's own mean by this is of the same person (people of one photo resemble
 /// each other by up to 0.52).
 const SAME: f32 = 0.65;
+/// One that resembles it by this is, whoever else it may be a little like.
+const SURELY_SAME: f32 = 0.85;
+/// A view of a refused person that is so much more like them than like a track's own mean shows that
+/// person take the place of somebody else.
+const PASSED: f32 = 0.20;
 /// From so much more that speaks for clearance than against it on, some more views may be enough.
 const PROMISING: f32 = 1.0;
 /// Views by quality, of a face that may be shown for another reason, after which it counts as
@@ -40,6 +45,13 @@ const RECENT_PHOTOS: usize = 2;
 /// takes a view that is both an unusually good one of the wrong person and an unusually bad one of the
 /// right one to be wrong here, and several of them to show a face.
 const MATCH_MARGIN: f32 = 0.15;
+/// A view is like somebody, without being surely theirs, from this cosine on, and where nobody refused comes
+/// as near by the margin: noise and poor light take likeness from single views (median 0.47 and 0.53 of a
+/// child of 50 pixels), not from their mean. The 99th percentile of strangers is 0.23.
+const LEAN: f32 = 0.40;
+const LEAN_MARGIN: f32 = 0.05;
+/// Such views count this much of those that are surely somebody's.
+const LEAN_WEIGHT: f32 = 0.5;
 
 /// What may be done with a track.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -259,8 +271,20 @@ impl Judge {
     /// The consenting person or member of staff whom a face surely shows, being far closer to them
     /// than `refused`, its closeness to any refused person.
     fn recognised(&self, face: &Embedding, refused: f32) -> Option<(&PupilId, f32)> {
-        closest(&self.cleared, face)
+        self.closest_cleared(face)
             .filter(|(_, c)| *c >= self.thresholds.match_cleared && *c >= refused + MATCH_MARGIN)
+    }
+
+    fn closest_cleared(&self, face: &Embedding) -> Option<(&PupilId, f32)> {
+        closest(&self.cleared, face)
+    }
+
+    /// The consenting person or member of staff whom a view is like: more than strangers are, and more
+    /// than it is like any refused person.
+    fn leans_to(&self, face: &Embedding, refused: f32) -> Option<&PupilId> {
+        self.closest_cleared(face)
+            .filter(|(_, c)| *c >= LEAN && *c >= refused + LEAN_MARGIN)
+            .map(|(person, _)| person)
     }
 
     /// Whether a person is refused and can be found.
@@ -294,10 +318,20 @@ fn closest<'a>(
 /// What speaks for one consenting person.
 #[derive(Clone, Copy, Debug, Default)]
 struct Match {
+    /// The views that are surely theirs, and the same by size.
     views: u32,
-    /// The views by their size.
     weight: f32,
     sum: f32,
+    /// The views that are like nobody else listed, and the same by size.
+    leaning: u32,
+    leaning_weight: f32,
+}
+
+impl Match {
+    /// What the views that are like them without being surely theirs add to those that are.
+    fn leaned(&self) -> f32 {
+        LEAN_WEIGHT * self.leaning_weight
+    }
 }
 
 /// What the views of one track add up to.
@@ -384,7 +418,7 @@ impl Evidence {
     /// Whether views so far speak for clearance, and a few more may be enough.
     #[must_use]
     pub fn is_promising(&self) -> bool {
-        let likest = self.matches.values().map(|m| m.weight).fold(0.0, f32::max);
+        let likest = self.matches.values().map(|m| m.weight.max(m.leaned())).fold(0.0, f32::max);
         likest.max(self.clear - self.doubtful) >= PROMISING
     }
 
@@ -406,6 +440,30 @@ impl Evidence {
         self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
     }
 
+    /// Whether a view shows a refused person who took the place of the one seen before: unlike the views
+    /// before it, turned as the head may be, of which none came near to anybody refused.
+    #[must_use]
+    pub fn is_passed(&self, view: &View, judge: &Judge) -> bool {
+        let own = self.face().map_or(1.0, |mean| mean.cosine(&view.embedding));
+        let refused = judge.refused_by(&view.embedding);
+        self.is_well_told(judge)
+            && own < DRIFT
+            && refused.is_some_and(|(_, cosine)| cosine - own >= PASSED)
+    }
+
+    /// Whether this is somebody else than another track, all views of either taken together.
+    #[must_use]
+    pub fn is_unlike(&self, other: &Self, judge: &Judge) -> bool {
+        let alike =
+            self.face().zip(other.face()).is_none_or(|(own, their)| own.cosine(&their) >= DRIFT);
+        self.is_well_told(judge) && other.seen >= ENOUGH_SEEN && !alike
+    }
+
+    /// Cleared, and no view of it came near to anybody refused.
+    fn is_well_told(&self, judge: &Judge) -> bool {
+        matches!(self.state, State::Cleared(_)) && self.closest < judge.thresholds.clear
+    }
+
     /// Whether a cleared face is still the same by one view: far more like its own earlier views than
     /// anybody else's, and no more like a refused person than any view that clears.
     #[must_use]
@@ -422,7 +480,7 @@ impl Evidence {
         matches!(self.state, State::Cleared(_))
             && good
             && own >= SAME
-            && (known || judge.refused.iter().all(far))
+            && (known || own >= SURELY_SAME || judge.refused.iter().all(far))
     }
 
     /// Whether enough was seen of a face that may be shown for another reason, and on the whole it
@@ -456,7 +514,9 @@ impl Evidence {
             *sum += quality * value;
         }
         let nearest = judge.closest_refused(&view.embedding).map_or(-1.0, |(_, cosine)| cosine);
-        let known = judge.recognised(&view.embedding, nearest);
+        let known = judge
+            .recognised(&view.embedding, nearest)
+            .or_else(|| self.goes_on_as(&view.embedding, nearest, judge));
         // Whoever is recognised as somebody else is not taken for a refused person whom they resemble.
         if known.is_none() {
             self.open += 1;
@@ -483,6 +543,11 @@ impl Evidence {
             found.views += 1;
             found.weight += view.size_part(&t);
             found.sum += cosine;
+        }
+        if let Some(person) = judge.leans_to(&view.embedding, nearest) {
+            let found = self.matches.entry(person.clone()).or_default();
+            found.leaning += 1;
+            found.leaning_weight += view.size_part(&t);
         }
         // Written so that a number that is none is no strength.
         let sharp = view.strength >= t.clear_strength_least;
@@ -527,9 +592,38 @@ impl Evidence {
                 told_apart
                     .then_some(Reason::ToldApart { views: self.clear, closest: self.closest })
                     .or_else(|| self.matched(views))
+                    .or_else(|| self.resembles(views, judge))
             }
-            Policy::UnlessCleared => self.matched(views),
+            Policy::UnlessCleared => self.matched(views).or_else(|| self.resembles(views, judge)),
         }
+    }
+
+    /// The person whom a view shows who is a little like somebody refused too: the one whom the views
+    /// before it surely show together, if it is surely like them as well.
+    fn goes_on_as<'a>(
+        &self,
+        face: &Embedding,
+        refused: f32,
+        judge: &'a Judge,
+    ) -> Option<(&'a PupilId, f32)> {
+        let (person, cosine) = judge
+            .closest_cleared(face)
+            .filter(|(_, c)| *c >= judge.thresholds.match_cleared && *c >= refused + LEAN_MARGIN)?;
+        let mean = self.face().filter(|_| matches!(self.state, State::Cleared(_)))?;
+        let nearest = judge.closest_refused(&mean).map_or(-1.0, |(_, cosine)| cosine);
+        let (shown, _) = judge.recognised(&mean, nearest)?;
+        (shown == person).then_some((person, cosine))
+    }
+
+    /// Whether the views together surely show somebody who may be seen, most of them being like that
+    /// person one by one, and more like them than like anybody refused.
+    fn resembles(&self, needed: f32, judge: &Judge) -> Option<Reason> {
+        let mean = self.face()?;
+        let nearest = judge.closest_refused(&mean).map_or(-1.0, |(_, cosine)| cosine);
+        let (person, cosine) = judge.recognised(&mean, nearest)?;
+        let found = self.matches.get(person)?;
+        let enough = found.leaned() >= needed && 2 * found.leaning > self.views;
+        enough.then(|| Reason::Matched { person: person.clone(), cosine, views: found.leaning })
     }
 
     /// Whether at least `needed` views, and most of all, show one and the same person who may be
@@ -687,13 +781,71 @@ mod tests {
         assert!(evidence.goes_on_with(&same, &judge));
         let soft = View { strength: 8.0, ..same.clone() };
         let small = View { width_px: 30.0, ..same.clone() };
-        let near = view(80.0, face(0.35, 0.0, 0));
+        let near = view(80.0, face(0.35, 0.0, 1));
         let other = view(80.0, face(0.1, 0.0, 1));
         for view in [soft, small, near, other] {
             assert!(!evidence.goes_on_with(&view, &judge), "{view:?}");
         }
         evidence.add(&view(80.0, face(0.5, 0.0, 0)), &judge);
         assert!(!evidence.goes_on_with(&same, &judge), "refused");
+    }
+
+    #[test]
+    fn views_that_are_each_a_little_like_a_person_show_together_who_it_is() {
+        for policy in [Policy::Refused, Policy::UnlessCleared] {
+            let judge = judge(policy);
+            // Noise of its own in every view, so that their mean is nearer than any of them.
+            let shown = |refused: f32, consented: f32| {
+                let mut evidence = Evidence::default();
+                for i in 0..20 {
+                    let soft = View { strength: 8.0, ..view(80.0, face(refused, consented, i)) };
+                    evidence.add(&soft, &judge);
+                }
+                matches!(evidence.state(&judge), State::Cleared(Reason::Matched { .. }))
+            };
+            assert!(shown(0.1, 0.45), "{policy}");
+            // Like nobody, and nearly as much like a refused person as like the consenting one.
+            assert!(!shown(0.1, 0.38) && !shown(0.38, 0.42), "{policy}");
+        }
+    }
+
+    #[test]
+    fn whoever_takes_the_place_of_a_cleared_face_leaves_its_past_alone() {
+        let judge = judge(Policy::Refused);
+        let mut cleared = Evidence::default();
+        for _ in 0..4 {
+            cleared.add(&view(80.0, face(0.25, 0.0, 0)), &judge);
+        }
+        assert!(matches!(cleared.state(&judge), State::Cleared(_)));
+        let turned = |refused| View { oblique: true, ..view(80.0, face(refused, 0.0, 1)) };
+        let strong = turned(0.8);
+        assert!(!cleared.drifts(&strong) && cleared.is_passed(&strong, &judge));
+        assert!(!cleared.is_passed(&turned(0.3), &judge), "no strong match");
+        let own = view(80.0, face(0.6, 0.0, 0));
+        assert!(!cleared.is_passed(&own, &judge), "like the views before it");
+        let mut refused = Evidence::default();
+        (0..3).for_each(|_| refused.add(&view(80.0, face(0.95, 0.0, 1)), &judge));
+        assert!(cleared.is_unlike(&refused, &judge) && !refused.is_unlike(&cleared, &judge));
+        // Once a view came near to a refused person, it may have been that person all the time.
+        cleared.add(&view(80.0, face(0.32, 0.0, 0)), &judge);
+        assert!(!cleared.is_passed(&strong, &judge) && !cleared.is_unlike(&refused, &judge));
+    }
+
+    #[test]
+    fn one_view_between_two_people_is_of_the_one_seen_before() {
+        let judge = judge(Policy::Refused);
+        let between = view(80.0, face(0.42, 0.52, 0));
+        let mut fresh = Evidence::default();
+        fresh.add(&between, &judge);
+        assert!(matches!(fresh.state(&judge), State::Refused { .. }));
+        let mut known = Evidence::default();
+        for i in 0..4 {
+            known.add(&view(80.0, face(0.1, 0.7, i)), &judge);
+        }
+        known.add(&between, &judge);
+        assert!(matches!(known.state(&judge), State::Cleared(_)));
+        known.add(&view(80.0, face(0.42, 0.43, 0)), &judge);
+        assert!(matches!(known.state(&judge), State::Refused { .. }));
     }
 
     #[test]

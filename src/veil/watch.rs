@@ -42,6 +42,9 @@ use crate::{
 const RELIABLE_SCORE: f32 = SURE_SCORE;
 /// Undecided tracks are compared every second frame.
 const UNDECIDED_EVERY: u64 = 2;
+/// After so many looks in a row in which the detector was not sure of it, a face is not worth more effort
+/// either.
+const UNSURE_LOOKS: u32 = 3;
 /// Views after which an undecided track is not worth more effort than a decided one.
 const PATIENCE_VIEWS: u32 = 12;
 /// The same where the views so far speak for clearance.
@@ -77,6 +80,8 @@ const STRAYS: f32 = 0.3;
 const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
+/// The detector misses a face that is in view for no more frames than this in a row.
+const MISSED: u64 = 3;
 /// Markers are looked for this often: a look costs about as much as a pass of the detector over the
 /// whole picture at full size.
 const MARKERS_EVERY: Duration = Duration::from_millis(250);
@@ -124,6 +129,8 @@ struct Known {
     agreed: VecDeque<(u64, Pts)>,
     /// The last frame in which a comparison was tried.
     tried: Option<(u64, Pts)>,
+    /// How many looks in a row, up to the last, were not sure that it is a face.
+    unsure: u32,
     /// What the face looked like when it was last seen.
     glance: Option<Glance>,
     /// The face looks like another one all of a sudden.
@@ -600,6 +607,11 @@ impl Watcher {
             known.tried = Some((seq, pts));
             self.compared = Some(seq);
             let picture = frame.planes();
+            let closer = self.searcher.closer(&picture, detection.rect)?;
+            let detection = closer.unwrap_or(detection);
+            let known = self.known.entry(id).or_default();
+            let sure = detection.score >= RELIABLE_SCORE;
+            known.unsure = if sure { 0 } else { known.unsure.saturating_add(1) };
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
             else {
@@ -612,7 +624,7 @@ impl Watcher {
                 width_px: rect.w,
                 oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
                 strength,
-                reliable: whole && detection.score >= RELIABLE_SCORE,
+                reliable: whole && sure,
                 embedding,
             };
             seen[i].0 = self.add_view(id, seq, pts, &view);
@@ -628,7 +640,7 @@ impl Watcher {
     /// Which of the faces seen are compared in this frame: those that waited longest for their
     /// turn, within the budget.
     fn due(&self, seq: u64, pts: Pts, seen: &[(TrackId, Detection)]) -> Vec<usize> {
-        let mut due: [Vec<(u64, usize)>; 2] = [Vec::new(), Vec::new()];
+        let mut due: [Vec<(bool, u64, usize)>; 2] = [Vec::new(), Vec::new()];
         let strained = self.effort > Effort::Whole;
         if strained && self.compared.is_some_and(|last| seq <= last + 1) {
             return Vec::new();
@@ -658,26 +670,31 @@ impl Watcher {
                 }
                 State::Undecided
                     if width < self.thresholds.clear_min_px
-                        || detection.score < RELIABLE_SCORE
+                        || (detection.score < RELIABLE_SCORE
+                            && known.is_some_and(|k| k.unsure >= UNSURE_LOOKS))
                         || patient =>
                 {
                     (false, every * VEILED_FACTOR, false)
                 }
                 State::Undecided => (false, UNDECIDED_EVERY, true),
             };
-            let (waited, since) = match known.and_then(|k| k.tried.filter(|_| !(k.changed && soon)))
-            {
+            let (waited, since) = match known.and_then(|k| k.tried) {
                 Some((last, at)) => (seq - last, pts.since(at)),
                 None => (u64::MAX, Duration::MAX),
             };
-            if waited >= every || (since >= COMPARE_AFTER && soon) {
-                due[usize::from(cleared)].push((u64::MAX - waited, i));
+            // Whoever comes out from behind a refused person is not to be veiled until that one's next turn.
+            let refused = matches!(self.state(*id), State::Refused { .. });
+            let hasty = known.is_some_and(Known::is_broken)
+                && (soon || (refused && waited >= u64::from(self.settings.identify_every) / 2));
+            if hasty || waited >= every || (since >= COMPARE_AFTER && soon) {
+                // Of those in haste too, whoever waited longest comes first.
+                due[usize::from(cleared)].push((!hasty, u64::MAX - waited, i));
             }
         }
         let [mut veiled, mut cleared] = due;
         veiled.sort_unstable();
         cleared.sort_unstable();
-        let first = |due: Vec<(u64, usize)>, most| due.into_iter().take(most).map(|(_, i)| i);
+        let first = |due: Vec<(bool, u64, usize)>, most| due.into_iter().take(most).map(|d| d.2);
         let most = |usual: usize| if strained { STRAINED_PER_FRAME } else { usual };
         let veiled = first(veiled, most(VEILED_PER_FRAME));
         veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
@@ -699,6 +716,8 @@ impl Watcher {
         let known = self.known.entry(id).or_default();
         let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
         let unbroken = !known.is_broken();
+        let was_away = agreed_until.is_some_and(|last| self.was_away(id, last));
+        let known = self.known.entry(id).or_default();
         known.changed = false;
         let refused = known.evidence.was_refused();
         let doubts = known.doubts.clone();
@@ -707,13 +726,16 @@ impl Watcher {
         let resumed = self.resumed(id, view);
         let known = self.known.entry(id).or_default();
         if let Some(evidence) = resumed {
+            // What was seen since the cut, up to this view, may have been somebody else.
+            known.since = (known.evidence.views() > 0).then_some(pts).or(known.since);
             known.evidence = evidence;
-        } else if known.evidence.drifts(view)
+        } else if (known.evidence.drifts(view)
+            || ((was_away || !unbroken) && known.evidence.is_passed(view, &self.judge)))
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
             owner = new;
             let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
-            let before = Some(Before { track: id, unbroken });
+            let before = Some(Before { track: id, unbroken: unbroken && !was_away });
             let since = (!cleared).then_some(pts);
             let known = Known { evidence, doubts, before, since, ..Known::default() };
             self.known.insert(owner, known);
@@ -726,29 +748,39 @@ impl Watcher {
         owner
     }
 
-    /// What was known of a face before its track was cut, where the first view after it surely shows the
-    /// same face.
+    /// Whether a face was out of sight for longer than the detector misses one, since frame `last`.
+    fn was_away(&self, id: TrackId, last: u64) -> bool {
+        let track = self.tracker.tracks().iter().find(|t| t.id == id);
+        let sightings = track.map(|t| &t.sightings).into_iter().flatten().rev();
+        let lately = sightings.map(|s| s.seq).take_while(|&seq| seq >= last);
+        lately.clone().zip(lately.skip(1)).any(|(now, before)| now - before > MISSED)
+    }
+
+    /// What was known of a face before its track was cut, where a view after it surely shows the same
+    /// face and nothing was found out about it since.
     fn resumed(&self, id: TrackId, view: &View) -> Option<Evidence> {
-        let unseen = |known: &&Known| known.evidence.views() == 0;
-        let mut known = self.known.get(&id).filter(unseen)?;
-        while let Some(Before { track, .. }) = known.before {
-            known = self.known.get(&track)?;
-            if !unseen(&known) {
-                let same = known.evidence.goes_on_with(view, &self.judge);
-                return same.then(|| known.evidence.clone());
-            }
+        let undecided = |known: &Known| known.evidence.state(&self.judge) == State::Undecided;
+        let mut known = self.known.get(&id).filter(|&known| undecided(known))?;
+        while undecided(known) {
+            known = self.known.get(&known.before?.track)?;
         }
-        None
+        known.evidence.goes_on_with(view, &self.judge).then(|| known.evidence.clone())
     }
 
     /// Where a view shows a refused person, the tracks that its own was cut from are refused too if
     /// they may be the same person's.
     fn reach_back(&mut self, id: TrackId, view: &View) {
         let Some((pupil, cosine)) = self.judge.refused_by(&view.embedding) else { return };
-        let mut before = self.known.get(&id).and_then(|known| known.before);
+        let Some(own) = self.known.get(&id) else { return };
+        if !matches!(own.evidence.state(&self.judge), State::Refused { .. }) {
+            return;
+        }
+        let (own, mut before) = (own.evidence.clone(), own.before);
         while let Some(Before { track, unbroken }) = before {
             let Some(known) = self.known.get_mut(&track) else { return };
-            if !unbroken && known.evidence.drifts(view) {
+            let passed = known.evidence.is_passed(view, &self.judge)
+                || known.evidence.is_unlike(&own, &self.judge);
+            if !unbroken && (known.evidence.drifts(view) || passed) {
                 return;
             }
             known.evidence.recognise(pupil, cosine);
@@ -865,14 +897,7 @@ impl Watcher {
                 continue;
             }
             let shown = placements.iter().any(|p| p.shown && p.face.iou(face.rect) > 0.0);
-            let refused = shown
-                && self.judge.compares()
-                && self.judge.comparable(face.rect.w)
-                && self
-                    .embedder
-                    .embed(&view, &face.landmarks)?
-                    .is_some_and(|described| self.judge.is_refused(&described.embedding));
-            if !shown || refused {
+            if !shown || (self.judge.compares() && self.is_refused(&view, &face)?) {
                 caught.push(face);
             }
         }
@@ -884,6 +909,16 @@ impl Watcher {
         }
         self.checked = Some(frame.pts());
         Ok(Finding::Clean)
+    }
+
+    /// Whether a face in a finished picture is that of a refused person.
+    fn is_refused(&mut self, view: &I420View<'_>, face: &Detection) -> Result<bool, VisionError> {
+        if !self.judge.comparable(face.rect.w) {
+            return Ok(false);
+        }
+        let face = self.searcher.closer(view, face.rect)?.unwrap_or(*face);
+        let described = self.embedder.embed(view, &face.landmarks)?;
+        Ok(described.is_some_and(|found| self.judge.is_refused(&found.embedding)))
     }
 }
 
