@@ -229,14 +229,14 @@ fn on_grid(rect: Rect, whole: Area, step: f32) -> Area {
 fn around_face(face: Rect, size: FrameSize) -> Area {
     let least = CLOSE_UP.min(size.width).min(size.height);
     let most = size.width.min(size.height);
-    let side = (AROUND_FACE * face.w.max(face.h)).clamp(least as f32, most as f32) as u32 / 2 * 2;
+    let edge = (AROUND_FACE * face.w.max(face.h)).clamp(least as f32, most as f32) as u32 / 2 * 2;
     let middle = face.center();
     // Even, so that chroma follows.
     let start = |at: f32, extent: u32| {
-        (at - side as f32 / 2.0).clamp(0.0, (extent - side) as f32) as u32 / 2 * 2
+        (at - edge as f32 / 2.0).clamp(0.0, (extent - edge) as f32) as u32 / 2 * 2
     };
     let (x, y) = (start(middle.x, size.width), start(middle.y, size.height));
-    Area { x, y, size: FrameSize::new(side, side) }
+    Area { x, y, size: FrameSize::new(edge, edge) }
 }
 
 /// The tiles of a picture of `size`, of one size, evenly spread.
