@@ -31,11 +31,15 @@ pub fn running() -> std::time::Duration {
     )
 }
 
-/// Which run of the machine it is; empty where the kernel does not say.
+/// Which run of the machine it is. Where the kernel does not say, a word of this process's own: within it
+/// times can be compared, with no other.
 #[must_use]
 pub fn boot() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
+    static OWN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let own = || OWN.get_or_init(|| format!("process-{}", uuid::Uuid::now_v7())).clone();
+    let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let id = told.trim();
+    if id.is_empty() { own() } else { id.to_owned() }
 }
 
 /// A clock that stands still until it is set.

@@ -70,20 +70,34 @@ pub struct TrackId(pub u32);
 
 /// What is wrong with a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a pseudonym: use 1 to 32 of a-z, 0-9 and -")]
-pub struct BadName {
-    /// The offending text.
-    pub name: String,
+pub enum BadName {
+    /// It may say who somebody is, or lead elsewhere as a path.
+    #[error("`{0}` is not a pseudonym: use 1 to 32 of a-z, 0-9 and -")]
+    NoPseudonym(String),
+    /// It is the name of something else.
+    #[error(
+        "`{0}` is the name of a folder that every recording may have: use another one, as cam1"
+    )]
+    Taken(String),
 }
+
+/// Folders of a recording that are no camera's.
+const TAKEN: [&str; 3] = ["grants", "marks", "notes"];
 
 fn check_name(name: &str) -> Result<(), BadName> {
     let ok = (1..=32).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if ok { Ok(()) } else { Err(BadName { name: name.to_owned() }) }
+    if ok { Ok(()) } else { Err(BadName::NoPseudonym(name.to_owned())) }
+}
+
+/// A camera's folder lies beside those of a recording itself, whose part files are tidied away.
+fn check_camera(name: &str) -> Result<(), BadName> {
+    check_name(name)?;
+    if TAKEN.contains(&name) { Err(BadName::Taken(name.to_owned())) } else { Ok(()) }
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $check:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
@@ -100,7 +114,7 @@ macro_rules! name_type {
             type Err = BadName;
 
             fn from_str(name: &str) -> Result<Self, BadName> {
-                check_name(name).map(|()| Self(name.to_owned()))
+                $check(name).map(|()| Self(name.to_owned()))
             }
         }
 
@@ -126,23 +140,23 @@ macro_rules! name_type {
 
 name_type! {
     /// A camera's id, a folder name inside a recording. `cam1` where only one is given.
-    CameraId
+    CameraId, check_camera
 }
 name_type! {
     /// A pupil's pseudonym, as the pupil list gives it.
-    PupilId
+    PupilId, check_name
 }
 name_type! {
     /// The pseudonym of an adult: teacher or coach.
-    PersonId
+    PersonId, check_name
 }
 name_type! {
     /// The name under which somebody logs in: a pseudonym too, as it stands in the log.
-    AccountId
+    AccountId, check_name
 }
 name_type! {
     /// The pseudonym of a class.
-    ClassId
+    ClassId, check_name
 }
 
 impl CameraId {
@@ -240,6 +254,14 @@ mod tests {
         assert_eq!(parse_duration("1.5s"), Ok(Duration::from_millis(1500)));
         for bad in ["14", "", "d", "-3 s", "1..2 s", "3 weeks", "9e99 s"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_camera_is_not_called_like_another_folder_of_a_recording() {
+        assert!("cam1".parse::<CameraId>().is_ok() && "marks".parse::<PersonId>().is_ok());
+        for taken in TAKEN {
+            assert_eq!(taken.parse::<CameraId>(), Err(BadName::Taken(taken.to_owned())));
         }
     }
 

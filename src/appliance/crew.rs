@@ -18,7 +18,7 @@ use super::{
     preview::Previews,
     pulse::Pulse,
     recorder::{self, Around, Plan, RecordError, Report, record_all},
-    recording::Lesson,
+    recording::{Continued, Lesson, Veiled},
     reload::InForce,
     settings::{encode_settings, watch_settings},
     take::Take,
@@ -191,13 +191,12 @@ pub(super) fn waivers(config: &Config) -> Vec<String> {
 /// Starts the recorder's thread. It ends with its sources or with `stop`, and tells so in any case.
 pub(super) fn start(
     ground: &Arc<Ground>,
+    config: Arc<Config>,
     lesson: &Lesson,
     stop: &Shutdown,
     tell: impl Fn(Told) + Send + Sync + 'static,
 ) -> std::io::Result<Crew> {
     let (sender, inbox) = lists();
-    // What is set anew meanwhile counts for the next one.
-    let config = ground.config.now();
     let cameras: Arc<Vec<AtWork>> = Arc::new(config.cameras.iter().map(AtWork::new).collect());
     let crew = Crew {
         cameras: Arc::clone(&cameras),
@@ -270,6 +269,27 @@ fn policy(config: &Config, lesson: &Lesson) -> Policy {
     first.into_iter().chain([config.recording.policy]).max_by_key(strictness).unwrap_or_default()
 }
 
+/// Whether a lesson can go on by the settings as they are now: with the same cameras and the same veil, for
+/// nobody who could not open what was recorded before.
+fn may_go_on(config: &Config, first: &Continued, recipients: &[Recipient]) -> Result<(), Ended> {
+    let now = Veiled {
+        cameras: config.cameras.iter().map(|camera| camera.id.clone()).collect(),
+        veil: config.veil.style.to_string(),
+        region: config.veil.region.to_string(),
+        look_ahead_ms: u64::try_from(config.veil.look_ahead.as_millis()).unwrap_or(u64::MAX),
+    };
+    if now != first.veiled {
+        let text = "cameras or veil were set anew since it was cut off".to_owned();
+        return Err(Ended { code: Code::CutOff, text });
+    }
+    // Without one of them, as a teacher whose key was replaced, it is another lesson's affair.
+    if !recipients.iter().all(|recipient| first.recipients.contains(recipient)) {
+        let text = "who may open it is not who could open what was recorded before".to_owned();
+        return Err(Ended { code: Code::RecipientsMissing, text });
+    }
+    Ok(())
+}
+
 fn run(
     (ground, config): (&Ground, &Config),
     cameras: &[AtWork],
@@ -296,11 +316,13 @@ fn run(
     let delete_by = retain.and_then(|retain| started_at.checked_add(retain));
     let delete_by =
         delete_by.map_err(|e| Ended { code: Code::TimeUntrusted, text: e.to_string() })?;
-    let mut recipients = openers(ground, config, lesson, started_at)?;
+    let recipients = openers(ground, config, lesson, started_at)?;
+    if let Some(first) = lesson.continues.as_deref() {
+        may_go_on(config, first, &recipients)?;
+    }
     let mut delete_by = delete_by;
     let continues = lesson.continues.as_deref().map(|first| {
         // Nothing that was promised for the first recording of a lesson is less for the next.
-        recipients.retain(|recipient| first.recipients.contains(recipient));
         delete_by = delete_by.min(first.delete_by);
         let gap = started_at.duration_since(first.kept_until).as_millis();
         Continues {
@@ -309,10 +331,6 @@ fn run(
             gap_ms: u64::try_from(gap).unwrap_or_default(),
         }
     });
-    if recipients.is_empty() {
-        let text = "nobody who could open the first recording may open this one".to_owned();
-        return Err(Ended { code: Code::RecipientsMissing, text });
-    }
     if delete_by <= started_at {
         let text = "it would have to be gone already".to_owned();
         return Err(Ended { code: Code::CutOff, text });

@@ -12,10 +12,10 @@ use std::{path::Path, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::recording::{At, Continued, Lesson};
+use super::recording::{At, Continued, Lesson, Veiled};
 use crate::{
     clock::{Clock as _, SystemClock, boot, running},
-    units::{Pts, RecordingId},
+    units::{PersonId, Pts, RecordingId},
     vault::{BoxPublicKey, Manifest, Memo, State, VaultError, shelf},
 };
 
@@ -142,16 +142,28 @@ impl CutOff {
         self.note.recording
     }
 
+    /// All recordings of the lesson so far.
+    pub(super) fn recordings(&self) -> impl Iterator<Item = RecordingId> {
+        [self.note.recording].into_iter().chain(self.earlier.iter().copied())
+    }
+
+    /// The teacher of the lesson.
+    pub(super) fn teacher(&self) -> Option<&PersonId> {
+        self.manifest.teacher.as_ref()
+    }
+
     /// What is left of the lesson, `ago` after it was cut off; none where it is over. `longest` is how
     /// long a recording may be, `now` the program's own time.
     pub(super) fn lesson(&self, ago: Duration, longest: Duration, now: At) -> Option<Lesson> {
         let Manifest { started, delete_by, continues, .. } = &*self.manifest;
         let lesson_started = continues.as_ref().map_or(*started, |first| first.lesson_started);
         let recorded = self.note.seen.at.duration_since(lesson_started);
-        let over = Duration::try_from(recorded).unwrap_or_default().saturating_add(ago);
-        let left = longest.checked_sub(over).filter(|left| *left >= WORTH)?;
         let ends = self.manifest.segments.iter().filter_map(|segment| segment.end_ns).max();
-        let kept = SignedDuration::try_from(ends.unwrap_or(Pts::ZERO).since(Pts::ZERO)).ok()?;
+        let kept = ends.unwrap_or(Pts::ZERO).since(Pts::ZERO);
+        // A clock that went back makes no lesson longer.
+        let over = Duration::try_from(recorded).ok()?.max(kept).saturating_add(ago);
+        let left = longest.checked_sub(over).filter(|left| *left >= WORTH)?;
+        let kept = SignedDuration::try_from(kept).ok()?;
         Some(Lesson {
             class: self.manifest.class.clone(),
             teacher: self.manifest.teacher.clone(),
@@ -168,6 +180,7 @@ impl CutOff {
                 delete_by: *delete_by,
                 policy: self.manifest.policy.clone(),
                 recipients: self.manifest.recipients.clone(),
+                veiled: Veiled::of(&self.manifest),
                 cuts: self.note.cuts + 1,
                 ends: now.saturating_add(left),
             })),

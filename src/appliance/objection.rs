@@ -27,14 +27,23 @@ impl Service {
         if ids.is_empty() {
             return;
         }
-        ids.extend(self.lesson_before.iter().filter(|id| !self.withheld.contains(id)));
+        ids.extend(&self.lesson_before);
+        self.withhold_these(ids);
+    }
+
+    /// The same of these recordings.
+    pub(super) fn withhold_these(&mut self, mut ids: Vec<RecordingId>) {
+        ids.retain(|id| !self.withheld.contains(id));
+        if ids.is_empty() {
+            return;
+        }
         let listed = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         match self.restrict(&ids) {
             Ok(number) => {
                 self.say(format!(
                     "{listed}: withheld until the privacy officer answers request {number}"
                 ));
-                self.withheld = ids;
+                self.withheld.extend(ids);
             }
             Err(error) => {
                 tracing::error!(recordings = listed, %error, "could not be withheld");

@@ -586,6 +586,12 @@ mod tests {
             delete_by: facts.now,
             policy: "refused".to_owned(),
             recipients: Vec::new(),
+            veiled: crate::appliance::recording::Veiled {
+                cameras: Vec::new(),
+                veil: String::new(),
+                region: String::new(),
+                look_ahead_ms: 0,
+            },
             cuts: 1,
             ends,
         }));

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 
 use super::codes::Code;
 use crate::{
-    units::{ClassId, PersonId, RecordingId},
-    vault::{Purpose, Recipient},
+    units::{CameraId, ClassId, PersonId, RecordingId},
+    vault::{Manifest, Purpose, Recipient},
 };
 
 /// Time since the program began, by a clock that is never set.
@@ -58,10 +58,38 @@ pub struct Continued {
     pub policy: String,
     /// Who could open the first: nobody else opens this one.
     pub recipients: Vec<Recipient>,
+    /// What was seen, and how it was veiled: the same from now on.
+    pub veiled: Veiled,
     /// How often the lesson was cut off.
     pub cuts: u32,
     /// When the lesson ends, which is no later than it would have been.
     pub ends: At,
+}
+
+/// What a recording shows of a room, and how it veils, in the words of its manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Veiled {
+    /// The cameras.
+    pub cameras: Vec<CameraId>,
+    /// The veil.
+    pub veil: String,
+    /// What is covered of a hidden person.
+    pub region: String,
+    /// How far decisions reach back.
+    pub look_ahead_ms: u64,
+}
+
+impl Veiled {
+    /// As a recording was made.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            cameras: manifest.cameras.clone(),
+            veil: manifest.veil.clone(),
+            region: manifest.region.clone(),
+            look_ahead_ms: manifest.look_ahead_ms,
+        }
+    }
 }
 
 impl fmt::Debug for Lesson {
@@ -752,6 +780,12 @@ mod tests {
             delete_by: Timestamp::UNIX_EPOCH,
             policy: String::new(),
             recipients: Vec::new(),
+            veiled: Veiled {
+                cameras: Vec::new(),
+                veil: String::new(),
+                region: String::new(),
+                look_ahead_ms: 0,
+            },
             cuts: 1,
             ends,
         }));

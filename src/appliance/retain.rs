@@ -117,7 +117,7 @@ impl Retainer {
                 && trusted
                 && last.trusted
             {
-                *settling += passed;
+                *settling = settling.saturating_add(passed);
             }
         }
         if self.seen.settling.is_some_and(|settling| settling >= SETTLES) {

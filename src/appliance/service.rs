@@ -128,6 +128,8 @@ pub(super) enum Message {
     Checked {
         check: u64,
         reasons: Vec<Reason>,
+        /// The settings that were judged: the recording is made by these.
+        config: Arc<Config>,
     },
     Looked {
         reasons: Vec<Reason>,
@@ -318,14 +320,15 @@ fn recover(places: &Places, key: &BoxKey, audit: &AuditLog) -> Result<bool, Serv
 
 fn do_job(ground: &Ground, job: Job) -> Message {
     let places = &ground.places;
+    let config = ground.config.now();
     let look = |hardware, lesson: Option<&Lesson>| {
-        let config = ground.config.now();
         let facts = preflight::look(&config, places, SystemClock.now(), hardware);
         preflight::judge(&config, places, &facts, lesson)
     };
     match job {
         Job::Check { check, lesson, hardware } => {
-            Message::Checked { check, reasons: look(hardware, Some(&lesson)) }
+            let reasons = look(hardware, Some(&lesson));
+            Message::Checked { check, reasons, config }
         }
         Job::Look { lesson, hardware, answer } => {
             Message::Looked { reasons: look(hardware, lesson.as_ref()), answer }

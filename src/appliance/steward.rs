@@ -100,6 +100,10 @@ pub(super) struct Service {
     pub(super) lookout: Lookout,
     /// A lesson that was cut off and may go on.
     pub(super) cut: Option<CutOff>,
+    /// The settings that were found fit to record by.
+    pub(super) judged: Option<Arc<Config>>,
+    /// A signal to read settings and list came while the box was busy.
+    pub(super) reread_again: bool,
     /// Of the cameras of the crew, in their order.
     pub(super) felt: Vec<Felt>,
     /// What each camera did in recordings that are over.
@@ -136,6 +140,8 @@ impl Service {
             over: Vec::new(),
             lesson_before: Vec::new(),
             withheld: Vec::new(),
+            judged: None,
+            reread_again: false,
             objector: PersonId::in_the_room(),
             reasons: Vec::new(),
             waiting: None,
@@ -171,13 +177,14 @@ impl Service {
             if self.machine.next_wake().is_some_and(|due| self.began.elapsed() >= due) {
                 self.step(Event::Tick);
             }
-            if reread.swap(false, Ordering::SeqCst) {
+            if reread.swap(false, Ordering::SeqCst) || std::mem::take(&mut self.reread_again) {
                 self.reread(None);
             }
             if shutdown.is_requested() && !told {
                 told = true;
                 Notifier::stopping();
                 self.say("told to end");
+                self.leave_cut("the program was told to end");
                 self.step(Event::Shutdown);
             }
             if self.stuck {
@@ -233,6 +240,8 @@ impl Service {
                     // Not looked at is not allowed.
                     self.step(Event::Checked { check, reasons: vec![Code::Busy] });
                 }
+                // A signal has nobody who could ask again.
+                Job::Reread { answer: None, .. } => self.reread_again = true,
                 Job::Look { answer, .. } | Job::Reread { answer, .. } => {
                     if let Some(answer) = answer {
                         let _ = answer.send(busy());
@@ -258,7 +267,8 @@ impl Service {
             }
             Message::Lamp(indicator::Told::Broken(error)) => self.dark(error.to_string()),
             Message::Crew(told) => self.crew(told),
-            Message::Checked { check, reasons } => {
+            Message::Checked { check, reasons, config } => {
+                self.judged = Some(config);
                 let codes = reasons.iter().map(|reason| reason.code).collect();
                 self.reasons = reasons;
                 self.step(Event::Checked { check, reasons: codes });
@@ -350,6 +360,16 @@ impl Service {
         }
     }
 
+    /// What was cut off does not go on, and nobody gets what there is of it.
+    fn withhold_cut(&mut self, why: &str) {
+        if let Some(cut) = &self.cut {
+            let ids: Vec<_> = cut.recordings().collect();
+            self.objector = cut.teacher().cloned().unwrap_or_else(PersonId::in_the_room);
+            self.withhold_these(ids);
+        }
+        self.leave_cut(why);
+    }
+
     fn dark(&mut self, problem: String) {
         self.say("the indicator does not do what it is told");
         self.lit = Lit::Broken(problem);
@@ -361,7 +381,12 @@ impl Service {
             Press::Short => "the button was pressed",
             Press::Long => "the button was held",
         });
+        if press == Press::Long && self.cut.is_some() {
+            self.withhold_cut("somebody held the button");
+            return;
+        }
         self.leave_cut("somebody pressed the button");
+        self.follow_settings();
         let event = match (press, self.machine.state()) {
             // Held: what was just recorded is not to be seen by anybody.
             (Press::Long, _) => {
@@ -383,8 +408,13 @@ impl Service {
         let done = |body| drop(answer.send(Answer::done(body)));
         match request {
             Request::Status | Request::Logs | Request::Preflight | Request::Reload => {}
-            Request::Stop { .. } if self.cut.is_some() => {
+            Request::Stop { objection: false } if self.cut.is_some() => {
                 self.leave_cut("somebody stopped it");
+                return done(json!({ "state": self.machine.state().word() }));
+            }
+            // What was cut off is sealed: its last stretch cannot be taken out any more.
+            Request::Stop { objection: true } | Request::Drop { .. } if self.cut.is_some() => {
+                self.withhold_cut("somebody objected to it");
                 return done(json!({ "state": self.machine.state().word() }));
             }
             _ => self.leave_cut("somebody asked for something else"),
@@ -418,6 +448,7 @@ impl Service {
 
     /// Takes what somebody asks for, and answers when it is known what comes of it.
     fn asked(&mut self, event: Event, answer: Sender<Answer>) {
+        self.follow_settings();
         let is_start = matches!(event, Event::Start(_));
         if is_start && self.waiting.is_some() {
             let body = json!({ "state": self.machine.state().word() });
@@ -456,6 +487,14 @@ impl Service {
     /// Passes on that the last stretch is to go.
     fn drop_last(&mut self, length: Duration) {
         self.say(format!("the last {} s are to be dropped", length.as_secs()));
+        // What is older than this recording of the lesson is sealed in the one before.
+        if let State::Recording { began, .. } = self.machine.state()
+            && self.began.elapsed().saturating_sub(*began) < length
+            && !self.lesson_before.is_empty()
+        {
+            self.say("it reaches into what was recorded before: all of that is withheld");
+            self.withhold_these(self.lesson_before.clone());
+        }
         // Before it has begun nothing is kept.
         let begun = self.crew.iter().filter(|crew| crew.recording.is_some());
         let at_work = begun.flat_map(|crew| crew.cameras.iter());
@@ -610,7 +649,9 @@ impl Service {
         self.objector = lesson.teacher.clone().unwrap_or_else(PersonId::in_the_room);
         let tell = self.tell.clone();
         let tell = move |told| drop(tell.send(Message::Crew(told)));
-        match crew::start(&self.ground, lesson, &self.stop, tell) {
+        // What is set anew meanwhile counts for the next one, when that was judged.
+        let config = self.judged.take().unwrap_or_else(|| self.ground.config.now());
+        match crew::start(&self.ground, config, lesson, &self.stop, tell) {
             Ok(crew) => {
                 self.crew = Some(crew);
                 Vec::new()

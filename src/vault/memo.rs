@@ -75,7 +75,12 @@ impl Memo {
         let path = self.path(store);
         match fs::remove_file(&path) {
             Ok(()) => sync_dir(&store.join(FOLDER)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // Where the store itself is away, what was noted may come back with it.
+                fs::metadata(store).map_err(at(store))?;
+                let folder = store.join(FOLDER);
+                if folder.is_dir() { sync_dir(&folder) } else { Ok(()) }
+            }
             Err(error) => Err(at(&path)(error)),
         }
     }
@@ -90,6 +95,7 @@ mod tests {
         let keep = tempfile::tempdir().unwrap();
         let store = keep.path().join("store");
         assert!(Memo::UnderWay.write(&store, &1).is_err(), "a store is not made for a memo");
+        assert!(Memo::UnderWay.remove(&store).is_err(), "what is away may come back");
         assert!(!store.exists());
         fs::create_dir(&store).unwrap();
         assert_eq!(Memo::UnderWay.read::<u32>(&store).unwrap(), None);

@@ -457,6 +457,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_camera_takes_the_name_of_another_folder_of_a_recording() {
+        for folder in [GRANTS, crate::vault::access::MARKS, crate::vault::access::NOTES] {
+            assert!(folder.parse::<CameraId>().is_err(), "{folder}");
+        }
+    }
+
+    #[test]
     fn names_have_one_spelling() {
         let camera = CameraId::first();
         assert_eq!(segment_name(&camera, 7), "cam1/000007.mp4.age");

@@ -155,7 +155,7 @@ pub fn decide(
             let kept = match p.basis {
                 Basis::Bridged | Basis::Held if undecided => Some(0.0),
                 Basis::Held => Some(RIM),
-                // Whoever is in front of a face that is surely seen is surely seen himself.
+                // Somebody who is hardly seen may still be there: only what is around a face, not it.
                 Basis::Seen if ghost => Some(RIM),
                 Basis::Seen | Basis::Bridged => None,
             };
@@ -164,6 +164,9 @@ pub fn decide(
                 kept.iter().flat_map(|kept| faces.iter().map(move |f| f.grown(-kept, -kept, -kept)))
             {
                 pieces = pieces.into_iter().flat_map(|piece| piece.without(face)).collect();
+            }
+            if ghost && p.basis == Basis::Seen {
+                pieces.push(body(p.face, region, size));
             }
             pieces.into_iter().map(|region| Hidden { track: p.track, region })
         })
@@ -461,22 +464,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hardly_a_face_leaves_out_a_face_that_is_seen_and_shown_beside_it() {
+    fn what_surrounds_a_doubtful_face_leaves_out_one_that_is_seen_and_shown_beside_it() {
         let known = Track { id: TrackId(2), ..track(&[3], 0.0) };
-        let covers = |score: f32, state: State| {
-            let unsure = Track { best_score: score, ..track(&[3], 0.0) };
+        let covers = |score: f32, state: State, off: f32| {
+            let mut unsure = Track { best_score: score, ..track(&[3], 0.0) };
+            unsure.sightings[0].rect.x += off;
+            let own = unsure.sightings[0].rect;
             let subjects =
                 [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
             let camera = CameraMotion::default();
             let (verdict, _) = decide(&frame(3, true), &subjects, &camera, Region::Head);
             let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
+            assert!(hidden.iter().any(|h| h.region.contains(own)), "what was found stays veiled");
             let face = known.sightings[0].rect.grown(-RIM, -RIM, -RIM);
             hidden.iter().any(|h| h.region.intersection(face).area() > 0.0)
         };
-        assert!(!covers(0.3, State::Undecided));
-        assert!(covers(0.7, State::Undecided));
+        assert!(!covers(0.3, State::Undecided, 50.0));
+        assert!(covers(0.7, State::Undecided, 50.0));
         let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
-        assert!(covers(0.3, refused));
+        assert!(covers(0.3, refused, 50.0));
+        assert!(covers(0.3, State::Undecided, 10.0));
     }
 
     #[test]

@@ -50,6 +50,9 @@ const MATCH_MARGIN: f32 = 0.15;
 /// child of 50 pixels), not from their mean. The 99th percentile of strangers is 0.23.
 const LEAN: f32 = 0.40;
 const LEAN_MARGIN: f32 = 0.05;
+/// Their mean cosine one by one: a mean of views resembles everybody more than the views do, and the most alike
+/// of different people reached 0.43.
+const LEAN_MEAN: f32 = 0.45;
 /// Such views count this much of those that are surely somebody's.
 const LEAN_WEIGHT: f32 = 0.5;
 
@@ -281,10 +284,8 @@ impl Judge {
 
     /// The consenting person or member of staff whom a view is like: more than strangers are, and more
     /// than it is like any refused person.
-    fn leans_to(&self, face: &Embedding, refused: f32) -> Option<&PupilId> {
-        self.closest_cleared(face)
-            .filter(|(_, c)| *c >= LEAN && *c >= refused + LEAN_MARGIN)
-            .map(|(person, _)| person)
+    fn leans_to(&self, face: &Embedding, refused: f32) -> Option<(&PupilId, f32)> {
+        self.closest_cleared(face).filter(|(_, c)| *c >= LEAN && *c >= refused + LEAN_MARGIN)
     }
 
     /// Whether a person is refused and can be found.
@@ -325,6 +326,7 @@ struct Match {
     /// The views that are like nobody else listed, and the same by size.
     leaning: u32,
     leaning_weight: f32,
+    leaning_sum: f32,
 }
 
 impl Match {
@@ -348,6 +350,8 @@ pub struct Evidence {
     seen: f32,
     /// Views that speak for clearance, by quality.
     clear: f32,
+    /// The frontal ones of them.
+    frontal: f32,
     /// Views that could be anybody's.
     doubtful: f32,
     closest: f32,
@@ -368,6 +372,7 @@ impl Default for Evidence {
             views: 0,
             seen: 0.0,
             clear: 0.0,
+            frontal: 0.0,
             doubtful: 0.0,
             closest: -1.0,
             matches: BTreeMap::new(),
@@ -461,7 +466,11 @@ impl Evidence {
 
     /// Cleared, and no view of it came near to anybody refused.
     fn is_well_told(&self, judge: &Judge) -> bool {
-        matches!(self.state, State::Cleared(_)) && self.closest < judge.thresholds.clear
+        let t = judge.thresholds;
+        // Turned heads resemble nobody much, themselves least of all.
+        matches!(self.state, State::Cleared(_))
+            && self.closest < t.clear
+            && self.frontal >= t.clear_views
     }
 
     /// Whether a cleared face is still the same by one view: far more like its own earlier views than
@@ -510,13 +519,13 @@ impl Evidence {
         let quality = view.quality(&t);
         self.views += 1;
         self.seen += quality;
-        for (sum, value) in self.mean.iter_mut().zip(view.embedding.as_slice()) {
-            *sum += quality * value;
-        }
         let nearest = judge.closest_refused(&view.embedding).map_or(-1.0, |(_, cosine)| cosine);
         let known = judge
             .recognised(&view.embedding, nearest)
             .or_else(|| self.goes_on_as(&view.embedding, nearest, judge));
+        for (sum, value) in self.mean.iter_mut().zip(view.embedding.as_slice()) {
+            *sum += quality * value;
+        }
         // Whoever is recognised as somebody else is not taken for a refused person whom they resemble.
         if known.is_none() {
             self.open += 1;
@@ -544,9 +553,10 @@ impl Evidence {
             found.weight += view.size_part(&t);
             found.sum += cosine;
         }
-        if let Some(person) = judge.leans_to(&view.embedding, nearest) {
+        if let Some((person, cosine)) = judge.leans_to(&view.embedding, nearest) {
             let found = self.matches.entry(person.clone()).or_default();
             found.leaning += 1;
+            found.leaning_sum += cosine;
             found.leaning_weight += view.size_part(&t);
         }
         // Written so that a number that is none is no strength.
@@ -560,6 +570,9 @@ impl Evidence {
         let clear = if view.oblique { t.clear_oblique } else { t.clear };
         if judge.refused.iter().all(|w| w.cosine(&view.embedding) < clear - w.margin) {
             self.clear += quality;
+            if !view.oblique {
+                self.frontal += quality;
+            }
         } else {
             self.doubtful += 1.0;
         }
@@ -610,6 +623,9 @@ impl Evidence {
             .closest_cleared(face)
             .filter(|(_, c)| *c >= judge.thresholds.match_cleared && *c >= refused + LEAN_MARGIN)?;
         let mean = self.face().filter(|_| matches!(self.state, State::Cleared(_)))?;
+        if mean.cosine(face) < SAME {
+            return None;
+        }
         let nearest = judge.closest_refused(&mean).map_or(-1.0, |(_, cosine)| cosine);
         let (shown, _) = judge.recognised(&mean, nearest)?;
         (shown == person).then_some((person, cosine))
@@ -622,7 +638,9 @@ impl Evidence {
         let nearest = judge.closest_refused(&mean).map_or(-1.0, |(_, cosine)| cosine);
         let (person, cosine) = judge.recognised(&mean, nearest)?;
         let found = self.matches.get(person)?;
-        let enough = found.leaned() >= needed && 2 * found.leaning > self.views;
+        let each = found.leaning_sum / found.leaning.max(1) as f32;
+        let enough =
+            found.leaned() >= needed && 2 * found.leaning > self.views && each >= LEAN_MEAN;
         enough.then(|| Reason::Matched { person: person.clone(), cosine, views: found.leaning })
     }
 
@@ -803,7 +821,7 @@ mod tests {
                 }
                 matches!(evidence.state(&judge), State::Cleared(Reason::Matched { .. }))
             };
-            assert!(shown(0.1, 0.45), "{policy}");
+            assert!(shown(0.1, 0.47), "{policy}");
             // Like nobody, and nearly as much like a refused person as like the consenting one.
             assert!(!shown(0.1, 0.38) && !shown(0.38, 0.42), "{policy}");
         }
@@ -844,6 +862,10 @@ mod tests {
         }
         known.add(&between, &judge);
         assert!(matches!(known.state(&judge), State::Cleared(_)));
+        // A sibling's view is between them too, and unlike the views before it.
+        let mut other = known.clone();
+        other.add(&view(80.0, face(0.46, 0.52, 9)), &judge);
+        assert!(matches!(other.state(&judge), State::Refused { .. }));
         known.add(&view(80.0, face(0.42, 0.43, 0)), &judge);
         assert!(matches!(known.state(&judge), State::Refused { .. }));
     }

@@ -32,7 +32,7 @@ use crate::{
         markers::MarkerFinder,
         motion::CameraMotion,
         pose::is_oblique,
-        search::{Pace, Search, Searcher},
+        search::{Pace, SAME_PLACE, Search, Searcher},
         track::{Cut, CutDetector, Track, Tracker},
     },
 };
@@ -607,10 +607,14 @@ impl Watcher {
             known.tried = Some((seq, pts));
             self.compared = Some(seq);
             let picture = frame.planes();
-            let closer = self.searcher.closer(&picture, detection.rect)?;
-            let detection = closer.unwrap_or(detection);
+            let found = self.searcher.close_up(&picture, detection.rect)?;
+            let others = seen.iter().filter(|(other, _)| *other != id).map(|(_, d)| d.rect);
+            let (detection, alone) = closest(detection, &found, others);
             let known = self.known.entry(id).or_default();
             let sure = detection.score >= RELIABLE_SCORE;
+            if sure {
+                self.tracker.assure(id, detection.score);
+            }
             known.unsure = if sure { 0 } else { known.unsure.saturating_add(1) };
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
@@ -624,7 +628,7 @@ impl Watcher {
                 width_px: rect.w,
                 oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
                 strength,
-                reliable: whole && sure,
+                reliable: whole && sure && alone,
                 embedding,
             };
             seen[i].0 = self.add_view(id, seq, pts, &view);
@@ -718,6 +722,10 @@ impl Watcher {
         let unbroken = !known.is_broken();
         let was_away = agreed_until.is_some_and(|last| self.was_away(id, last));
         let known = self.known.entry(id).or_default();
+        if known.changed && known.evidence.views() == 0 {
+            // Nothing to compare it with: it says nothing of the frames before.
+            known.doubts.push_back(pts);
+        }
         known.changed = false;
         let refused = known.evidence.was_refused();
         let doubts = known.doubts.clone();
@@ -727,7 +735,8 @@ impl Watcher {
         let known = self.known.entry(id).or_default();
         if let Some(evidence) = resumed {
             // What was seen since the cut, up to this view, may have been somebody else.
-            known.since = (known.evidence.views() > 0).then_some(pts).or(known.since);
+            let unsure = known.evidence.views() > 0 || !unbroken;
+            known.since = unsure.then_some(pts).or(known.since);
             known.evidence = evidence;
         } else if (known.evidence.drifts(view)
             || ((was_away || !unbroken) && known.evidence.is_passed(view, &self.judge)))
@@ -916,10 +925,37 @@ impl Watcher {
         if !self.judge.comparable(face.rect.w) {
             return Ok(false);
         }
-        let face = self.searcher.closer(view, face.rect)?.unwrap_or(*face);
-        let described = self.embedder.embed(view, &face.landmarks)?;
-        Ok(described.is_some_and(|found| self.judge.is_refused(&found.embedding)))
+        let found = self.searcher.close_up(view, face.rect)?;
+        // Whichever of them it is.
+        let same = found.iter().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
+        for face in same.chain([face]) {
+            let described = self.embedder.embed(view, &face.landmarks)?;
+            if described.is_some_and(|found| self.judge.is_refused(&found.embedding)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
+}
+
+/// A face as a closer look saw it, if that is surely the same one, and whether no other is so near that
+/// one may be taken for the other; `others` are the faces beside it in the picture.
+fn closest(
+    face: Detection,
+    found: &[Detection],
+    mut others: impl Iterator<Item = Rect>,
+) -> (Detection, bool) {
+    let near = found.iter().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
+    let Some(best) = near.max_by(|a, b| a.rect.iou(face.rect).total_cmp(&b.rect.iou(face.rect)))
+    else {
+        return (face, true);
+    };
+    // It may be of whoever is beside it.
+    if others.any(|other| other.iou(best.rect) >= best.rect.iou(face.rect)) {
+        return (face, false);
+    }
+    let alone = |d: &Detection| d == best || d.rect.iou(best.rect) <= MERGE_OVERLAP;
+    (*best, found.iter().all(alone))
 }
 
 #[cfg(test)]
@@ -954,6 +990,28 @@ mod tests {
         assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
         known.since = Some(at(4000));
         assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
+    }
+
+    #[test]
+    fn a_closer_look_takes_no_neighbour_for_the_face() {
+        let face = |x: f32, score: f32| Detection {
+            rect: Rect::new(x, 0.0, 50.0, 60.0),
+            score,
+            landmarks: Default::default(),
+        };
+        let coarse = face(0.0, 0.5);
+        let taken = |found: &[Detection], others: &[Detection]| {
+            let (taken, alone) = closest(coarse, found, others.iter().map(|d| d.rect));
+            (taken.rect.x, taken.score, alone)
+        };
+        let (own, near) = (face(4.0, 0.7), face(20.0, 0.95));
+        assert_eq!(taken(&[], &[]), (0.0, 0.5, true));
+        assert_eq!(taken(&[own], &[]), (4.0, 0.7, true));
+        // However sure the other one is.
+        assert_eq!(taken(&[near, own], &[near]), (4.0, 0.7, false));
+        // The face itself was not found, and who was is known to be beside it.
+        assert_eq!(taken(&[near], &[face(19.0, 0.9)]), (0.0, 0.5, false));
+        assert_eq!(taken(&[own, face(60.0, 0.9)], &[face(60.0, 0.9)]), (4.0, 0.7, true));
     }
 
     #[test]

@@ -173,6 +173,13 @@ impl Tracker {
         id
     }
 
+    /// Notes how sure a closer look was of a face.
+    pub fn assure(&mut self, id: TrackId, score: f32) {
+        if let Some(track) = self.tracks.iter_mut().find(|t| t.id == id) {
+            track.best_score = track.best_score.max(score);
+        }
+    }
+
     /// Every track that is remembered.
     #[must_use]
     pub fn tracks(&self) -> &[Track] {

@@ -270,12 +270,16 @@ impl Shelf {
         if !login.role.needs_person() || self.is_withheld(manifest.recording) {
             return None;
         }
+        // Whoever left the directory holds nothing any more, whatever was given before.
+        if self.told.directory.as_ref().is_some_and(|all| all.person(own).is_err()) {
+            return None;
+        }
         let is_recipient = match &self.told.directory {
             Some(directory) => {
                 // A key that was replaced since still opens what was encrypted to it.
                 let is_theirs = |recipient| directory.owner(recipient).map(|(who, ..)| who);
                 let mut recipients = manifest.recipients.iter();
-                directory.person(own).is_ok() && recipients.any(|r| is_theirs(r) == Some(own))
+                recipients.any(|r| is_theirs(r) == Some(own))
             }
             // Without a directory nobody knows whose keys they are; the teacher and the coach are the
             // recipients by default, and what they get is of no use without a key.

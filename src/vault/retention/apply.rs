@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     super::{
         BoxKey, VaultError,
-        access::{self, NOTES},
+        access::{self, MARKS, NOTES},
         audit::{AuditLog, DestroyReason, Event, Facts, entry_of},
         manifest::{self, Manifest},
         store::{
@@ -170,12 +170,12 @@ fn facts(dir: &RecordingDir, key: &BoxKey) -> Result<Facts, VaultError> {
 }
 
 /// Everything in a recording's folder that can hold a key: files whose name begins as the key's
-/// does, part files among them, and all in `grants/`. Notes go with them: they are not under the
-/// recording's key.
+/// does, part files among them, and all in `grants/`. Notes and marks go with them: notes are not
+/// under the recording's key, and marks need not be under it alone.
 fn keys_in(dir: &RecordingDir) -> Result<Vec<std::path::PathBuf>, VaultError> {
     let own = names_in(&dir.0)?.into_iter().filter(|name| name.starts_with(KEY));
     let mut keys: Vec<_> = own.map(|name| dir.file(&name)).collect();
-    for folder in [GRANTS, NOTES].map(|name| dir.file(name)) {
+    for folder in [GRANTS, NOTES, MARKS].map(|name| dir.file(name)) {
         if fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
             keys.extend(names_in(&folder)?.into_iter().map(|name| folder.join(name)));
         }
@@ -188,7 +188,7 @@ fn destroy_keys(dir: &RecordingDir) -> Result<(), VaultError> {
     for path in keys_in(dir)? {
         destroy_file(&path)?;
     }
-    for folder in [GRANTS, NOTES].map(|name| dir.file(name)) {
+    for folder in [GRANTS, NOTES, MARKS].map(|name| dir.file(name)) {
         if fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
             sync_dir(&folder)?;
             fs::remove_dir(&folder).map_err(at(&folder))?;

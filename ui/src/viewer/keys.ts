@@ -48,6 +48,13 @@ export function parseIdentities(file: Uint8Array): string[] {
   if (keys.length === 0 || !keys.every((key) => /^AGE-SECRET-KEY-1[0-9A-Z]{58}$/.test(key))) {
     return refuse({ code: "bad-identity" });
   }
+  try {
+    // A letter that is wrong: said here, as what others say of it has the whole key in it.
+    const decrypter = new Decrypter();
+    for (const key of keys) decrypter.addIdentity(key);
+  } catch {
+    return refuse({ code: "bad-identity" });
+  }
   return keys;
 }
 
