@@ -135,7 +135,7 @@ struct Known {
     glance: Option<Glance>,
     /// The face looks like another one all of a sudden.
     changed: bool,
-    /// When it did so without being compared at once: what was seen on one side of such a moment
+    /// When it did so: what was seen on one side of such a moment
     /// says nothing of the other.
     doubts: VecDeque<Pts>,
     /// The track it was cut from.
@@ -561,7 +561,9 @@ impl Watcher {
                 && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
             {
                 let before = Some(Before { track: *id, unbroken: false });
-                self.known.insert(new, Known { before, ..Known::default() });
+                // What it looked like goes along: the next change is to be seen.
+                let glance = self.known.get(id).and_then(|known| known.glance);
+                self.known.insert(new, Known { before, glance, ..Known::default() });
                 *id = new;
             }
         }
@@ -691,8 +693,11 @@ impl Watcher {
             let hasty = known.is_some_and(Known::is_broken)
                 && (soon || (refused && waited >= u64::from(self.settings.identify_every) / 2));
             if hasty || waited >= every || (since >= COMPARE_AFTER && soon) {
-                // Of those in haste too, whoever waited longest comes first.
-                due[usize::from(cleared)].push((!hasty, u64::MAX - waited, i));
+                // Of those who are shown, whoever waited longest comes first: all of them have to be seen
+                // again. Of those who are not, the clearest face: where many tremble, each having its
+                // turn in order would show nobody for long.
+                let rank = if hasty && !cleared && !refused { u64::MAX } else { waited };
+                due[usize::from(cleared)].push((!hasty, u64::MAX - rank, i));
             }
         }
         let [mut veiled, mut cleared] = due;
@@ -722,8 +727,8 @@ impl Watcher {
         let unbroken = !known.is_broken();
         let was_away = agreed_until.is_some_and(|last| self.was_away(id, last));
         let known = self.known.entry(id).or_default();
-        if known.changed && known.evidence.views() == 0 {
-            // Nothing to compare it with: it says nothing of the frames before.
+        if known.changed {
+            // However alike it is: what was seen just before may have been somebody else.
             known.doubts.push_back(pts);
         }
         known.changed = false;
@@ -746,7 +751,8 @@ impl Watcher {
             let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
             let before = Some(Before { track: id, unbroken: unbroken && !was_away });
             let since = (!cleared).then_some(pts);
-            let known = Known { evidence, doubts, before, since, ..Known::default() };
+            let glance = known.glance;
+            let known = Known { evidence, doubts, before, since, glance, ..Known::default() };
             self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();
