@@ -563,7 +563,7 @@ impl Watcher {
                 let before = Some(Before { track: *id, unbroken: false });
                 // What it looked like goes along: the next change is to be seen.
                 let glance = self.known.get(id).and_then(|known| known.glance);
-                self.known.insert(new, Known { before, glance, ..Known::default() });
+                self.known.insert(new, Known { glance, before, ..Known::default() });
                 *id = new;
             }
         }
@@ -752,7 +752,7 @@ impl Watcher {
             let before = Some(Before { track: id, unbroken: unbroken && !was_away });
             let since = (!cleared).then_some(pts);
             let glance = known.glance;
-            let known = Known { evidence, doubts, before, since, glance, ..Known::default() };
+            let known = Known { evidence, glance, doubts, before, since, ..Known::default() };
             self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();
