@@ -445,6 +445,12 @@ impl Evidence {
         self.face().is_some_and(|mean| mean.cosine(&view.embedding) < least)
     }
 
+    /// Whether a view surely shows the person of the views before it, if there are any.
+    #[must_use]
+    pub fn is_same(&self, view: &View) -> bool {
+        view.reliable && self.face().is_none_or(|mean| mean.cosine(&view.embedding) >= SAME)
+    }
+
     /// Whether a view shows a refused person who took the place of the one seen before: unlike the views
     /// before it, turned as the head may be, of which none came near to anybody refused.
     #[must_use]

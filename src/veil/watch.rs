@@ -59,6 +59,8 @@ const COMPARE_AFTER: Duration = Duration::from_millis(500);
 /// track from being looked at again.
 const VEILED_PER_FRAME: usize = 2;
 const CLEARED_PER_FRAME: usize = 1;
+/// Glances that are kept of a face at its latest comparisons.
+const SETTLED: usize = 4;
 /// A cleared face is shown from this long before a view that agrees with the ones before it ...
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
@@ -133,6 +135,8 @@ struct Known {
     unsure: u32,
     /// What the face looked like when it was last seen.
     glance: Option<Glance>,
+    /// The same at its latest comparisons that surely showed one person.
+    settled: VecDeque<Glance>,
     /// The face looks like another one all of a sudden.
     changed: bool,
     /// When it did so: what was seen on one side of such a moment
@@ -159,6 +163,11 @@ impl Known {
     fn is_broken(&self) -> bool {
         let agreed = self.agreed.back().map(|&(_, pts)| pts);
         self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
+    }
+
+    /// Whether a glance is like one at a face that was surely this person's.
+    fn settles(&self, glance: &Glance) -> bool {
+        self.settled.iter().any(|settled| settled.is_like(glance))
     }
 
     /// Whether a view close enough to `pts` says that the track is still the same person.
@@ -576,7 +585,10 @@ impl Watcher {
             let now = Glance::at(picture, &detection.landmarks);
             let before = std::mem::replace(&mut known.glance, now);
             known.changed = match (before, now) {
-                (Some(before), Some(now)) => !before.is_like(&now),
+                // A face that trembles is like one of its own, if not like the last.
+                (Some(before), Some(now)) => {
+                    !(before.is_like(&now) || (known.settles(&before) && known.settles(&now)))
+                }
                 // A face that cannot be compared with what was there before may be another one.
                 (Some(_), None) => true,
                 (None, _) => false,
@@ -611,7 +623,10 @@ impl Watcher {
             let picture = frame.planes();
             let found = self.searcher.close_up(&picture, detection.rect)?;
             let others = seen.iter().filter(|(other, _)| *other != id).map(|(_, d)| d.rect);
-            let (detection, alone) = closest(detection, &found, others);
+            let (detection, alone) = match found {
+                Some(found) => closest(detection, &found, others),
+                None => (detection, true),
+            };
             let known = self.known.entry(id).or_default();
             let sure = detection.score >= RELIABLE_SCORE;
             if sure {
@@ -756,6 +771,10 @@ impl Watcher {
             self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();
+        if known.evidence.is_same(view) {
+            known.settled.extend(known.glance);
+            known.settled.drain(..known.settled.len().saturating_sub(SETTLED));
+        }
         known.evidence.add(view, &self.judge);
         known.agreed.push_back((seq, pts));
         known.tried = Some((seq, pts));
@@ -933,7 +952,7 @@ impl Watcher {
         }
         let found = self.searcher.close_up(view, face.rect)?;
         // Whichever of them it is.
-        let same = found.iter().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
+        let same = found.iter().flatten().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
         for face in same.chain([face]) {
             let described = self.embedder.embed(view, &face.landmarks)?;
             if described.is_some_and(|found| self.judge.is_refused(&found.embedding)) {
@@ -944,8 +963,9 @@ impl Watcher {
     }
 }
 
-/// A face as a closer look saw it, if that is surely the same one, and whether no other is so near that
-/// one may be taken for the other; `others` are the faces beside it in the picture.
+/// A face as a closer look saw it, if that is surely the same one, and whether it is its own and nobody
+/// else's beyond doubt: it was found again, and no other is so near that one may be taken for the other.
+/// `others` are the faces beside it in the picture.
 fn closest(
     face: Detection,
     found: &[Detection],
@@ -954,7 +974,7 @@ fn closest(
     let near = found.iter().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
     let Some(best) = near.max_by(|a, b| a.rect.iou(face.rect).total_cmp(&b.rect.iou(face.rect)))
     else {
-        return (face, true);
+        return (face, false);
     };
     // It may be of whoever is beside it.
     if others.any(|other| other.iou(best.rect) >= best.rect.iou(face.rect)) {
@@ -1011,7 +1031,8 @@ mod tests {
             (taken.rect.x, taken.score, alone)
         };
         let (own, near) = (face(4.0, 0.7), face(20.0, 0.95));
-        assert_eq!(taken(&[], &[]), (0.0, 0.5, true));
+        // Not found again: what the coarse look saw may speak against it only.
+        assert_eq!(taken(&[], &[]), (0.0, 0.5, false));
         assert_eq!(taken(&[own], &[]), (4.0, 0.7, true));
         // However sure the other one is.
         assert_eq!(taken(&[near, own], &[near]), (4.0, 0.7, false));

@@ -373,18 +373,18 @@ impl Searcher {
         Ok(suppress(found, self.nms))
     }
 
-    /// What is found in a closer look at a face and around it, for landmarks and surer scores; nothing where
+    /// What is found in a closer look at a face and around it, for landmarks and surer scores; none where
     /// it was seen closely enough. What the small pass finds at a third of the size is a face, but a child of
     /// 60 pixels was never sure enough in it to be compared.
     pub fn close_up(
         &mut self,
         view: &I420View<'_>,
         face: Rect,
-    ) -> Result<Vec<Detection>, VisionError> {
+    ) -> Result<Option<Vec<Detection>>, VisionError> {
         if face.w * self.small.scale >= COARSE {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        self.detector.detect_in(view, around_face(face, view.size), CLOSE_UP)
+        self.detector.detect_in(view, around_face(face, view.size), CLOSE_UP).map(Some)
     }
 
     /// The latest picture's blocks.

@@ -83,7 +83,11 @@ fn assert_in_step_and_veiled(school: &School, recorded: &Recorded) -> Vec<usize>
     all.sort_by(f64::total_cmp);
     let middle = all[all.len() / 2];
     let most = (all[0] - middle).abs().max((all[all.len() - 1] - middle).abs());
-    assert!(most < 0.7 / RATE, "times are off by {most}: {all:?}");
+    assert!(
+        most < 0.7 / RATE,
+        "times are off by {most}: {all:?} {numbers:?} {json} {}",
+        recorded.err
+    );
     let spanned = numbers[numbers.len() - 1] - first + 1;
     let dropped = json["frames_displaced"].as_u64().unwrap() as usize;
     let out = json["frames_out"].as_u64().unwrap() as usize;
