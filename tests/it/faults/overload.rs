@@ -40,15 +40,17 @@ fn numbered(clips: &Clips) -> PathBuf {
     clips.make("numbered.mp4", &args)
 }
 
-/// Which frame of the clip a picture is.
-fn number(pictures: &Pictures, index: usize) -> usize {
+/// Which frame of the clip a picture is; none where a veil lies over its number.
+fn number(pictures: &Pictures, index: usize) -> Option<usize> {
     let view = pictures.at(index);
-    (0..10)
-        .map(|digit| {
-            let (x, y) = (digit * DIGIT + DIGIT / 2, 240 + DIGIT / 2);
-            usize::from(view.y[y * view.luma_stride + x] > 128) << digit
-        })
-        .sum()
+    let luma = |digit| view.y[(240 + DIGIT / 2) * view.luma_stride + digit * DIGIT + DIGIT / 2];
+    // The veil is grey; digits are black or white.
+    let digit = |at| match luma(at) {
+        ..=70 => Some(0),
+        180.. => Some(1_usize << at),
+        _ => None,
+    };
+    (0..10).map(digit).sum()
 }
 
 /// Records a camera with a fault until the camera ends.
@@ -73,7 +75,13 @@ fn assert_in_step_and_veiled(school: &School, recorded: &Recorded) -> Vec<usize>
     let opened = school.open(&recorded.folder);
     let (times, pictures) = (frame_times(&opened), Pictures::of(&opened));
     assert_eq!(times.len(), pictures.len());
-    let numbers: Vec<usize> = (0..pictures.len()).map(|index| number(&pictures, index)).collect();
+    let numbers: Vec<Option<usize>> =
+        (0..pictures.len()).map(|index| number(&pictures, index)).collect();
+    // Where looks are far apart a face is held, and what is held grows.
+    let veiled = numbers.iter().filter(|number| number.is_none()).count();
+    assert!(veiled <= 3, "{numbers:?} {json}");
+    let (numbers, times): (Vec<usize>, Vec<f64>) =
+        numbers.into_iter().zip(times).filter_map(|(number, time)| Some((number?, time))).unzip();
     let first = numbers[0];
     assert!(times.windows(2).all(|two| two[1] > two[0]));
     // The network's clock is found out in the first seconds, and times settle by up to half an
@@ -83,17 +91,13 @@ fn assert_in_step_and_veiled(school: &School, recorded: &Recorded) -> Vec<usize>
     all.sort_by(f64::total_cmp);
     let middle = all[all.len() / 2];
     let most = (all[0] - middle).abs().max((all[all.len() - 1] - middle).abs());
-    assert!(
-        most < 0.7 / RATE,
-        "times are off by {most}: {all:?} {numbers:?} {json} {}",
-        recorded.err
-    );
+    assert!(most < 0.7 / RATE, "times are off by {most}: {all:?} {numbers:?} {json}");
     let spanned = numbers[numbers.len() - 1] - first + 1;
     let dropped = json["frames_displaced"].as_u64().unwrap() as usize;
     let out = json["frames_out"].as_u64().unwrap() as usize;
-    assert_eq!(out, numbers.len());
-    // Those at the very end may have been dropped after the last that is left.
-    assert!((spanned..=spanned + 8).contains(&(out + dropped)), "{spanned}: {json}");
+    assert_eq!(out, pictures.len());
+    // Those at the very end may have been dropped after the last that can be read.
+    assert!((spanned..=spanned + 8 + veiled).contains(&(out + dropped)), "{spanned}: {json}");
     let by_reason = ["frames_late", "frames_overload"].map(|reason| json[reason].as_u64().unwrap());
     assert_eq!(by_reason.iter().sum::<u64>() as usize, dropped);
     let mut eyes = Eyes::new();
