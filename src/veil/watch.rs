@@ -133,8 +133,8 @@ struct Known {
     tried: Option<(u64, Pts)>,
     /// How many looks in a row, up to the last, were not sure that it is a face.
     unsure: u32,
-    /// What the face looked like when it was last seen.
-    glance: Option<Glance>,
+    /// What the face looked like when it was last seen; inner none where that could not be told.
+    glance: Option<Option<Glance>>,
     /// The same at its latest comparisons that surely showed one person.
     settled: VecDeque<Glance>,
     /// The face looks like another one all of a sudden.
@@ -163,6 +163,19 @@ impl Known {
     fn is_broken(&self) -> bool {
         let agreed = self.agreed.back().map(|&(_, pts)| pts);
         self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
+    }
+
+    /// Takes the latest look, and notes whether it is all of a sudden another.
+    fn glance(&mut self, now: Option<Glance>) {
+        let Some(before) = self.glance.replace(now) else { return };
+        self.changed = match (before, now) {
+            // A face that trembles is like one of its own, if not like the last.
+            (Some(before), Some(now)) => {
+                !(before.is_like(&now) || (self.settles(&before) && self.settles(&now)))
+            }
+            // A face that cannot be compared with what was there before may be another one.
+            _ => true,
+        };
     }
 
     /// Whether a glance is like one at a face that was surely this person's.
@@ -582,17 +595,7 @@ impl Watcher {
     fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
-            let now = Glance::at(picture, &detection.landmarks);
-            let before = std::mem::replace(&mut known.glance, now);
-            known.changed = match (before, now) {
-                // A face that trembles is like one of its own, if not like the last.
-                (Some(before), Some(now)) => {
-                    !(before.is_like(&now) || (known.settles(&before) && known.settles(&now)))
-                }
-                // A face that cannot be compared with what was there before may be another one.
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
+            known.glance(Glance::at(picture, &detection.landmarks));
         }
     }
 
@@ -772,7 +775,7 @@ impl Watcher {
         }
         let known = self.known.entry(owner).or_default();
         if known.evidence.is_same(view) {
-            known.settled.extend(known.glance);
+            known.settled.extend(known.glance.flatten());
             known.settled.drain(..known.settled.len().saturating_sub(SETTLED));
         }
         known.evidence.add(view, &self.judge);
@@ -990,7 +993,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        frame::{FrameSize, SlotPool},
+        frame::{FrameSize, Point, SlotPool},
         veil::{Cover, Style, policy::Policy, redact::Redactor},
         vision::{
             identify::{Gallery, Person, Standing},
@@ -1016,6 +1019,41 @@ mod tests {
         assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
         known.since = Some(at(4000));
         assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
+    }
+
+    #[test]
+    fn a_face_that_trembles_stays_the_same_and_one_that_is_replaced_does_not() {
+        let size = FrameSize::new(64, 64);
+        // The same marks before a face of stripes: each way of striping is another face.
+        let glance = |stripe: &dyn Fn(usize, usize) -> usize| {
+            let y: Vec<u8> =
+                (0..64 * 64).map(|i| (stripe(i % 64, i / 64) % 2 * 160) as u8).collect();
+            let chroma = [128; 32 * 32];
+            let (u, v) = (&chroma[..], &chroma[..]);
+            let view = I420View { size, y: &y, u, v, luma_stride: 64, chroma_stride: 32 };
+            let landmarks = [(22.0, 26.0), (42.0, 26.0), (32.0, 36.0), (24.0, 46.0), (40.0, 46.0)];
+            Glance::at(&view, &landmarks.map(|(x, y)| Point { x, y }))
+        };
+        let (one, same) = (glance(&|x, _| x / 8), glance(&|_, y| y / 8));
+        let other = glance(&|x, y| (x + y) / 12);
+        let mut known =
+            Known { settled: [one, same].into_iter().flatten().collect(), ..Known::default() };
+        let mut changes = |glances: &[Option<Glance>]| -> Vec<bool> {
+            let changed = |glance: &Option<Glance>| {
+                known.glance(*glance);
+                known.changed
+            };
+            glances.iter().map(changed).collect()
+        };
+        assert_eq!(changes(&[one, same, one, one]), [false; 4]);
+        // A doubt on either side, although the face before and the face after are the same.
+        assert_eq!(changes(&[other, one, None, same]), [true; 4]);
+        known.settled.clear();
+        let mut changes = |glance| {
+            known.glance(glance);
+            known.changed
+        };
+        assert!(changes(one) && changes(same) && changes(one));
     }
 
     #[test]
