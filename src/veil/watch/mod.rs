@@ -1,9 +1,14 @@
 //! One camera's eyes: looks at every frame as it enters the ring, and says what is hidden when it
 //! leaves.
 //!
-//! Belongs here: how often the detector runs at which size, which faces are compared, and when a
-//! track's clearance has to be earned again. Does not belong: what the views mean (`evidence`),
-//! where regions lie (`decide`).
+//! Belongs here: how often the detector runs at which size, which faces are compared (`turns`), and when a
+//! track's clearance has to be earned again (`cutting`, `known`). Does not belong: what the views mean
+//! (`evidence`), where regions lie (`decide`).
+
+mod cutting;
+mod known;
+mod turns;
+mod worn;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -11,9 +16,9 @@ use std::{
     time::Duration,
 };
 
+use self::{cutting::MERGE_OVERLAP, known::Known, worn::Worn};
 use super::{
     Cover, Hidden, Verdict,
-    badge::Badges,
     decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, Reason, State, View},
     place::{Places, Stays},
@@ -29,66 +34,20 @@ use crate::{
         glance::Glance,
         identify::{Described, Embedder},
         infer::{Thresholds, VisionError},
-        markers::MarkerFinder,
         motion::CameraMotion,
         pose::is_oblique,
         search::{Pace, SAME_PLACE, Search, Searcher},
-        track::{Cut, CutDetector, Track, Tracker},
+        track::{Cut, CutDetector, Tracker},
     },
 };
 
 /// A view counts towards clearance only from a detection at least this sure; a doubtful one may
 /// have misplaced landmarks, and a badly aligned face resembles nobody.
 const RELIABLE_SCORE: f32 = SURE_SCORE;
-/// Undecided tracks are compared every second frame.
-const UNDECIDED_EVERY: u64 = 2;
-/// After so many looks in a row in which the detector was not sure of it, a face is not worth more effort
-/// either.
-const UNSURE_LOOKS: u32 = 3;
-/// Views after which an undecided track is not worth more effort than a decided one.
-const PATIENCE_VIEWS: u32 = 12;
-/// The same where the views so far speak for clearance.
-const PROMISING_VIEWS: u32 = 36;
-/// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
-/// whatever a comparison says; they wait this many times longer for one than cleared ones.
-const VEILED_FACTOR: u64 = 3;
-/// However few frames a second there are, a face that is due is compared after this time.
-const COMPARE_AFTER: Duration = Duration::from_millis(500);
-/// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
-/// decided ones have their own share, so that a crowd of undecided faces cannot keep a cleared
-/// track from being looked at again.
-const VEILED_PER_FRAME: usize = 2;
-const CLEARED_PER_FRAME: usize = 1;
-/// Glances that are kept of a face at its latest comparisons.
-const SETTLED: usize = 4;
-/// A cleared face is shown from this long before a view that agrees with the ones before it ...
-const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
-/// ... to this long after.
-const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
-/// Under strain there are no comparisons in the frame after one that had some, and at most one of
-/// either kind.
-const STRAINED_PER_FRAME: usize = 1;
 /// The small pass's size under the most strain, in parts of the usual one; never below the smallest
 /// that can be configured.
 const STRAINED_SIZE: (u32, u32) = (3, 4);
 const SMALLEST_SIZE: u32 = 320;
-/// Faces that overlap a face with another standing by this much may have changed hands.
-const MERGE_OVERLAP: f32 = 0.1;
-/// They have not where each overlaps its own box of one frame ago by at least the first of these, and
-/// that of the other by at most the second.
-const STAYS: f32 = 0.6;
-const STRAYS: f32 = 0.3;
-/// A face that was seen this recently and is now covered may be behind the one in front.
-const OCCLUDED_FOR: Duration = Duration::from_secs(1);
-/// A cleared face that was not seen for longer than this may be somebody else when it returns.
-const UNSEEN: Duration = Duration::from_millis(500);
-/// The detector misses a face that is in view for no more frames than this in a row.
-const MISSED: u64 = 3;
-/// Markers are looked for this often: a look costs about as much as a pass of the detector over the
-/// whole picture at full size.
-const MARKERS_EVERY: Duration = Duration::from_millis(250);
-/// A marker clears its wearer for this long after it was seen last: a hand before it for two looks.
-const MARKER_HOLD: Duration = Duration::from_millis(600);
 /// A face this sure in a finished picture has to belong to somebody who is shown.
 const PLAIN_SCORE: f32 = 0.7;
 
@@ -122,175 +81,6 @@ pub enum Effort {
     Seldom,
     /// The same, and every picture's own look at a smaller size.
     Coarse,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    evidence: Evidence,
-    /// Frames whose views agreed with the ones before, as far back as the ring reaches.
-    agreed: VecDeque<(u64, Pts)>,
-    /// The last frame in which a comparison was tried.
-    tried: Option<(u64, Pts)>,
-    /// How many looks in a row, up to the last, were not sure that it is a face.
-    unsure: u32,
-    /// What the face looked like when it was last seen; inner none where that could not be told.
-    glance: Option<Option<Glance>>,
-    /// The same at its latest comparisons that surely showed one person.
-    settled: VecDeque<Glance>,
-    /// The face looks like another one all of a sudden.
-    changed: bool,
-    /// When it did so: what was seen on one side of such a moment
-    /// says nothing of the other.
-    doubts: VecDeque<Pts>,
-    /// The track it was cut from.
-    before: Option<Before>,
-    /// It was cut from one that was not cleared, after a view that resembled it too little: what was
-    /// seen before this view may still have been the other.
-    since: Option<Pts>,
-}
-
-/// What a track was cut from.
-#[derive(Clone, Copy, Debug)]
-struct Before {
-    track: TrackId,
-    /// Whether the face was seen all the time and never looked like another one: then it was the
-    /// same, whatever comparisons said.
-    unbroken: bool,
-}
-
-impl Known {
-    /// Whether the face looked like another one since the last view that agreed.
-    fn is_broken(&self) -> bool {
-        let agreed = self.agreed.back().map(|&(_, pts)| pts);
-        self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
-    }
-
-    /// Takes the latest look, and notes whether it is all of a sudden another.
-    fn glance(&mut self, now: Option<Glance>) {
-        let Some(before) = self.glance.replace(now) else { return };
-        self.changed = match (before, now) {
-            // A face that trembles is like one of its own, if not like the last.
-            (Some(before), Some(now)) => {
-                !(before.is_like(&now) || (self.settles(&before) && self.settles(&now)))
-            }
-            // A face that cannot be compared with what was there before may be another one.
-            _ => true,
-        };
-    }
-
-    /// Whether a glance is like one at a face that was surely this person's.
-    fn settles(&self, glance: &Glance) -> bool {
-        self.settled.iter().any(|settled| settled.is_like(glance))
-    }
-
-    /// Whether a view close enough to `pts` says that the track is still the same person.
-    fn confirms(&self, pts: Pts) -> bool {
-        if self.since.is_some_and(|since| pts < since) {
-            return false;
-        }
-        let near = |view: Pts| {
-            if view >= pts {
-                view.since(pts) <= CONFIRMED_BEFORE
-            } else {
-                pts.since(view) <= CONFIRMED_AFTER
-            }
-        };
-        let apart =
-            |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
-        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
-    }
-}
-
-/// Worn markers and whom they clear.
-#[derive(Debug)]
-struct Worn {
-    finder: MarkerFinder,
-    badges: Badges,
-    /// The last look for markers.
-    looked: Option<Pts>,
-    /// By track: from when to when which marker cleared it.
-    spans: BTreeMap<TrackId, VecDeque<(Pts, Pts, u16)>>,
-}
-
-impl Worn {
-    fn new() -> Result<Self, VisionError> {
-        let (finder, badges) = (MarkerFinder::new()?, Badges::new(MARKER_HOLD));
-        Ok(Self { finder, badges, looked: None, spans: BTreeMap::new() })
-    }
-
-    /// Looks for markers if it is time to; only sure faces can be cleared by one.
-    fn look(
-        &mut self,
-        picture: &I420View<'_>,
-        pts: Pts,
-        all: &[(TrackId, Rect)],
-        sure: &[(TrackId, Rect)],
-    ) -> Result<(), VisionError> {
-        if self.looked.is_some_and(|last| pts.since(last) < MARKERS_EVERY) {
-            return Ok(());
-        }
-        let before = self.looked;
-        let markers = self.finder.find(picture)?;
-        self.looked = Some(pts);
-        self.badges.step(pts, all, &markers);
-        for &(id, _) in sure {
-            let Some(number) = self.badges.clears(id, pts) else { continue };
-            let spans = self.spans.entry(id).or_default();
-            match spans.back_mut() {
-                // From one look to the next it was on the same face.
-                Some((_, until, same)) if *same == number && Some(*until) == before => *until = pts,
-                _ => spans.push_back((pts, pts, number)),
-            }
-        }
-        Ok(())
-    }
-
-    /// The marker by which a track is cleared at a time.
-    fn clears(&self, id: TrackId, pts: Pts) -> Option<u16> {
-        let spans = self.spans.get(&id)?;
-        spans.iter().find(|(from, until, _)| (*from..=*until).contains(&pts)).map(|span| span.2)
-    }
-
-    fn forget_before(&mut self, pts: Pts, remembered: &BTreeSet<TrackId>) {
-        self.spans.retain(|id, _| remembered.contains(id));
-        for spans in self.spans.values_mut() {
-            while spans.len() > 1 && spans.front().is_some_and(|(_, until, _)| *until < pts) {
-                spans.pop_front();
-            }
-        }
-    }
-}
-
-/// Where a face is, and where it was one frame ago if it was seen then and now.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    now: Rect,
-    before: Option<Rect>,
-}
-
-impl Step {
-    fn of(track: &Track, seq: u64) -> Self {
-        let mut latest = track.sightings.iter().rev();
-        let now = latest.next();
-        let before = latest.next().filter(|before| before.seq + 1 == seq);
-        let is_new = now.is_some_and(|now| now.seq == seq);
-        Self {
-            now: now.map(|now| now.rect).unwrap_or_default(),
-            before: before.filter(|_| is_new).map(|before| before.rect),
-        }
-    }
-
-    /// Whether two faces that overlap cannot have changed places since the frame before: both were
-    /// seen then and now, each where it was, and neither where the other was.
-    fn keeps_apart_from(&self, other: &Self) -> bool {
-        let Some((own, their)) = self.before.zip(other.before) else { return false };
-        let keeps = |before: Rect, now: Rect| before.iou(now) >= STAYS;
-        let strays = |before: Rect, now: Rect| before.iou(now) > STRAYS;
-        keeps(own, self.now)
-            && keeps(their, other.now)
-            && !strays(own, other.now)
-            && !strays(their, self.now)
-    }
 }
 
 /// What a look at a finished picture found.
@@ -551,64 +341,11 @@ impl Watcher {
         }
     }
 
-    /// Where a cleared face meets one of another standing, or comes back after it was not seen, the
-    /// tracker may confuse two people: the track is cut before this frame and earns its clearance
-    /// again.
-    fn doubt_merged(&mut self, seq: u64, pts: Pts, seen: &mut [(TrackId, Detection)]) {
-        let hidden: Vec<_> = self
-            .tracker
-            .tracks()
-            .iter()
-            .filter(|t| match self.state(t.id) {
-                State::Cleared(_) => false,
-                State::Refused { .. } => t.live,
-                // A chandelier that is taken for a face now and then is veiled, but nobody's track
-                // can change hands with it.
-                State::Undecided => {
-                    t.live && t.best_score >= RELIABLE_SCORE && !self.is_cleared(t.id, pts)
-                }
-            })
-            .filter(|t| t.last().is_some_and(|last| pts.since(last.pts) <= OCCLUDED_FOR))
-            .map(|t| Step::of(t, seq))
-            .collect();
-        let own: BTreeMap<TrackId, Step> =
-            self.tracker.tracks().iter().map(|t| (t.id, Step::of(t, seq))).collect();
-        for (id, detection) in seen {
-            let apart = |other: &Step| own.get(id).is_some_and(|own| own.keeps_apart_from(other));
-            let meets = hidden
-                .iter()
-                .any(|other| other.now.iou(detection.rect) > MERGE_OVERLAP && !apart(other));
-            if (meets || self.returns(*id))
-                && self.is_cleared(*id, pts)
-                && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
-            {
-                let before = Some(Before { track: *id, unbroken: false });
-                // What it looked like goes along: the next change is to be seen.
-                let glance = self.known.get(id).and_then(|known| known.glance);
-                self.known.insert(new, Known { glance, before, ..Known::default() });
-                *id = new;
-            }
-        }
-    }
-
     /// Notes which faces look different all of a sudden.
     fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
             known.glance(Glance::at(picture, &detection.landmarks));
-        }
-    }
-
-    /// Whether a track is seen again after a time in which its face was not found.
-    fn returns(&self, id: TrackId) -> bool {
-        let track = self.tracker.tracks().iter().find(|t| t.id == id);
-        let mut latest = track.into_iter().flat_map(|t| t.sightings.iter().rev());
-        match (latest.next(), latest.next()) {
-            // Two frames that follow each other are no such time, however slow the camera.
-            (Some(now), Some(before)) => {
-                now.seq > before.seq + 1 && now.pts.since(before.pts) > UNSEEN
-            }
-            _ => false,
         }
     }
 
@@ -659,170 +396,6 @@ impl Watcher {
             }
         }
         Ok(())
-    }
-
-    /// Which of the faces seen are compared in this frame: those that waited longest for their
-    /// turn, within the budget.
-    fn due(&self, seq: u64, pts: Pts, seen: &[(TrackId, Detection)]) -> Vec<usize> {
-        let mut due: [Vec<(bool, u64, usize)>; 2] = [Vec::new(), Vec::new()];
-        let strained = self.effort > Effort::Whole;
-        if strained && self.compared.is_some_and(|last| seq <= last + 1) {
-            return Vec::new();
-        }
-        for (i, (id, detection)) in seen.iter().enumerate() {
-            let width = detection.rect.w;
-            if !self.judge.comparable(width) {
-                continue;
-            }
-            let known = self.known.get(id);
-            let every = u64::from(self.settings.identify_every);
-            let patient = known.is_some_and(|k| {
-                let most = if k.evidence.is_promising() { PROMISING_VIEWS } else { PATIENCE_VIEWS };
-                k.evidence.views() >= most
-            });
-            let (cleared, every, soon) = match self.state(*id) {
-                State::Cleared(_) => (true, every, true),
-                State::Refused { .. } => (false, every * VEILED_FACTOR, false),
-                State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
-                // Whoever is shown for a seat or a marker has to be compared as often as anybody shown;
-                // small faces are worth the effort where a comparison may be all they wait for.
-                State::Undecided if self.awaits_means(*id, pts) && self.is_told(*id) => {
-                    (true, every, true)
-                }
-                State::Undecided if self.awaits_means(*id, pts) && !patient => {
-                    (false, UNDECIDED_EVERY, true)
-                }
-                State::Undecided
-                    if width < self.thresholds.clear_min_px
-                        || (detection.score < RELIABLE_SCORE
-                            && known.is_some_and(|k| k.unsure >= UNSURE_LOOKS))
-                        || patient =>
-                {
-                    (false, every * VEILED_FACTOR, false)
-                }
-                State::Undecided => (false, UNDECIDED_EVERY, true),
-            };
-            let (waited, since) = match known.and_then(|k| k.tried) {
-                Some((last, at)) => (seq - last, pts.since(at)),
-                None => (u64::MAX, Duration::MAX),
-            };
-            // Whoever comes out from behind a refused person is not to be veiled until that one's next turn.
-            let refused = matches!(self.state(*id), State::Refused { .. });
-            let hasty = known.is_some_and(Known::is_broken)
-                && (soon || (refused && waited >= u64::from(self.settings.identify_every) / 2));
-            if hasty || waited >= every || (since >= COMPARE_AFTER && soon) {
-                // Of those who are shown, whoever waited longest comes first: all of them have to be seen
-                // again. Of those who are not, the clearest face: where many tremble, each having its
-                // turn in order would show nobody for long.
-                let rank = if hasty && !cleared && !refused { u64::MAX } else { waited };
-                due[usize::from(cleared)].push((!hasty, u64::MAX - rank, i));
-            }
-        }
-        let [mut veiled, mut cleared] = due;
-        veiled.sort_unstable();
-        cleared.sort_unstable();
-        let first = |due: Vec<(bool, u64, usize)>, most| due.into_iter().take(most).map(|d| d.2);
-        let most = |usual: usize| if strained { STRAINED_PER_FRAME } else { usual };
-        let veiled = first(veiled, most(VEILED_PER_FRAME));
-        veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
-    }
-
-    /// Whether a face may be shown for another reason than its looks once it was compared.
-    fn awaits_means(&self, id: TrackId, pts: Pts) -> bool {
-        self.stays.is_seated(id)
-            || self.worn.as_ref().is_some_and(|worn| worn.badges.clears(id, pts).is_some())
-    }
-
-    /// Whether enough was seen of a face to show it for another reason than its looks.
-    fn is_told(&self, id: TrackId) -> bool {
-        self.known.get(&id).is_some_and(|known| known.evidence.is_unlike_refused(&self.judge))
-    }
-
-    /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
-    fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
-        let known = self.known.entry(id).or_default();
-        let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
-        let unbroken = !known.is_broken();
-        let was_away = agreed_until.is_some_and(|last| self.was_away(id, last));
-        let known = self.known.entry(id).or_default();
-        if known.changed {
-            // However alike it is: what was seen just before may have been somebody else.
-            known.doubts.push_back(pts);
-        }
-        known.changed = false;
-        let refused = known.evidence.was_refused();
-        let doubts = known.doubts.clone();
-        let cleared = matches!(self.state(id), State::Cleared(_));
-        let mut owner = id;
-        let resumed = self.resumed(id, view);
-        let known = self.known.entry(id).or_default();
-        if let Some(evidence) = resumed {
-            // What was seen since the cut, up to this view, may have been somebody else.
-            let unsure = known.evidence.views() > 0 || !unbroken;
-            known.since = unsure.then_some(pts).or(known.since);
-            known.evidence = evidence;
-        } else if (known.evidence.drifts(view)
-            || ((was_away || !unbroken) && known.evidence.is_passed(view, &self.judge)))
-            && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
-        {
-            owner = new;
-            let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
-            let before = Some(Before { track: id, unbroken: unbroken && !was_away });
-            let since = (!cleared).then_some(pts);
-            let glance = known.glance;
-            let known = Known { evidence, glance, doubts, before, since, ..Known::default() };
-            self.known.insert(owner, known);
-        }
-        let known = self.known.entry(owner).or_default();
-        if known.evidence.is_same(view) {
-            known.settled.extend(known.glance.flatten());
-            known.settled.drain(..known.settled.len().saturating_sub(SETTLED));
-        }
-        known.evidence.add(view, &self.judge);
-        known.agreed.push_back((seq, pts));
-        known.tried = Some((seq, pts));
-        self.reach_back(owner, view);
-        owner
-    }
-
-    /// Whether a face was out of sight for longer than the detector misses one, since frame `last`.
-    fn was_away(&self, id: TrackId, last: u64) -> bool {
-        let track = self.tracker.tracks().iter().find(|t| t.id == id);
-        let sightings = track.map(|t| &t.sightings).into_iter().flatten().rev();
-        let lately = sightings.map(|s| s.seq).take_while(|&seq| seq >= last);
-        lately.clone().zip(lately.skip(1)).any(|(now, before)| now - before > MISSED)
-    }
-
-    /// What was known of a face before its track was cut, where a view after it surely shows the same
-    /// face and nothing was found out about it since.
-    fn resumed(&self, id: TrackId, view: &View) -> Option<Evidence> {
-        let undecided = |known: &Known| known.evidence.state(&self.judge) == State::Undecided;
-        let mut known = self.known.get(&id).filter(|&known| undecided(known))?;
-        while undecided(known) {
-            known = self.known.get(&known.before?.track)?;
-        }
-        known.evidence.goes_on_with(view, &self.judge).then(|| known.evidence.clone())
-    }
-
-    /// Where a view shows a refused person, the tracks that its own was cut from are refused too if
-    /// they may be the same person's.
-    fn reach_back(&mut self, id: TrackId, view: &View) {
-        let Some((pupil, cosine)) = self.judge.refused_by(&view.embedding) else { return };
-        let Some(own) = self.known.get(&id) else { return };
-        if !matches!(own.evidence.state(&self.judge), State::Refused { .. }) {
-            return;
-        }
-        let (own, mut before) = (own.evidence.clone(), own.before);
-        while let Some(Before { track, unbroken }) = before {
-            let Some(known) = self.known.get_mut(&track) else { return };
-            let passed = known.evidence.is_passed(view, &self.judge)
-                || known.evidence.is_unlike(&own, &self.judge);
-            if !unbroken && (known.evidence.drifts(view) || passed) {
-                return;
-            }
-            known.evidence.recognise(pupil, cosine);
-            before = known.before;
-        }
     }
 
     /// Says what of a frame is hidden, from all that was seen until now.
@@ -993,7 +566,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        frame::{FrameSize, Point, SlotPool},
+        frame::{FrameSize, SlotPool},
         veil::{Cover, Style, policy::Policy, redact::Redactor},
         vision::{
             identify::{Gallery, Person, Standing},
@@ -1009,51 +582,6 @@ mod tests {
         let photo = image::open(path).expect("a sample; run `make setup`").to_luma8();
         let way = image::imageops::FilterType::Triangle;
         image::imageops::resize(&photo, SIZE.width, SIZE.height, way).into_raw()
-    }
-
-    #[test]
-    fn what_was_cut_from_an_uncleared_track_is_confirmed_from_its_own_view_on() {
-        let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
-        let agreed = VecDeque::from([(120, at(4000))]);
-        let mut known = Known { agreed, ..Known::default() };
-        assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
-        known.since = Some(at(4000));
-        assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
-    }
-
-    #[test]
-    fn a_face_that_trembles_stays_the_same_and_one_that_is_replaced_does_not() {
-        let size = FrameSize::new(64, 64);
-        // The same marks before a face of stripes: each way of striping is another face.
-        let glance = |stripe: &dyn Fn(usize, usize) -> usize| {
-            let y: Vec<u8> =
-                (0..64 * 64).map(|i| (stripe(i % 64, i / 64) % 2 * 160) as u8).collect();
-            let chroma = [128; 32 * 32];
-            let (u, v) = (&chroma[..], &chroma[..]);
-            let view = I420View { size, y: &y, u, v, luma_stride: 64, chroma_stride: 32 };
-            let landmarks = [(22.0, 26.0), (42.0, 26.0), (32.0, 36.0), (24.0, 46.0), (40.0, 46.0)];
-            Glance::at(&view, &landmarks.map(|(x, y)| Point { x, y }))
-        };
-        let (one, same) = (glance(&|x, _| x / 8), glance(&|_, y| y / 8));
-        let other = glance(&|x, y| (x + y) / 12);
-        let mut known =
-            Known { settled: [one, same].into_iter().flatten().collect(), ..Known::default() };
-        let mut changes = |glances: &[Option<Glance>]| -> Vec<bool> {
-            let changed = |glance: &Option<Glance>| {
-                known.glance(*glance);
-                known.changed
-            };
-            glances.iter().map(changed).collect()
-        };
-        assert_eq!(changes(&[one, same, one, one]), [false; 4]);
-        // A doubt on either side, although the face before and the face after are the same.
-        assert_eq!(changes(&[other, one, None, same]), [true; 4]);
-        known.settled.clear();
-        let mut changes = |glance| {
-            known.glance(glance);
-            known.changed
-        };
-        assert!(changes(one) && changes(same) && changes(one));
     }
 
     #[test]
@@ -1077,19 +605,6 @@ mod tests {
         // The face itself was not found, and who was is known to be beside it.
         assert_eq!(taken(&[near], &[face(19.0, 0.9)]), (0.0, 0.5, false));
         assert_eq!(taken(&[own, face(60.0, 0.9)], &[face(60.0, 0.9)]), (4.0, 0.7, true));
-    }
-
-    #[test]
-    fn faces_that_overlap_keep_apart_only_where_each_stays() {
-        let face = |x: f32| Rect::new(x, 0.0, 50.0, 60.0);
-        let step =
-            |before: Option<f32>, now: f32| Step { now: face(now), before: before.map(face) };
-        let other = step(Some(38.0), 36.0);
-        assert!(step(Some(0.0), 3.0).keeps_apart_from(&other));
-        // Not seen before, gone where the other was, or too close to tell.
-        for own in [step(None, 3.0), step(Some(0.0), 36.0), step(Some(25.0), 22.0)] {
-            assert!(!own.keeps_apart_from(&other), "{own:?}");
-        }
     }
 
     #[test]

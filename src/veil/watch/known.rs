@@ -1,0 +1,145 @@
+//! What a watcher knows of one track besides what its views mean: when they agreed, and when the face
+//! may have become another's.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::super::evidence::Evidence;
+use crate::{
+    units::{Pts, TrackId},
+    vision::glance::Glance,
+};
+
+/// Glances that are kept of a face at its latest comparisons.
+pub(super) const SETTLED: usize = 4;
+/// A cleared face is shown from this long before a view that agrees with the ones before it ...
+const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
+/// ... to this long after.
+const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) evidence: Evidence,
+    /// Frames whose views agreed with the ones before, as far back as the ring reaches.
+    pub(super) agreed: VecDeque<(u64, Pts)>,
+    /// The last frame in which a comparison was tried.
+    pub(super) tried: Option<(u64, Pts)>,
+    /// How many looks in a row, up to the last, were not sure that it is a face.
+    pub(super) unsure: u32,
+    /// What the face looked like when it was last seen; inner none where that could not be told.
+    pub(super) glance: Option<Option<Glance>>,
+    /// The same at its latest comparisons that surely showed one person.
+    pub(super) settled: VecDeque<Glance>,
+    /// The face looks like another one all of a sudden.
+    pub(super) changed: bool,
+    /// When it did so: what was seen on one side of such a moment
+    /// says nothing of the other.
+    pub(super) doubts: VecDeque<Pts>,
+    /// The track it was cut from.
+    pub(super) before: Option<Before>,
+    /// It was cut from one that was not cleared, after a view that resembled it too little: what was
+    /// seen before this view may still have been the other.
+    pub(super) since: Option<Pts>,
+}
+
+/// What a track was cut from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    pub(super) track: TrackId,
+    /// Whether the face was seen all the time and never looked like another one: then it was the
+    /// same, whatever comparisons said.
+    pub(super) unbroken: bool,
+}
+
+impl Known {
+    /// Whether the face looked like another one since the last view that agreed.
+    pub(super) fn is_broken(&self) -> bool {
+        let agreed = self.agreed.back().map(|&(_, pts)| pts);
+        self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
+    }
+
+    /// Takes the latest look, and notes whether it is all of a sudden another.
+    pub(super) fn glance(&mut self, now: Option<Glance>) {
+        let Some(before) = self.glance.replace(now) else { return };
+        self.changed = match (before, now) {
+            // A face that trembles is like one of its own, if not like the last.
+            (Some(before), Some(now)) => {
+                !(before.is_like(&now) || (self.settles(&before) && self.settles(&now)))
+            }
+            // A face that cannot be compared with what was there before may be another one.
+            _ => true,
+        };
+    }
+
+    /// Whether a glance is like one at a face that was surely this person's.
+    fn settles(&self, glance: &Glance) -> bool {
+        self.settled.iter().any(|settled| settled.is_like(glance))
+    }
+
+    /// Whether a view close enough to `pts` says that the track is still the same person.
+    pub(super) fn confirms(&self, pts: Pts) -> bool {
+        if self.since.is_some_and(|since| pts < since) {
+            return false;
+        }
+        let near = |view: Pts| {
+            if view >= pts {
+                view.since(pts) <= CONFIRMED_BEFORE
+            } else {
+                pts.since(view) <= CONFIRMED_AFTER
+            }
+        };
+        let apart =
+            |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
+        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameSize, I420View, Point};
+
+    #[test]
+    fn what_was_cut_from_an_uncleared_track_is_confirmed_from_its_own_view_on() {
+        let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
+        let agreed = VecDeque::from([(120, at(4000))]);
+        let mut known = Known { agreed, ..Known::default() };
+        assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
+        known.since = Some(at(4000));
+        assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));
+    }
+
+    #[test]
+    fn a_face_that_trembles_stays_the_same_and_one_that_is_replaced_does_not() {
+        let size = FrameSize::new(64, 64);
+        // The same marks before a face of stripes: each way of striping is another face.
+        let glance = |stripe: &dyn Fn(usize, usize) -> usize| {
+            let y: Vec<u8> =
+                (0..64 * 64).map(|i| (stripe(i % 64, i / 64) % 2 * 160) as u8).collect();
+            let chroma = [128; 32 * 32];
+            let (u, v) = (&chroma[..], &chroma[..]);
+            let view = I420View { size, y: &y, u, v, luma_stride: 64, chroma_stride: 32 };
+            let landmarks = [(22.0, 26.0), (42.0, 26.0), (32.0, 36.0), (24.0, 46.0), (40.0, 46.0)];
+            Glance::at(&view, &landmarks.map(|(x, y)| Point { x, y }))
+        };
+        let (one, same) = (glance(&|x, _| x / 8), glance(&|_, y| y / 8));
+        let other = glance(&|x, y| (x + y) / 12);
+        let mut known =
+            Known { settled: [one, same].into_iter().flatten().collect(), ..Known::default() };
+        let mut changes = |glances: &[Option<Glance>]| -> Vec<bool> {
+            let changed = |glance: &Option<Glance>| {
+                known.glance(*glance);
+                known.changed
+            };
+            glances.iter().map(changed).collect()
+        };
+        assert_eq!(changes(&[one, same, one, one]), [false; 4]);
+        // A doubt on either side, although the face before and the face after are the same.
+        assert_eq!(changes(&[other, one, None, same]), [true; 4]);
+        known.settled.clear();
+        let mut changes = |glance| {
+            known.glance(glance);
+            known.changed
+        };
+        assert!(changes(one) && changes(same) && changes(one));
+    }
+}
