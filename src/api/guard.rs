@@ -108,8 +108,9 @@ fn refuse_foreign(headers: &HeaderMap) -> Result<(), Problem> {
     if host.is_some() && of.map(|(_, host)| host) == host { Ok(()) } else { Err(foreign()) }
 }
 
-/// What pages may load: their own files, and pictures and films that they made themselves.
-const POLICY: &str = "default-src 'self'; img-src 'self' blob:; media-src blob:; connect-src 'self'; \
+/// What pages may load: their own files, and pictures and films that they made themselves. They run
+/// WebAssembly that is in their scripts, for the arithmetic of a passphrase; no script from a text.
+const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob:; media-src blob:; connect-src 'self'; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Headers of every answer.

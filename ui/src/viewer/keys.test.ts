@@ -39,6 +39,33 @@ describe("key files", () => {
     expect(isLocked(utf8(KEY))).toBe(false);
   });
 
+  it("opens one where WebAssembly does not run, and says what is wrong in the same words", async () => {
+    const file = await under("secret words");
+    const { Module } = WebAssembly;
+    let asked = 0;
+    WebAssembly.Module = class {
+      constructor() {
+        asked += 1;
+        throw new WebAssembly.CompileError("refused by the page's policy");
+      }
+    } as unknown as typeof Module;
+    try {
+      expect(await readIdentities(file, "secret words")).toEqual([KEY]);
+      expect(await code(readIdentities(file, "other words"))).toBe("wrong-passphrase");
+      expect(asked).toBeGreaterThan(0);
+    } finally {
+      WebAssembly.Module = Module;
+    }
+  });
+
+  it("takes no more work than memory holds", async () => {
+    const text = new TextDecoder("latin1").decode(await under("secret words"));
+    for (const work of ["21", "010", "1e1", "99"]) {
+      const file = Uint8Array.from(text.replace(/ 10\n/, ` ${work}\n`), (c) => c.charCodeAt(0));
+      expect(await code(readIdentities(file, "secret words")), work).toBe("wrong-passphrase");
+    }
+  });
+
   it("makes keys that only their passphrase opens", async () => {
     const made = await makeKey("secret words", new Date("2026-11-22T10:00:00Z"));
     expect(made.recipient).toMatch(/^age1[0-9a-z]{58}$/);

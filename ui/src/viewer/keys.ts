@@ -6,6 +6,7 @@
 import { armor, Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 
 import { type Bytes, sha256, text, utf8 } from "./bytes";
+import { openWith } from "./passphrase";
 import { Refused, refuse } from "./refused";
 
 const MAGIC = "age-encryption.org/v1\n";
@@ -27,9 +28,7 @@ export async function readIdentities(file: Uint8Array, passphrase: string): Prom
   let plain: Uint8Array;
   try {
     const sealed = start.startsWith(ARMOR) ? armor.decode(text(file).trim()) : file;
-    const decrypter = new Decrypter();
-    decrypter.addPassphrase(passphrase);
-    plain = await decrypter.decrypt(sealed);
+    plain = await openWith(passphrase, sealed);
   } catch {
     return refuse({ code: "wrong-passphrase" });
   }

@@ -104,14 +104,13 @@ export class Opened {
   /** Unwraps the recording's key with a person's keys: from `key.age`, else from a grant. */
   static async open(checked: Checked, person: readonly string[]): Promise<Opened> {
     const key = await unwrap(checked, person);
-    const { source, manifest } = checked;
-    const sealed = await readListed(source, DETAILS, manifest.details);
-    const plain = await decrypt([key], sealed);
-    if (plain === null) return refuse({ code: "not-sealed-to-key", file: DETAILS });
-    const details = readDetails(plain);
-    const recipients = await Promise.all(person.map(publicHalf));
-    const own = recipients.find((one) => manifest.recipients.includes(one)) ?? recipients[0] ?? "";
-    const notes = await readNotes(checked, person);
+    const { recipients } = checked.manifest;
+    const [details, notes, publics] = await Promise.all([
+      openDetails(checked, key),
+      readNotes(checked, person),
+      Promise.all(person.map(publicHalf)),
+    ]);
+    const own = publics.find((one) => recipients.includes(one)) ?? publics[0] ?? "";
     return new Opened(checked, key, await fingerprint(own), details, notes);
   }
 
@@ -189,6 +188,11 @@ async function unwrap(checked: Checked, person: readonly string[]): Promise<stri
 function recordingKey(plain: Uint8Array | null): string | null {
   const line = plain === null ? undefined : text(plain).match(/^AGE-SECRET-KEY-1[0-9A-Z]{58}$/m)?.[0];
   return line ?? null;
+}
+
+async function openDetails({ source, manifest }: Checked, key: string): Promise<Details> {
+  const plain = await decrypt([key], await readListed(source, DETAILS, manifest.details));
+  return plain === null ? refuse({ code: "not-sealed-to-key", file: DETAILS }) : readDetails(plain);
 }
 
 function readDetails(plain: Uint8Array): Details {
