@@ -212,6 +212,11 @@ export class BoxSource implements Source {
     return [...this.#sizes.keys()];
   }
 
+  listAgain(): Promise<readonly string[]> {
+    this.#sizes = null;
+    return this.list();
+  }
+
   size(name: string): number | null {
     return this.#sizes?.get(name) ?? null;
   }

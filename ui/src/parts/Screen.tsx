@@ -217,6 +217,8 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   const [saved, setSaved] = useState(true);
   const [kept, setKept] = useState(false);
   const { source } = opened.checked;
+  // What is kept takes the place of what was kept before: nothing is, until that is here.
+  const [loaded, setLoaded] = useState(false);
   const [problem, setProblem] = useState<Reason | null>(null);
   const ms = (seconds: number): number => Math.round(seconds * 1000);
   const change = (changed: readonly Mark[]): void => {
@@ -227,9 +229,11 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
 
   useEffect(() => {
     let current = true;
+    setLoaded(false);
     keptMarks(opened).then(
       (found) => {
         if (!current) return;
+        setLoaded(true);
         const own = found.find((it) => it.person === person)?.marks ?? [];
         // Whoever was quicker than the box keeps what they marked meanwhile.
         setMarks((made) => [...own, ...made]);
@@ -344,7 +348,13 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
       ))}
       <p class="row">
         {source.keepMarks && (
-          <button type="button" class="primary" onClick={() => void keep()} data-act="keep">
+          <button
+            type="button"
+            class="primary"
+            disabled={!loaded}
+            onClick={() => void keep()}
+            data-act="keep"
+          >
             {t.keepMarks}
           </button>
         )}

@@ -79,7 +79,7 @@ export const viewerEn = {
   empty: "This recording has no pictures.",
   marks: "Marks and notes",
   marksHint:
-    "They stay in this page until you save them. They are encrypted under the recording's key: whoever may look can read them, and nobody once the recording is destroyed.",
+    "They stay in this page until you save them. They are encrypted under the recording's key: whoever may look can read them, and nobody once the recording is destroyed. Nothing signs them: under whose name they stand is the box's word.",
   markFrom: "Mark from here",
   markTo: "to here",
   marking: (from: string) => `Marking from ${from}`,

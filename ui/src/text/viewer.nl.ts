@@ -78,7 +78,7 @@ export const viewerNl: ViewerText = {
   empty: "Deze opname heeft geen beelden.",
   marks: "Fragmenten en notities",
   marksHint:
-    "Ze blijven op deze pagina tot u ze bewaart. Ze zijn versleuteld met de sleutel van de opname: wie mag kijken kan ze lezen, en niemand meer zodra de opname vernietigd is.",
+    "Ze blijven op deze pagina tot u ze bewaart. Ze zijn versleuteld met de sleutel van de opname: wie mag kijken kan ze lezen, en niemand meer zodra de opname vernietigd is. Ze zijn niet ondertekend: onder wiens naam ze staan, zegt alleen de box.",
   markFrom: "Fragment vanaf hier",
   markTo: "tot hier",
   marking: (from) => `Fragment vanaf ${from}`,

@@ -5,7 +5,7 @@
  */
 
 import type { Opened } from "./recording";
-import { refuse } from "./refused";
+import { Refused, refuse } from "./refused";
 
 const FORMAT = "classveil-marks/1";
 /** Longest file of marks, in bytes; what the box keeps is shorter. */
@@ -58,17 +58,21 @@ export interface Kept {
   readonly marks: readonly Mark[] | null;
 }
 
-/** All marks that lie with the recording. A file that is no good spoils nothing but itself. */
+/**
+ * All marks that lie with the recording. A file that is no good spoils nothing but itself; one that
+ * could not be fetched is not taken for none, since what is kept next takes its place.
+ */
 export async function keptMarks(opened: Opened): Promise<Kept[]> {
   const { source } = opened.checked;
   const kept: Kept[] = [];
-  for (const name of [...(await source.list())].sort()) {
+  for (const name of [...(await (source.listAgain?.() ?? source.list()))].sort()) {
     const person = name.match(/^marks\/([a-z0-9-]{1,32})\.age$/)?.[1];
     if (person === undefined) continue;
     let marks: readonly Mark[] | null;
     try {
       marks = await unsealMarks(opened, await source.read(name, MARKS_LIMIT));
-    } catch {
+    } catch (error) {
+      if (error instanceof Refused && error.reason.code === "unreachable") throw error;
       marks = null;
     }
     kept.push({ person, marks });

@@ -6,6 +6,8 @@ import { refuse } from "./refused";
 export interface Source {
   /** Names of the files, relative to the recording's folder. */
   list(): Promise<readonly string[]>;
+  /** The same, asked for anew where others may add files meanwhile. */
+  listAgain?(): Promise<readonly string[]>;
   /** The size of a file in bytes where it is known without reading it. */
   size(name: string): number | null;
   /** Reads a whole file of at most `limit` bytes. */
