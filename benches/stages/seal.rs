@@ -75,6 +75,7 @@ fn recording(began: Timestamp) -> NewRecording {
         veil: "veil".to_owned(),
         region: "head".to_owned(),
         recipients: vec![RECIPIENT.parse().expect("a recipient")],
+        teacher_keys: Vec::new(),
         list_version: "0".repeat(64),
         models: BTreeMap::new(),
         encoder: "x264enc".to_owned(),

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
 use zeroize::Zeroizing;
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{
     shutdown::Shutdown,
     units::CameraId,
     vault::{
-        BoxKey, NewRecording, Opened, VaultError,
+        BoxKey, BoxPublicKey, NewRecording, Opened, VaultError,
         audit::{AuditError, AuditKey, AuditLog},
     },
     vision::{Eyes, infer::VisionError},
@@ -98,6 +98,8 @@ pub struct Workshop<'a> {
     key: BoxKey,
     log: AuditLog,
     clock: &'a dyn Clock,
+    /// As long as this is open nobody takes the workshop for a dead one.
+    _held: File,
 }
 
 impl std::fmt::Debug for Workshop<'_> {
@@ -126,7 +128,11 @@ impl<'a> Workshop<'a> {
         let name = output.file_name().unwrap_or_default().to_string_lossy();
         let name = format!(".{name}.{:016x}.part", u64::from_ne_bytes(random));
         let folder = output.with_file_name(name);
+        sweep(&parent_of(output));
         DirBuilder::new().mode(0o700).create(&folder).map_err(at(&folder))?;
+        let held = File::open(&folder).map_err(at(&folder))?;
+        // One that cannot be held may be taken for a dead one: then its files are missing, and that is said.
+        let _ = flock(&held, FlockOperation::NonBlockingLockExclusive);
         let store = folder.join("store");
         let made = || -> Result<_, AgainError> {
             fs::create_dir(&store).map_err(at(&store))?;
@@ -136,12 +142,21 @@ impl<'a> Workshop<'a> {
             Ok((key, log))
         };
         match made() {
-            Ok((key, log)) => Ok(Self { folder, output: output.to_owned(), key, log, clock }),
+            Ok((key, log)) => {
+                let output = output.to_owned();
+                Ok(Self { folder, output, key, log, clock, _held: held })
+            }
             Err(error) => {
                 let _ = fs::remove_dir_all(&folder);
                 Err(error)
             }
         }
+    }
+
+    /// The key that signs what is made here, and nothing else ever.
+    #[must_use]
+    pub fn public(&self) -> &BoxPublicKey {
+        self.key.public()
     }
 
     /// A key for one use that goes with the workshop; see [`BoxKey::derive`].
@@ -205,9 +220,55 @@ impl<'a> Workshop<'a> {
 
     /// Gives the recording its place. What made it goes.
     pub fn publish(self, made: &Report) -> Result<(), AgainError> {
-        let parent = self.output.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or_else(|| Path::new("."));
+        let parent = parent_of(&self.output);
         fs::rename(&made.path, &self.output).map_err(at(&self.output))?;
-        File::open(parent).and_then(|folder| folder.sync_all()).map_err(at(parent))
+        File::open(&parent).and_then(|folder| folder.sync_all()).map_err(at(&parent))
+    }
+}
+
+fn parent_of(output: &Path) -> PathBuf {
+    let parent = output.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or_else(|| Path::new(".")).to_owned()
+}
+
+/// Removes workshops in `parent` whose program was killed: half a recording, and a key that signs nothing
+/// more, that would stay beyond every deadline. Best effort.
+fn sweep(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let (name, folder) = (entry.file_name(), entry.path());
+        let name = name.to_string_lossy();
+        let is_one = name.starts_with('.') && name.ends_with(".part");
+        if !is_one || !folder.join("keys/box.key").is_file() || !folder.join("store").is_dir() {
+            continue;
+        }
+        let Ok(held) = File::open(&folder) else { continue };
+        if flock(&held, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn what_a_killed_program_left_goes_and_what_another_works_on_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let dead = dir.path().join(".veiled.0123456789abcdef.part");
+        fs::create_dir_all(dead.join("store/recordings")).unwrap();
+        fs::create_dir_all(dead.join("keys")).unwrap();
+        fs::write(dead.join("keys/box.key"), "a key").unwrap();
+        let other = dir.path().join(".download.part");
+        fs::create_dir(&other).unwrap();
+        let one = Workshop::beside(&dir.path().join("one"), &SystemClock).unwrap();
+        assert!(!dead.exists() && other.exists());
+        let two = Workshop::beside(&dir.path().join("two"), &SystemClock).unwrap();
+        assert!(one.folder.exists() && two.folder.exists());
+        let (folder, key) = (one.folder.clone(), one.folder.join("keys/box.key"));
+        assert!(key.exists());
+        drop(one);
+        assert!(!folder.exists());
     }
 }

@@ -28,7 +28,12 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Camera, Config, TimeTrust},
     error::{ErrorKind, Kind},
-    people::{self, Rules, directory::Directory, list::require_dpia, store::Current},
+    people::{
+        self, Rules,
+        directory::{Directory, SealedTo},
+        list::require_dpia,
+        store::Current,
+    },
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
     vault::{BoxKey, Continues, Details, NewRecording, Recipient, audit::AuditLog},
@@ -163,17 +168,17 @@ fn openers(
     config: &Config,
     lesson: &Lesson,
     now: Timestamp,
-) -> Result<Vec<Recipient>, Ended> {
+) -> Result<SealedTo, Ended> {
     let given = &config.recording.recipients;
     let unknown = |text: String| Ended { code: Code::RecipientsMissing, text };
     let entries = ground.audit.entries().map_err(|e| unknown(e.to_string()))?;
     let directory = Directory::read(&ground.places.store, &entries);
     let Some(directory) = directory.map_err(|e| unknown(e.to_string()))? else {
-        return Ok(given.clone());
+        return Ok(SealedTo::given(given, lesson.teacher.as_ref()));
     };
     let openers = directory.openers(lesson.teacher.as_ref(), lesson.coach.as_ref(), given, now);
     let openers = openers.map_err(|e| unknown(e.to_string()))?;
-    Ok(openers.into_iter().map(|opener| opener.recipient).collect())
+    Ok(SealedTo::openers(openers, lesson.teacher.as_ref()))
 }
 
 /// Options with `danger` in their name that are in force: every recording says so.
@@ -316,7 +321,7 @@ fn run(
     let delete_by = retain.and_then(|retain| started_at.checked_add(retain));
     let delete_by =
         delete_by.map_err(|e| Ended { code: Code::TimeUntrusted, text: e.to_string() })?;
-    let recipients = openers(ground, config, lesson, started_at)?;
+    let SealedTo { recipients, teacher_keys } = openers(ground, config, lesson, started_at)?;
     if let Some(first) = lesson.continues.as_deref() {
         may_go_on(config, first, &recipients)?;
     }
@@ -357,6 +362,7 @@ fn run(
             veil: config.veil.style.to_string(),
             region: config.veil.region.to_string(),
             recipients,
+            teacher_keys,
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),

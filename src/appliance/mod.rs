@@ -5,10 +5,12 @@
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
 mod again;
+mod bodies;
 pub mod button;
 mod chain;
 pub mod codes;
 pub mod control;
+mod courier;
 mod crew;
 mod cut;
 pub mod desk;
@@ -43,6 +45,7 @@ pub mod time;
 
 pub use crate::veil::place::Places as PicturePlaces;
 pub use again::{AgainError, Workshop};
+pub use bodies::veiled_bodies;
 pub use chain::{ChainError, Progress};
 pub use hardening::harden;
 pub use ladder::{Load, Rung};

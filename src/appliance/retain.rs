@@ -3,12 +3,12 @@
 //! Belongs here: when that is done, and whether the clock may be relied on for it. Does not belong:
 //! what is due, and how it goes (`vault::retention`).
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{crew::Ground, settings::retention_policy, time::synchronised};
+use super::{courier::Courier, crew::Ground, settings::retention_policy, time::synchronised};
 use crate::{
     clock::{Clock as _, SystemClock, boot, running},
     config::TimeTrust,
@@ -129,19 +129,20 @@ impl Retainer {
 
 /// Destroys what is due, now and every few minutes until `ended`.
 pub(super) fn keep(
-    ground: &Ground,
+    ground: &Arc<Ground>,
     mut retainer: Retainer,
     ended: &Shutdown,
     tell: impl Fn(Vec<String>),
 ) {
-    let Ground { config, places, key, audit, .. } = ground;
+    let Ground { config, places, key, audit, .. } = &**ground;
     let mut due = Duration::ZERO;
-    let mut witness = config.now().store.witness.clone().map(Witness::new);
+    let mut courier = courier(ground).unwrap_or_else(|error| {
+        tell(vec![format!("no checkpoint goes to the witness: {error}")]);
+        None
+    });
     while !ended.is_requested() {
-        if let Some(witness) = &mut witness
-            && let Err(error) = witness.round(audit, SystemClock.now())
-        {
-            tracing::error!(%error, "no checkpoint goes to the witness");
+        if let Some(error) = courier.as_mut().and_then(|courier| courier.look(running())) {
+            tracing::error!(error, "no checkpoint goes to the witness");
             tell(vec![format!("no checkpoint goes to the witness: {error}")]);
         }
         if running() < due {
@@ -173,6 +174,17 @@ pub(super) fn keep(
             tracing::error!(%error, "what the clock did could not be written down");
         }
     }
+}
+
+/// Who takes checkpoints to the configured witness.
+fn courier(ground: &Arc<Ground>) -> std::io::Result<Option<Courier>> {
+    let Some(folder) = ground.config.now().store.witness.clone() else { return Ok(None) };
+    let (ground, mut witness) = (Arc::clone(ground), Witness::new(folder));
+    let round = move || {
+        let result = witness.round(&ground.audit, SystemClock.now());
+        result.err().map(|error| error.to_string())
+    };
+    Courier::start(round).map(Some)
 }
 
 /// What is worth saying of a round.

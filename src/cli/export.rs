@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     Failure,
     grant::parse_until,
+    identity::Passphrase,
     output,
     people::{entries, seconds, write_new},
     places,
@@ -22,14 +23,14 @@ use super::{
     store::{AtStore, Opened, Which},
 };
 use crate::{
-    appliance::{self, Parts, PicturePlaces, Workshop},
+    appliance::{self, Parts, PicturePlaces, Report, Workshop},
     clock::{Clock, SystemClock},
     config::Config,
     error::{ErrorKind, advice},
     people::{self, Draft, directory::Directory},
     units::{CameraId, PersonId, Pts, PupilId, RecordingId},
     vault::{
-        Details, NewRecording, Recipient,
+        Details, Manifest, NewRecording, Recipient,
         access::{ExportFor, attest_export, enter_export},
         audit::Event,
     },
@@ -78,6 +79,8 @@ pub(super) struct Args {
     /// Your secret key: you are among the recording's recipients.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// Your pseudonym [default: the recording's teacher].
     #[arg(long, value_name = "ID")]
     by: Option<PersonId>,
@@ -153,6 +156,9 @@ struct ListArgs {
     of: Which,
 }
 
+/// Seats, zones and markers in each camera's picture.
+type PlacesOf = Box<dyn Fn(&CameraId) -> PicturePlaces>;
+
 /// How the pictures of an export are veiled.
 struct Veiled {
     policy: Policy,
@@ -160,8 +166,7 @@ struct Veiled {
     /// What the export says of its policy.
     word: String,
     gallery: Gallery,
-    /// Seats, zones and markers in a camera's picture.
-    places: Box<dyn Fn(&CameraId) -> PicturePlaces>,
+    places: PlacesOf,
     version: String,
     dpia: Option<String>,
 }
@@ -187,7 +192,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     {
         refuse_withheld(&store, id, &config)?;
     }
-    let source = Source::open(&args.recording, &args.identity, args.box_key.as_deref())?;
+    let key = args.passphrase.open(&args.identity)?;
+    let source = Source::open(&args.recording, key.path(), args.box_key.as_deref(), &config)?;
     let manifest = source.manifest().clone();
     let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
         Failure::new(
@@ -196,7 +202,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         )
     })?;
     let signer = source.signer()?;
-    allowed(args, &by, manifest.teacher.as_ref(), signer.recipient())?;
+    allowed(args, &by, &manifest, signer.recipient())?;
     let now = SystemClock.now();
     let delete_by = deadline(args, manifest.delete_by, now)?;
     let parts = args.fragments.as_deref().map(fragments).transpose()?;
@@ -231,6 +237,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                 teacher,
                 coach,
                 recipients: args.to.clone(),
+                // Only a key of the teacher's own is one in the export.
+                teacher_keys: {
+                    let own = same.teacher_keys.into_iter();
+                    own.filter(|key| !silent && args.to.contains(key)).collect()
+                },
                 list_version: version,
                 dpia,
                 // The parts of an export lie one behind the other, on a timeline of their own.
@@ -249,13 +260,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let of = source.opened.checked();
     let about = (args.purpose, args.pupil.as_ref());
     let note = attest_export(&made.path, of, about, (&by, &signer), SystemClock.now())?;
-    let beside = beside(&args.output);
-    write_new(&beside, note.as_bytes())?;
-    if let Err(error) = workshop.publish(&made) {
-        // Best effort: it is about an export that is not there.
-        let _ = std::fs::remove_file(&beside);
-        return Err(error.into());
-    }
+    let beside = publish(workshop, &made, &args.output, &note)?;
     let said = Made {
         export: made.id,
         recording: manifest.recording,
@@ -286,27 +291,55 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Gives an export its place, with the key that signed it and its maker's statement beside it. Returns where
+/// the statement is.
+fn publish(
+    workshop: Workshop<'_>,
+    made: &Report,
+    output: &Path,
+    note: &str,
+) -> Result<PathBuf, Failure> {
+    let (public, statement) = (beside(output, "pub"), beside(output, "note"));
+    write_new(&public, workshop.public().to_file().as_bytes())?;
+    let written = write_new(&statement, note.as_bytes());
+    if let Err(error) = written.and_then(|()| Ok(workshop.publish(made)?)) {
+        // Best effort: they are about an export that is not there.
+        let _ = [&public, &statement].map(std::fs::remove_file);
+        return Err(error);
+    }
+    Ok(statement)
+}
+
 fn id_of(folder: &Path) -> Option<RecordingId> {
     folder.file_name()?.to_str()?.parse().ok()
 }
 
 /// `group` becomes `group.note`. Not in the folder: who looks at an anonymous lesson is not to read
 /// whose it is.
-fn beside(output: &Path) -> PathBuf {
+fn beside(output: &Path, ending: &str) -> PathBuf {
     let name = output.file_name().unwrap_or_default().to_string_lossy();
-    output.with_file_name(format!("{name}.note"))
+    output.with_file_name(format!("{name}.{ending}"))
 }
 
 /// Whether `by` may make it, for those keys.
 fn allowed(
     args: &Args,
     by: &PersonId,
-    teacher: Option<&PersonId>,
+    manifest: &Manifest,
     own: &Recipient,
 ) -> Result<(), Failure> {
     let denied = |message: &str| Err(Failure::new(ErrorKind::Denied, message));
-    if args.purpose.needs_teacher() && teacher != Some(by) {
-        return denied("only the recording's teacher makes this export");
+    if args.purpose.needs_teacher() {
+        if manifest.teacher.as_ref() != Some(by) {
+            return denied("only the recording's teacher makes this export");
+        }
+        // A pseudonym is a word that anybody can give; the key is not.
+        if !manifest.is_teachers(own) {
+            return denied(
+                "this is not a key of the recording's teacher, by its signed manifest: only they make \
+                 this export",
+            );
+        }
     }
     if args.purpose == ExportFor::TeacherCopy {
         if args.to.iter().any(|to| to != own) {
@@ -337,7 +370,19 @@ fn deadline(args: &Args, recording: Timestamp, now: Timestamp) -> Result<Timesta
 }
 
 /// No seats, zones or markers.
-fn nowhere() -> Box<dyn Fn(&CameraId) -> PicturePlaces> {
+/// Where bodies are under heads that are veiled in the recording.
+fn bodies(source: &Source) -> Result<PlacesOf, Failure> {
+    let mut zones = BTreeMap::new();
+    for camera in &source.manifest().cameras {
+        zones.insert(camera.clone(), appliance::veiled_bodies(&source.opened, camera)?);
+    }
+    Ok(Box::new(move |camera| PicturePlaces {
+        zones: zones.get(camera).cloned().unwrap_or_default(),
+        ..PicturePlaces::default()
+    }))
+}
+
+fn nowhere() -> PlacesOf {
     Box::new(|_| PicturePlaces::default())
 }
 
@@ -355,11 +400,15 @@ fn veiled(
     let own = (args.purpose, args.pupils.as_deref());
     let list = match own {
         (ExportFor::Supervision, _) => {
-            // A body is known by its clothes.
+            // A body is known by its clothes; so is that of whose head is veiled already.
             let region = if region == Region::Head { Region::Person } else { region };
             let (policy, word) = (Policy::Everyone, Policy::Everyone.to_string());
             let (gallery, version) = (Gallery::default(), "none".to_owned());
-            let places = nowhere();
+            let places = if manifest.region.parse() == Ok(Region::Head) {
+                bodies(source)?
+            } else {
+                nowhere()
+            };
             return Ok(Veiled { policy, region, word, gallery, places, version, dpia: None });
         }
         (ExportFor::TeacherCopy, None) => {

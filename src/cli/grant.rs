@@ -7,7 +7,9 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
-    Failure, output, paths,
+    Failure,
+    identity::Passphrase,
+    output,
     people::{directory, entries, seconds, write_new},
     places,
     retention::refuse_withheld,
@@ -54,6 +56,8 @@ pub(super) struct Args {
     /// The teacher's secret key.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// Write the grant to this new file, for the box to take in.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -162,7 +166,7 @@ struct Granted<'a> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let (folder, store) = places::recording(&args.recording, args.store.as_deref(), &config)?;
-    let trust = paths::trust(None)?;
+    let trust = args.keys.trust(&config)?;
     let checked = check(&folder, &trust, |_| ())?;
     note_trust(&checked, &trust);
     let now = SystemClock.now();
@@ -175,9 +179,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     refuse_withheld(&store, recording, &config)?;
     let recipients = directory.keys_to_look(&args.to, now)?;
-    let own = Identities::load(&args.identity)?;
+    let key_file = args.passphrase.open(&args.identity)?;
+    let own = Identities::load(key_file.path())?;
     let key = own_key(&directory, &teacher, PersonKey::of(&own), now)?;
-    let opened = open(checked, &args.identity)?;
+    let opened = open(checked, key_file.path())?;
     let grant = NewGrant::make(&opened, &args.to, &recipients, args.until, (&teacher, &key), now)?;
     drop(opened);
     for recipient in &recipients {

@@ -10,6 +10,7 @@ mod config;
 mod eval;
 mod export;
 mod grant;
+mod identity;
 mod keygen;
 mod open;
 mod output;

@@ -9,7 +9,9 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    Failure, output, paths,
+    Failure,
+    identity::Passphrase,
+    output, paths,
     places::store_of,
     retention::refuse_withheld,
     verify::{note_end, note_trust},
@@ -42,6 +44,8 @@ pub(super) struct Args {
     /// Your secret key, made by `classveil keygen` or `age-keygen`.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// The MP4 file to write.
     #[arg(short, long, value_name = "OUT.mp4")]
     output: PathBuf,
@@ -67,7 +71,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         refuse_withheld(&store, checked.manifest().recording, &Config::default())?;
     }
     note_exposed(&args.identity);
-    let opened = open(checked, &args.identity)?;
+    let key = args.passphrase.open(&args.identity)?;
+    let opened = open(checked, key.path())?;
     refuse_ended(&opened)?;
     note_end(opened.checked());
     for note in opened.notes() {

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Failure, output, paths,
+    Failure,
+    identity::Passphrase,
+    output, paths,
     store::{AtStore, Opened, Which},
 };
 use crate::{
@@ -147,6 +149,8 @@ struct AnswerArgs {
     /// Your secret key, made by `classveil keygen` or `age-keygen`.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// Your key that counts already, which signs for the new one.
     #[arg(long, value_name = "FILE")]
     older: Option<PathBuf>,
@@ -240,6 +244,8 @@ struct Approve {
     /// Your secret key, made by `classveil keygen` or `age-keygen`.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// The new file for the statement.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -414,8 +420,11 @@ fn challenge(args: &Challenge) -> Result<(), Failure> {
 }
 
 fn answer(args: &AnswerArgs) -> Result<(), Failure> {
-    let own = Identities::load(&args.identity)?;
-    let older = args.older.as_deref().map(Identities::load).transpose()?;
+    let open = |path: &PathBuf| -> Result<Identities, Failure> {
+        Ok(Identities::load(args.passphrase.open(path)?.path())?)
+    };
+    let own = open(&args.identity)?;
+    let older = args.older.as_ref().map(open).transpose()?;
     let (challenge, text) = make_answer(&args.challenge, &own, older.as_ref())?;
     write_new(&args.output, text.as_bytes())?;
     output::line(format_args!(
@@ -514,7 +523,8 @@ fn approve(args: &Approve) -> Result<(), Failure> {
     }
     let approval =
         KeyApproval { person: person.clone(), recipient: recipient.clone(), by: by.clone() };
-    let note = signing_key(&args.identity)?.sign(&approval);
+    let key = args.passphrase.open(&args.identity)?;
+    let note = signing_key(key.path())?.sign(&approval);
     write_new(&args.output, note.as_bytes())?;
     output::line(format_args!(
         "{}: {by} says that {recipient} is {person}'s",

@@ -17,6 +17,9 @@ use crate::{
     vision::infer::Models,
 };
 
+/// The configuration of an installed box.
+pub(super) const INSTALLED: &str = "/etc/classveil/classveil.toml";
+
 /// The configuration in `file`, or the defaults. From here on its log filter counts.
 pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
     let config = file.map_or_else(|| Ok(Config::default()), Config::load)?;

@@ -20,7 +20,10 @@ use crate::{
     config::{AudioMode, Config},
     error::{ErrorKind, advice},
     people::{
-        self, Draft, PupilList, Rules, directory::Directory, face::Enroller, list::require_dpia,
+        self, Draft, PupilList, Rules,
+        directory::{Directory, SealedTo},
+        face::Enroller,
+        list::require_dpia,
         store::Current,
     },
     shutdown::Shutdown,
@@ -72,8 +75,9 @@ pub(super) struct Args {
     /// Who is veiled: refused, unless-cleared or everyone [default: refused].
     #[arg(long, value_name = "P")]
     policy: Option<Policy>,
-    /// Who can open the recording: an age public key. Give one for each person. Where the store has a
-    /// directory of people: those of it who can [default there: teacher and accepted coach].
+    /// Who can open the recording: an age public key. Give one for each person, the teacher's first.
+    /// Where the store has a directory of people: those of it who can [default there: teacher and
+    /// accepted coach].
     #[arg(long = "recipient", value_name = "age1...")]
     recipients: Vec<String>,
     /// The store's folder; made where it is missing.
@@ -480,16 +484,16 @@ fn openers(
     config: &Config,
     wanted: &Wanted,
     audit: &AuditLog,
-) -> Result<Vec<Recipient>, Failure> {
+) -> Result<SealedTo, Failure> {
+    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
     let (entries, now) = (audit.entries()?, SystemClock.now());
     let Some(directory) = Directory::read(&wanted.store, &entries)? else {
         output::note("who will be able to open this recording:");
         for recipient in &wanted.recipients {
             output::note(format_args!("  {recipient}"));
         }
-        return Ok(wanted.recipients.clone());
+        return Ok(SealedTo::given(&wanted.recipients, teacher));
     };
-    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
     let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
     let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
     people_cli::announce(&openers, &directory, &entries, now);
@@ -500,7 +504,7 @@ fn openers(
             "  not {coach}, the coach: the teacher has accepted no key of theirs"
         ));
     }
-    Ok(openers.into_iter().map(|opener| opener.recipient).collect())
+    Ok(SealedTo::openers(openers, teacher))
 }
 
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
@@ -522,7 +526,7 @@ fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> 
 
 fn record(
     reading: &Reading<'_>,
-    recipients: Vec<Recipient>,
+    SealedTo { recipients, teacher_keys }: SealedTo,
     list: List,
     eyes: Eyes,
     audit: &AuditLog,
@@ -570,6 +574,7 @@ fn record(
             veil: wanted.style.to_string(),
             region: wanted.region.to_string(),
             recipients,
+            teacher_keys,
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),

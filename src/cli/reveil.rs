@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{
-    Failure, output, paths, places,
+    Failure,
+    identity::Passphrase,
+    output, paths, places,
     record::{drafted, progress_bar, rules, show, wrong},
     retention::refuse_frozen,
     verify::{note_end, note_trust},
@@ -23,7 +25,9 @@ use crate::{
     shutdown::Shutdown,
     units::{CameraId, PersonId, RecordingId},
     vault::{
-        BoxPublicKey, Identities, Manifest, NewRecording, Opened, access::attest, check, open,
+        BoxPublicKey, Identities, Manifest, NewRecording, Opened,
+        access::{attest, carry_marks},
+        check, open,
         sign::PersonKey,
     },
     veil::{Style, policy::Policy, policy::Region},
@@ -55,6 +59,8 @@ pub(super) struct Args {
     /// Your secret key: you are among the recording's recipients.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// Your pseudonym [default: the recording's teacher].
     #[arg(long, value_name = "ID")]
     by: Option<PersonId>,
@@ -88,11 +94,12 @@ impl Source {
         folder: &Path,
         identity: &Path,
         box_key: Option<&Path>,
+        config: &Config,
     ) -> Result<Self, Failure> {
         let trust = paths::trust(box_key)?;
         let checked = check(folder, &trust, |_| ())?;
         note_trust(&checked, &trust);
-        refuse_on_the_box(checked.signer())?;
+        refuse_on_the_box(checked.signer(), config, folder)?;
         if let Some(store) = places::store_of(folder) {
             refuse_frozen(&store, checked.manifest().recording)?;
         }
@@ -123,10 +130,18 @@ impl Source {
     }
 }
 
-/// A secret key of a person has no business on the box.
-fn refuse_on_the_box(signer: &BoxPublicKey) -> Result<(), Failure> {
-    let own = paths::default_box_key().map(|path| BoxPublicKey::of_secret(&path)).transpose()?;
-    if own.flatten().as_ref() != Some(signer) {
+/// A secret key of a person has no business on the box: where its key is, by default, by the
+/// configuration, and as the package puts it.
+fn refuse_on_the_box(signer: &BoxPublicKey, config: &Config, folder: &Path) -> Result<(), Failure> {
+    let store = places::store_of(folder);
+    let packaged = store.and_then(|store| Some(store.parent()?.join("keys/box.key")));
+    let installed = Config::load(Path::new(places::INSTALLED)).ok();
+    let installed = installed.and_then(|config| config.store.box_key);
+    let named = [paths::default_box_key(), config.store.box_key.clone(), installed, packaged];
+    // What cannot be read here, nobody here signs with.
+    let is_own =
+        |path: &PathBuf| matches!(BoxPublicKey::of_secret(path), Ok(Some(key)) if key == *signer);
+    if !named.iter().flatten().any(is_own) {
         return Ok(());
     }
     Err(Failure::new(
@@ -193,6 +208,7 @@ pub(super) fn again(manifest: &Manifest, started: &Started, style: Style) -> New
         veil: style.to_string(),
         region: manifest.region.clone(),
         recipients: manifest.recipients.clone(),
+        teacher_keys: manifest.teacher_keys.clone(),
         list_version: String::new(),
         models: started.models.clone(),
         encoder: started.encoder.clone(),
@@ -214,12 +230,14 @@ struct Made<'a> {
     frames: u64,
     tracks_veiled: u64,
     tracks_shown: u64,
+    marks: usize,
     by: &'a PersonId,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let source = Source::open(&args.recording, &args.identity, args.box_key.as_deref())?;
+    let key = args.passphrase.open(&args.identity)?;
+    let source = Source::open(&args.recording, key.path(), args.box_key.as_deref(), &config)?;
     let manifest = source.manifest().clone();
     let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
         Failure::new(
@@ -264,6 +282,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         &shutdown,
     )?;
     bar.finish_and_clear();
+    let marks = carry_marks(&source.opened, &made.path, &source.identities)?;
     let now = SystemClock.now();
     attest(&made.path, source.opened.checked(), &list_key, (&by, &signer), now)?;
     workshop.publish(&made)?;
@@ -275,6 +294,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         frames: made.progress.frames_out,
         tracks_veiled: made.progress.tracks_veiled,
         tracks_shown: made.progress.tracks_shown,
+        marks,
         by: &by,
     };
     if args.json {
@@ -284,6 +304,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             "{}: veiled anew as {}, {} frames, {} tracks veiled, {} shown",
             said.replaces, said.recording, said.frames, said.tracks_veiled, said.tracks_shown
         ));
+        if marks > 0 {
+            output::note(format_args!("with the marks of {marks} people"));
+        }
         output::note(format_args!(
             "give {} to whoever runs the box, for `classveil store adopt`",
             args.output.display()

@@ -35,6 +35,23 @@ pub(super) struct Keys {
     pub(super) audit_key: Option<PathBuf>,
 }
 
+impl Keys {
+    /// Whose signature on a recording counts: the box's, of the key that is given or configured, else as
+    /// [`paths::trust`] says. On a key holder's computer the public half alone does.
+    pub(super) fn trust(&self, config: &Config) -> Result<Trust, Failure> {
+        let Some(path) = self.box_key.as_deref().or(config.store.box_key.as_deref()) else {
+            return paths::trust(None);
+        };
+        if let Ok(public) = BoxPublicKey::load(path) {
+            return Ok(Trust::Pinned(public));
+        }
+        match BoxPublicKey::of_secret(path)? {
+            Some(public) => Ok(Trust::Pinned(public)),
+            None => paths::trust(None),
+        }
+    }
+}
+
 /// Which store is looked at.
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {

@@ -1,16 +1,15 @@
 //! `classveil users`: who may log in to the box's pages.
 
 use std::{
-    io::{BufRead, IsTerminal, Read},
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use clap::Subcommand;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Failure, output, places};
+use super::{Failure, identity::ask, output, places};
 use crate::{
     api::accounts::{Account, Accounts, LONGEST, Password, Role},
     clock::{Clock, SystemClock},
@@ -220,44 +219,11 @@ fn from_file(path: &Path) -> Result<Password, Failure> {
 
 /// Asks twice, and shows nothing of what is typed.
 fn from_terminal(name: &AccountId) -> Result<Password, Failure> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        let text = "nobody can be asked for a password here: give --password-file FILE";
-        return Err(Failure::new(ErrorKind::Usage, text));
-    }
-    let failed = |error: std::io::Error| {
-        Failure::new(ErrorKind::of_io(&error), format!("cannot ask for a password: {error}"))
-    };
-    let ask = |text: &str| -> Result<Zeroizing<String>, Failure> {
-        output::note(format_args!("{text}, {name}:"));
-        let mut line = Zeroizing::new(String::with_capacity(2 * LONGEST));
-        let _dark = Dark::begin().map_err(failed)?;
-        stdin.lock().read_line(&mut line).map_err(failed)?;
-        Ok(line)
-    };
-    let first = ask("new password")?;
-    let second = ask("the same again")?;
+    let nobody = || "nobody can be asked for a password here: give --password-file FILE".to_owned();
+    let first = ask(&format!("new password, {name}"), nobody)?;
+    let second = ask(&format!("the same again, {name}"), nobody)?;
     if first != second {
         return Err(Failure::new(ErrorKind::Usage, "these are two passwords: try again"));
     }
-    Ok(Password::new(first.trim_end_matches(['\r', '\n']).to_owned()))
-}
-
-/// The terminal shows nothing of what is typed, until this is dropped.
-struct Dark(Termios);
-
-impl Dark {
-    fn begin() -> std::io::Result<Self> {
-        let before = tcgetattr(std::io::stdin())?;
-        let mut dark = before.clone();
-        dark.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &dark)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Dark {
-    fn drop(&mut self) {
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0);
-    }
+    Ok(Password::new(first.to_string()))
 }

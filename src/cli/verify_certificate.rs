@@ -84,6 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         "  log        line {line} of {lines} of {}",
         certificate.log.origin()
     ));
-    output::line(format_args!("  signed by  box key {}", certificate.box_key.id()));
+    let vouched = if pinned { "" } else { ", for which nothing here vouches" };
+    output::line(format_args!("  signed by  box key {}{vouched}", certificate.box_key.id()));
     Ok(())
 }

@@ -116,6 +116,7 @@ pub(super) fn record(
         veil: setup.style.to_string(),
         region: setup.watch.region.to_string(),
         recipients: vec![recipient],
+        teacher_keys: Vec::new(),
         list_version: "eval".to_owned(),
         models: begun.models.clone(),
         encoder: begun.encoder.clone(),

@@ -116,6 +116,21 @@ pub fn cards(store: &Path, key: Option<&BoxKey>, trust: &Trust) -> Result<Vec<Li
     Ok(listed)
 }
 
+/// Takes the row of a recording that is destroyed out of the index, and overwrites it. Best effort: a row
+/// that stays counts for nothing, and the next list takes it out.
+pub(super) fn forget(store: &Path, id: RecordingId) {
+    if fs::symlink_metadata(store.join(FILE)).is_err() {
+        return;
+    }
+    let forgotten = Index::database(store).and_then(|database| {
+        database.execute("DELETE FROM recordings WHERE id = ?1", [id.to_string()])
+    });
+    if let Err(error) = forgotten {
+        tracing::warn!(%error, "the index still names a recording that is destroyed");
+        Index::remove(store);
+    }
+}
+
 /// By which files a row was made: inode, size and times of manifest and signature. No program but one
 /// that is root can give a file back the time of its last change.
 fn files(dir: &RecordingDir) -> Option<String> {

@@ -220,7 +220,8 @@ impl BoxPublicKey {
     }
 
     /// The text of a `.pub` file.
-    pub(super) fn to_file(&self) -> String {
+    #[must_use]
+    pub fn to_file(&self) -> String {
         format!("untrusted comment: classveil box key {}\n{}\n", self.id(), self.0.to_base64())
     }
 

@@ -233,6 +233,9 @@ pub struct Manifest {
     pub software: String,
     /// Who can open `key.age`, all of them.
     pub recipients: Vec<Recipient>,
+    /// Which of them are the teacher's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub teacher_keys: Vec<Recipient>,
     /// Public half of the key that signs this file.
     pub box_key: BoxPublicKey,
     /// `key.age`.
@@ -255,6 +258,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Whether `recipient` is the teacher's: one of their keys, or the only key there is.
+    #[must_use]
+    pub fn is_teachers(&self, recipient: &Recipient) -> bool {
+        let alone = self.recipients.len() == 1 && self.recipients.first() == Some(recipient);
+        self.teacher.is_some() && (self.teacher_keys.contains(recipient) || alone)
+    }
+
     /// Total size of the encrypted segments, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -57,7 +57,9 @@ pub use open::{Joined, Opened, open};
 pub use output::{Existing, Output};
 pub use recover::{Recovered, Recovery, recover};
 pub use retention::{RetentionRecord, SegmentCounts, SelfCheck};
-pub use seal::{BadRecipient, Identities, Recipient, encrypt_to, write_identity};
+pub use seal::{
+    BadRecipient, Identities, Recipient, encrypt_to, is_locked, unlock, write_identity,
+};
 pub use terms::{BadLegalBasis, BadPurpose, LegalBasis, Purpose};
 pub use thread::{Finished, SegmentSender, WriterThread};
 pub use writer::{Details, NewRecording, Outcome, RecordingWriter, Sealed, SegmentFile};

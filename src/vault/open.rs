@@ -119,6 +119,11 @@ impl Opened {
         text
     }
 
+    /// What a small age file beside the recording says, if it is under the recording's key.
+    pub(super) fn unseal(&self, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        self.key.open(sealed).ok()
+    }
+
     /// What only key holders may read.
     pub fn details(&self) -> Result<Details, VaultError> {
         let text = self.decrypt(DETAILS, self.checked.manifest.details)?;
@@ -162,6 +167,31 @@ impl Opened {
         let comment = retention::joined(joiner.comments());
         let (_, summary) = joiner.finish(comment.as_deref()).map_err(join_error)?;
         Ok(Joined { segments, frames: summary.frames })
+    }
+
+    /// The first segment of `camera`, an MP4; none where it has no pictures.
+    pub fn first_segment(
+        &self,
+        camera: &CameraId,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        let first = self.checked.manifest.segments_of(camera).next();
+        let first = first.map(|segment| {
+            let [(name, listed), _] = files_of(segment);
+            self.decrypt(&name, listed)
+        });
+        first.transpose()
+    }
+
+    /// Hands the tracks, decisions and reasons of each segment of `camera` to `each`, as JSON.
+    pub fn each_reasons(
+        &self,
+        camera: &CameraId,
+        mut each: impl FnMut(&[u8]) -> Result<(), VaultError>,
+    ) -> Result<(), VaultError> {
+        self.checked.manifest.segments_of(camera).try_for_each(|segment| {
+            let [_, (name, listed)] = files_of(segment);
+            each(&self.decrypt(&name, listed)?)
+        })
     }
 
     /// Reads a file once, checks these very bytes against the manifest and decrypts them.

@@ -9,7 +9,9 @@ use std::{
     str::FromStr,
 };
 
-use age::{DecryptError, Decryptor, Encryptor, secrecy::ExposeSecret, x25519};
+use age::{
+    DecryptError, Decryptor, Encryptor, armor::ArmoredReader, secrecy::ExposeSecret, x25519,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -24,6 +26,9 @@ use crate::{
 
 /// Identity files hold a handful of lines.
 const IDENTITY_FILE_LIMIT: u64 = 1 << 20;
+
+/// The base-2 logarithm of the work that a passphrase may take: 1 GiB of memory, as in the viewer.
+const MAX_WORK_FACTOR: u8 = 20;
 
 /// Texts that people send each other, encrypted.
 const SMALL_FILE_LIMIT: u64 = 1 << 20;
@@ -234,7 +239,7 @@ impl Identities {
             .and_then(|file| file.take(IDENTITY_FILE_LIMIT).read_to_end(&mut text))
             .map_err(at(path))?;
         let bad = |problem: String| VaultError::BadIdentity { path: path.to_owned(), problem };
-        if text.starts_with(b"age-encryption.org/") || text.starts_with(b"-----BEGIN AGE") {
+        if begins_locked(&text) {
             return Err(bad("it is encrypted; decrypt it first with `age -d`".to_owned()));
         }
         let identities = Self::parse(&text).map_err(bad)?;
@@ -256,6 +261,11 @@ impl Identities {
     /// The keys one by one.
     pub(super) fn keys(&self) -> &[x25519::Identity] {
         &self.0
+    }
+
+    /// Their public halves.
+    pub(super) fn recipients(&self) -> Vec<Recipient> {
+        self.0.iter().map(|identity| Recipient(identity.to_public())).collect()
     }
 
     /// Decrypts a small age file that was made for one of these keys.
@@ -287,6 +297,54 @@ impl Identities {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+fn begins_locked(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    text.starts_with(b"age-encryption.org/") || text.starts_with(b"-----BEGIN AGE")
+}
+
+/// Whether an identity file is itself an age file. One that is no regular file is not looked into: a pipe
+/// is read once.
+pub fn is_locked(path: &Path) -> Result<bool, VaultError> {
+    let found = std::fs::metadata(path).map_err(at(path))?;
+    if !found.is_file() {
+        return Ok(false);
+    }
+    let mut begins = Vec::new();
+    let file = std::fs::File::open(path).map_err(at(path))?;
+    file.take(64).read_to_end(&mut begins).map_err(at(path))?;
+    Ok(begins_locked(&begins))
+}
+
+/// The text of an identity file that is under `passphrase`, armoured or not, as `age -p` and the page
+/// *Keys* make it.
+pub fn unlock(
+    path: &Path,
+    passphrase: &Zeroizing<String>,
+) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+    let bad = |problem: &str| {
+        let (path, problem) = (path.to_owned(), problem.to_owned());
+        VaultError::BadIdentity { path, problem }
+    };
+    let sealed = read_at_most(path, IDENTITY_FILE_LIMIT).map_err(at(path))?;
+    let reader = ArmoredReader::new(sealed.trim_ascii_start());
+    let decryptor = Decryptor::new(reader).map_err(|_| bad("it is no whole age file"))?;
+    if !decryptor.is_scrypt() {
+        return Err(bad(
+            "it is encrypted to keys, not under a passphrase: decrypt it with `age -d`",
+        ));
+    }
+    let mut identity = age::scrypt::Identity::new(passphrase.to_string().into());
+    identity.set_max_work_factor(MAX_WORK_FACTOR);
+    let decrypted = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity));
+    let mut reader = decrypted.map_err(|error| match error {
+        DecryptError::ExcessiveWork { .. } => bad("its passphrase takes more memory than it may"),
+        _ => bad("the passphrase does not open it"),
+    })?;
+    let mut text = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    reader.read_to_end(&mut text).map_err(|_| bad("it is no whole age file"))?;
+    Ok(text)
 }
 
 /// Makes a key pair for a person at `path`, in the format of `age-keygen`, never over another

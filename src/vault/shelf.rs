@@ -8,7 +8,7 @@ use std::{fs::File, io::ErrorKind, path::Path};
 
 use super::{
     BoxPublicKey, Manifest, Trust, VaultError,
-    access::marks_files,
+    access::{marks_files, note_files},
     manifest,
     store::{
         DETAILS, GRANT_KEY, GRANTS, JOURNAL, KEY, MANIFEST, RecordingDir, SIGNATURE, at, names_in,
@@ -62,6 +62,7 @@ pub fn names(store: &Path, manifest: &Manifest) -> Result<Vec<(String, u64)>, Va
         names.push(tracks_name(&segment.camera, segment.number));
     }
     names.extend(marks_files(&dir)?);
+    names.extend(note_files(&dir)?);
     let mut found = Vec::new();
     for name in names {
         match std::fs::symlink_metadata(dir.file(&name)) {
@@ -83,7 +84,8 @@ pub fn file(store: &Path, manifest: &Manifest, name: &str) -> Result<Option<Hand
             || name == tracks_name(&segment.camera, segment.number)
     });
     let dir = dir(store, manifest.recording);
-    if !plain && !of_segment && !marks_files(&dir)?.iter().any(|marks| marks == name) {
+    let beside = || Ok::<_, VaultError>([marks_files(&dir)?, note_files(&dir)?].concat());
+    if !plain && !of_segment && !beside()?.iter().any(|one| one == name) {
         return Ok(None);
     }
     open(&dir, name)

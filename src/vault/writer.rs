@@ -95,6 +95,8 @@ pub struct NewRecording {
     pub region: String,
     /// Who may open it.
     pub recipients: Vec<Recipient>,
+    /// Which of them are the teacher's.
+    pub teacher_keys: Vec<Recipient>,
     /// Keyed digest of the pupil list in force.
     pub list_version: String,
     /// SHA-256 of each model that takes part.
@@ -550,6 +552,7 @@ fn fill(
         look_ahead_ms: millis(new.look_ahead),
         software: new.software,
         recipients: new.recipients,
+        teacher_keys: new.teacher_keys,
         box_key: key.public().clone(),
         key: key_file,
         details,

@@ -16,8 +16,17 @@ pub(crate) const CHILD: &str = "CLASSVEIL_TEST_CHILD";
 const ALL: &str = "CLASSVEIL_TEST_EVERY_CRASH";
 
 /// Every call that changes the disk. strace counts each by itself.
-const CALLS: [&str; 6] =
-    ["write", "fsync", "/^rename(at2?)?$", "/^mkdir(at)?$", "/^unlink(at)?$", "/^rmdir$"];
+const CALLS: [&str; 9] = [
+    "write",
+    "fsync",
+    "fdatasync",
+    "ftruncate",
+    "/^rename(at2?)?$",
+    "/^link(at)?$",
+    "/^mkdir(at)?$",
+    "/^unlink(at)?$",
+    "/^rmdir$",
+];
 
 /// The folder that this process has to work in, if it is the child of a test. It writes a file `done`
 /// there once it got through.

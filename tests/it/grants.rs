@@ -334,6 +334,49 @@ fn a_granted_person_watches_the_recording_and_a_revoked_one_does_not() {
     assert!(!school.path("again.mp4").exists());
 }
 
+/// A key file as the page *Keys* and `age -p` make it serves every command, with its passphrase.
+#[test]
+fn a_key_under_a_passphrase_serves_where_a_key_does() {
+    let scene = school();
+    let recording = scene.record(&scene.log(at(0)), SystemClock.now(), 30);
+    let plain = fs::read(scene.root.join("t-07.key")).unwrap();
+    // As the pages write it: armoured, with the library's work factor for tests.
+    let sealed = {
+        let passphrase = "four words in a row".to_owned();
+        let mut recipient = age::scrypt::Recipient::new(passphrase.into());
+        recipient.set_work_factor(10);
+        age::encrypt_and_armor(&recipient, &plain).unwrap()
+    };
+    fs::write(scene.root.join("locked.key"), sealed).unwrap();
+    for name in ["t-07.key", "teacher.key"] {
+        fs::remove_file(scene.root.join(name)).unwrap();
+    }
+    fs::write(scene.root.join("word.txt"), "four words in a row\n").unwrap();
+    fs::write(scene.root.join("wrong.txt"), "four words in a rwo\n").unwrap();
+    let name = recording.to_string();
+    let until = tomorrow();
+    let grant = ["grant", &name, "--to", "c-09", "--until", &until, "--identity", "locked.key"];
+    let with = |more: &[&str]| scene.run(&[&grant[..], &["--store", "store"], more].concat());
+    assert!(with(&[]).ended(64).err.contains("--passphrase-file"));
+    let wrong = with(&["--passphrase-file", "wrong.txt"]).ended(78).err;
+    assert!(wrong.contains("does not open it") && !wrong.contains("rwo"), "{wrong}");
+    with(&["--passphrase-file", "word.txt"]).ended(0);
+    assert!(opens(&scene, "c-09.key", &granted(&scene, recording, "c-09")));
+    let t_08 = stock(&scene.root, "age-keygen", &["-y", "t-08.key"]);
+    let t_08 = String::from_utf8(t_08).unwrap();
+    let more = ["--identity", "locked.key", "--passphrase-file", "word.txt"];
+    let args = ["people", "approve", "t-08", "--recipient", t_08.trim()];
+    let args = [&args[..], &["--by", "t-07", "--output", "t-08.note"], &more].concat();
+    scene.run(&args).ended(0);
+    let left = contents(&scene.root);
+    let secret = plain.split(|byte| *byte == b'\n').find(|line| line.starts_with(b"AGE-SECRET"));
+    let secret = secret.unwrap();
+    assert!(
+        !left.values().any(|bytes| bytes.windows(secret.len()).any(|window| window == secret)),
+        "the key is on no disk"
+    );
+}
+
 // Crashes at exact system calls: the test below runs itself under strace.
 
 /// Not a test of its own: renews one grant, makes one, takes one back and lets one end, where the
@@ -423,5 +466,5 @@ fn killed_at_any_call_grants_are_what_the_log_says() {
 
 #[test]
 fn an_error_at_any_call_leaves_grants_as_the_log_says() {
-    campaign("error=EIO", (9, 2), 400, struck);
+    campaign("error=EIO", (9, 4), 400, struck);
 }

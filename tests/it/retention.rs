@@ -140,6 +140,7 @@ impl Scene {
             veil: "veil".to_owned(),
             region: "head".to_owned(),
             recipients: self.people.clone(),
+            teacher_keys: self.people.first().cloned().into_iter().collect(),
             list_version: "0".repeat(64),
             models: BTreeMap::new(),
             encoder: "x264".to_owned(),
@@ -437,6 +438,34 @@ fn an_old_manifest_extends_nothing() {
     }
     assert_eq!(check(&folder, &scene.trust(), |_| ()).unwrap().manifest().delete_by, days(30));
     assert_eq!(scene.apply(days(8)).destroyed, [id]);
+}
+
+/// A log whose end was cut off does not know of the closed talk; the signed manifest does.
+#[test]
+fn a_log_that_lost_the_closed_talk_extends_nothing() {
+    let scene = Scene::new();
+    let id = scene.record(&scene.log(at(0)), at(0), 30);
+    let audit = scene.store.join("audit");
+    let before = contents(&audit);
+    let by = "t-07".parse().unwrap();
+    let log = scene.log(days(1));
+    close_talk(&scene.store, &log, &scene.key, id, &by, &policy(), days(1)).unwrap();
+    drop(log);
+    for (name, bytes) in before {
+        fs::write(audit.join(name), bytes).unwrap();
+    }
+    let plan = ["retention", "plan", "--store", "store", "--json", "--at"];
+    let shown = scene.run(&[&plan[..], &[&days(2).to_string()]].concat()).ended(0).json();
+    assert_eq!(shown["recordings"][0]["deadline"]["set_by"], "talk-closed", "{shown}");
+    assert_eq!(scene.apply(days(8)).destroyed, [id]);
+    // One that nobody signed moves nothing.
+    let other = scene.record(&scene.log(days(8)), days(8), 30);
+    let manifest = scene.folder(other).join("manifest.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let end = days(38).to_string();
+    assert!(text.contains(&end), "{end}: {text}");
+    fs::write(&manifest, text.replace(&end, &days(9).to_string())).unwrap();
+    assert_eq!(scene.apply(days(10)).destroyed, []);
 }
 
 /// The clock goes back to 1970 after a dead battery: a deadline set then is not over at once.

@@ -51,6 +51,57 @@ pub(crate) fn away(school: &School, args: &[&str]) -> Said {
     command.env("HOME", school.path("away")).args(args).output().unwrap().into()
 }
 
+/// Marks of the recording `of`, as the viewer writes them.
+fn marks(of: &str) -> String {
+    format!(
+        "{{\"format\":\"classveil-marks/1\",\"recording\":\"{of}\",\"marks\":[{{\"camera\":\"cam1\",\
+         \"from_ms\":500,\"to_ms\":900,\"note\":\"a good question\"}}]}}"
+    )
+}
+
+/// The key of the recording in `folder`, as a file.
+fn key_of(school: &School, folder: &Path, name: &str) -> PathBuf {
+    let teacher = school.path("t-07.key");
+    let key = school.stock(folder, "age", &["-d", "-i", text(&teacher), "key.age"]);
+    fs::write(school.path(name), key).unwrap();
+    school.path(name)
+}
+
+/// What the teacher marked while watching, what belongs to another recording, and what somebody put there
+/// who does not have the key.
+fn put_marks(school: &School, folder: &Path, id: &str) {
+    let root = school.path("");
+    let own = school.stock(&root, "age-keygen", &["-y", text(&key_of(school, folder, "old.key"))]);
+    let own = String::from_utf8(own).unwrap();
+    fs::create_dir(folder.join("marks")).unwrap();
+    for (person, json, to) in [
+        ("t-07", marks(id), own.trim()),
+        ("c-03", marks("01990000-0000-7000-8000-000000000000"), own.trim()),
+        ("c-02", marks(id), &school.recipient),
+    ] {
+        fs::write(school.path("marks.json"), json).unwrap();
+        let sealed = school.stock(&root, "age", &["-r", to, "marks.json"]);
+        fs::write(folder.join(format!("marks/{person}.age")), sealed).unwrap();
+    }
+}
+
+/// The teacher's marks are with the successor, under its key and no other.
+fn assert_marks_came_along(school: &School, new: &Path) {
+    assert_eq!(fs::read_dir(new.join("marks")).unwrap().count(), 1);
+    let sealed = new.join("marks/t-07.age");
+    let key = key_of(school, new, "new.key");
+    let opened = school.stock(new, "age", &["-d", "-i", text(&key), text(&sealed)]);
+    let opened: serde_json::Value = serde_json::from_slice(&opened).unwrap();
+    let id = new.file_name().unwrap().to_str().unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&marks(id)).unwrap();
+    assert_eq!(opened, expected);
+    let other = std::process::Command::new("age")
+        .args(["-d", "-i", text(&school.path("old.key")), text(&sealed)])
+        .output()
+        .unwrap();
+    assert!(!other.status.success(), "the key of the one before opens nothing of the new one");
+}
+
 #[test]
 fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
     let school = School::new();
@@ -80,6 +131,7 @@ fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
     assert_eq!(load().ended(0).json()["withheld"], serde_json::json!([old]));
     assert!(open(&recorded.folder, "no.mp4").ended(77).err.contains("withheld"));
 
+    put_marks(&school, &recorded.folder, &old);
     // On the teacher's own computer, with a copy of the folder and no key of the box.
     fs::create_dir(school.path("away")).unwrap();
     let lesson = school.path("away/lesson");
@@ -92,6 +144,7 @@ fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
     let said = away(&school, &with("t-07.key")).ended(0);
     let json = said.json();
     assert_eq!((&json["replaces"], &json["by"]), (&old.clone().into(), &"t-07".into()), "{json}");
+    assert_eq!(json["marks"], 1, "{json}");
     let left: Vec<_> =
         fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
@@ -127,6 +180,7 @@ fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
     school.run(&["verify", text(&new)]).ended(0);
     let public = school.store().join("box.pub");
     school.stock(&new, "minisign", &["-Vm", "manifest.json", "-p", text(&public)]);
+    assert_marks_came_along(&school, &new);
     open(&new, "after.mp4").ended(0);
     let (his, others) = seen(&mut eyes, &school.path("after.mp4"));
     assert!(his == 0 && others > 5, "he {his} times, others {others} times");

@@ -1,8 +1,8 @@
 //! Recordings for those who may open them: as they lie in the store, encrypted.
 //!
 //! Nothing is opened here, and nothing could be: the box has no key. Who gets what is decided anew for
-//! every file, and the first look of a session at a recording is in the audit log before anything
-//! encrypted is handed out.
+//! every file, and each opening of a recording is in the audit log before anything encrypted is handed
+//! out.
 
 use std::io::Read;
 
@@ -60,10 +60,11 @@ pub(super) fn allowed(app: &Inner, login: &Login, id: &str) -> Result<Allowed, P
     Ok(Allowed { manifest, holds, person })
 }
 
-/// The log says who looks before they can.
-fn log_look(app: &Inner, login: &Login, allowed: &Allowed) -> Result<(), Problem> {
+/// The log says who looks before they can: each time that the wrapped key is fetched (`opens`), which is
+/// each time that somebody opens the recording, and where files come without it, once in a session.
+fn log_look(app: &Inner, login: &Login, allowed: &Allowed, opens: bool) -> Result<(), Problem> {
     let recording = allowed.manifest.recording;
-    if app.sessions.is_first_look(login.session, recording) {
+    if opens || app.sessions.is_first_look(login.session, recording) {
         let event = Event::Viewed { recording, person: allowed.person.clone() };
         app.desk.audit().append(SystemClock.now(), &event).map(drop)?;
         app.sessions.looked(login.session, recording);
@@ -100,7 +101,7 @@ pub(super) async fn file(
         let handed = handed.ok_or_else(Problem::not_found)?;
         // Everything but the manifest, its signature and the journal is encrypted.
         if name.strip_suffix(".age").is_some() {
-            log_look(app, &login, &allowed)?;
+            log_look(app, &login, &allowed, false)?;
         }
         Ok(handed)
     });
@@ -118,7 +119,7 @@ pub(super) async fn key(
         let granted = (allowed.holds == Holds::Grant).then_some(&allowed.person);
         let handed = shelf::key(app.desk.store(), allowed.manifest.recording, granted)?;
         let handed = handed.ok_or_else(Problem::not_found)?;
-        log_look(app, &login, &allowed)?;
+        log_look(app, &login, &allowed, true)?;
         Ok(handed)
     });
     let handed = handed.await?;

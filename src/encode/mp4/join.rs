@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use mp4_atom::{Decode, Moof};
+use mp4_atom::{Codec, Decode, Moof, Moov};
 
 use super::{SOUND_ID, VIDEO_ID, write};
 use crate::{
     encode::{sound, video::TICKS_PER_SECOND},
     error::{ErrorKind, Kind},
+    frame::FrameSize,
 };
 
 /// Why segments could not be joined. Segments are counted from 1 in the order they were given.
@@ -351,6 +352,21 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// How large the pictures of a segment are.
+#[must_use]
+pub fn picture_size(segment: &[u8]) -> Option<FrameSize> {
+    let movie =
+        boxes(segment, 0).find_map(|found| found.ok().filter(|found| &found.kind == b"moov"))?;
+    let movie = Moov::decode(&mut &movie.whole[..]).ok()?;
+    let codecs = movie.trak.iter().flat_map(|track| &track.mdia.minf.stbl.stsd.codecs);
+    codecs.into_iter().find_map(|codec| match codec {
+        Codec::Avc1(avc1) => {
+            Some(FrameSize::new(avc1.visual.width.into(), avc1.visual.height.into()))
+        }
+        _ => None,
+    })
 }
 
 struct Found<'a> {

@@ -12,7 +12,7 @@
 mod join;
 pub(super) mod write;
 
-pub use join::{JoinError, Joiner, Summary, join};
+pub use join::{JoinError, Joiner, Summary, join, picture_size};
 
 use super::h264::Parameters;
 use crate::{

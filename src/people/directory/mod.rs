@@ -332,6 +332,35 @@ impl Directory {
     }
 }
 
+/// The keys that a recording is sealed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedTo {
+    /// All of them.
+    pub recipients: Vec<Recipient>,
+    /// Which of them are the teacher's.
+    pub teacher_keys: Vec<Recipient>,
+}
+
+impl SealedTo {
+    /// By the directory: `openers` of a recording of `teacher`.
+    #[must_use]
+    pub fn openers(openers: Vec<Opener>, teacher: Option<&PersonId>) -> Self {
+        let own = openers.iter().filter(|opener| Some(&opener.person) == teacher);
+        let teacher_keys = own.map(|opener| opener.recipient.clone()).collect();
+        Self {
+            recipients: openers.into_iter().map(|opener| opener.recipient).collect(),
+            teacher_keys,
+        }
+    }
+
+    /// In a store that has no directory: the first of the keys that are given is the teacher's.
+    #[must_use]
+    pub fn given(recipients: &[Recipient], teacher: Option<&PersonId>) -> Self {
+        let first = recipients.first().filter(|_| teacher.is_some());
+        Self { recipients: recipients.to_vec(), teacher_keys: first.cloned().into_iter().collect() }
+    }
+}
+
 /// Makes the event of a change, given the digest of the directory that it puts in force.
 pub type Announce = Box<dyn FnOnce(Digest) -> Event>;
 

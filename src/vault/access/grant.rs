@@ -220,15 +220,18 @@ impl NewGrant {
             by: claim.by.clone(),
             statement: self.statement.digest(),
         };
-        if let Err(error) = log.append(now, &event) {
-            // The line may be on disk although the checkpoint after it is not: the log says which.
+        // From here on the part files count if the line is on disk, and it may be although the checkpoint
+        // after it is not: whatever fails, they stay for whoever settles the folder by the log.
+        let announced = log.append(now, &event).map_err(AccessError::from);
+        let ready = announced.and_then(|_| Ok(destroy_file(&key_path)?));
+        if let Err(error) = ready {
             key.keep();
             statement.keep();
-            return Err(error.into());
+            return Err(error);
         }
-        destroy_file(&key_path)?;
-        statement.publish_or_keep()?;
+        let named = statement.publish_or_keep();
         key.publish_or_keep()?;
+        named?;
         sync_dir(&folder)?;
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Marks and notes that people made while they watched, kept with the recording.
 //!
 //! Whoever made them encrypted them under the recording's own key, on their own computer: the box
-//! keeps what it cannot read, nobody reads it once that key is destroyed, and a successor under
-//! another key begins without it. Nothing signs it, so it shows what a key holder wrote and proves
-//! nothing. Belongs here: taking a file in, and what is left of one that was cut off. Does not
+//! keeps what it cannot read, and nobody reads it once that key is destroyed. Who veils the recording
+//! anew carries it over, under the successor's key. Nothing signs it, so it shows what a key holder
+//! wrote and proves nothing. Belongs here: taking a file in, and what is left of one that was cut off. Does not
 //! belong: what is in it, which the viewer knows.
 //!
 //! # Files
@@ -14,15 +14,17 @@
 use std::path::Path;
 
 use age::Decryptor;
+use zeroize::Zeroizing;
 
 use super::{
     super::{
-        BoxPublicKey, Trust, VaultError,
+        BoxPublicKey, Identities, Opened, Trust, VaultError,
         audit::AuditLog,
         manifest::{self, State},
+        seal::encrypt_to,
         store::{
-            PART, PartFile, RecordingDir, destroy_file, lock_and_wait, make_dirs, names_in,
-            sync_dir,
+            KEY, PART, PartFile, RecordingDir, at, destroy_file, lock_and_wait, make_dirs,
+            names_in, read_at_most, sync_dir,
         },
     },
     AccessError,
@@ -49,7 +51,7 @@ pub fn keep_marks(
         return Err(AccessError::BadMarks { problem: "are longer than 45 KiB" });
     }
     // To which key it is encrypted shows on no file; that it is encrypted at all does.
-    if !sealed.starts_with(BEGIN) || Decryptor::new(sealed).is_err() {
+    if !fits(sealed) {
         return Err(AccessError::BadMarks { problem: "are not encrypted to the recording's key" });
     }
     let (dir, _reading) = living(store, log, recording)?;
@@ -67,6 +69,71 @@ pub fn keep_marks(
     let _writing = lock_and_wait(&folder)?;
     PartFile::write(&folder.join(name_of(person)), sealed)?.publish()?;
     Ok(sync_dir(&folder)?)
+}
+
+/// Whether a file is one that can be kept.
+fn fits(sealed: &[u8]) -> bool {
+    sealed.len() <= MARKS_LIMIT && sealed.starts_with(BEGIN) && Decryptor::new(sealed).is_ok()
+}
+
+/// Puts the marks of `old`, which its key holder `person` opened, into the folder of its successor
+/// `made`, under that recording's key. What is not the recording's own is left behind. Returns of how
+/// many people there are some.
+pub fn carry_marks(old: &Opened, made: &Path, person: &Identities) -> Result<usize, AccessError> {
+    let from = &old.checked().dir;
+    let names = marks_files(from)?;
+    if names.is_empty() {
+        return Ok(0);
+    }
+    let dir = RecordingDir(made.to_owned());
+    let new = manifest::read(&dir, &Trust::Unpinned)?;
+    let text = person.decrypt(&dir.file(KEY))?;
+    let no_key = |_| VaultError::NoAgeFile { path: dir.file(KEY) };
+    let key = Identities::parse(&text).map_err(no_key)?.recipients();
+    let folder = dir.file(MARKS);
+    make_dirs(&folder)?;
+    let mut carried = 0;
+    for name in names {
+        let path = from.file(&name);
+        let sealed = read_at_most(&path, MARKS_LIMIT as u64).map_err(at(&path));
+        let Some(json) = sealed.ok().and_then(|sealed| old.unseal(&sealed)) else {
+            tracing::warn!(marks = name, "these marks are not under the recording's key");
+            continue;
+        };
+        let Some(moved) = renamed(&json, old.checked().manifest().recording, new.recording) else {
+            tracing::warn!(marks = name, "these marks are of another recording");
+            continue;
+        };
+        PartFile::write(&dir.file(&name), &encrypt_to(&key, &moved, &name)?)?.publish()?;
+        carried += 1;
+    }
+    sync_dir(&folder)?;
+    sync_dir(&dir.0)?;
+    Ok(carried)
+}
+
+/// Marks of the recording `from` as marks of `to`; everything else in them stays as it is.
+fn renamed(json: &[u8], from: RecordingId, to: RecordingId) -> Option<Zeroizing<Vec<u8>>> {
+    let mut marks: serde_json::Value = serde_json::from_slice(json).ok()?;
+    let recording = marks.get_mut("recording").filter(|named| **named == from.to_string())?;
+    *recording = to.to_string().into();
+    serde_json::to_vec(&marks).ok().map(Zeroizing::new)
+}
+
+/// The names of marks that a successor in folder `made` has and may bring along: of people of whom there
+/// are some with `old`, whose recording it replaces.
+pub(super) fn brought(made: &RecordingDir, old: &RecordingDir) -> Result<Vec<String>, AccessError> {
+    let had = marks_files(old)?;
+    let mut names = marks_files(made)?;
+    names.retain(|name| had.contains(name));
+    for name in &names {
+        let path = made.file(name);
+        let sealed = read_at_most(&path, MARKS_LIMIT as u64).map_err(at(&path))?;
+        if !fits(&sealed) {
+            return Err(AccessError::successor("has marks that are not encrypted"));
+        }
+    }
+    Ok(names)
 }
 
 fn name_of(person: &PersonId) -> String {

@@ -21,9 +21,9 @@ pub use export::{Export, ExportFor, attest_export, enter_export};
 pub use grant::{Grant, Listed, NewGrant, grants, revoke};
 pub(super) use grant::{KeyText, STATEMENT, examine, is_grant_file, tidy};
 pub(super) use marks::{MARKS, is_marks_file, marks_files, marks_left};
-pub use marks::{MARKS_LIMIT, keep_marks};
+pub use marks::{MARKS_LIMIT, carry_marks, keep_marks};
 pub use note::Note;
-pub(super) use note::{NOTES, check as check_notes, read as read_notes};
+pub(super) use note::{NOTES, check as check_notes, note_files, read as read_notes};
 pub use request::{
     Answered, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request,
 };

@@ -104,8 +104,10 @@ pub(super) fn prepare(
 
 impl Pending {
     pub(super) fn publish(self) -> Result<(), VaultError> {
-        self.signature.publish_or_keep()?;
+        // Announced: whichever of the two cannot get its name now stays, and gets it later.
+        let signed = self.signature.publish_or_keep();
         self.note.publish_or_keep()?;
+        signed?;
         sync_dir(&self.folder)
     }
 
@@ -121,6 +123,13 @@ fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SIGNATURE).or_else(|| name.strip_suffix(NOTE))?;
     let number = digits.parse().ok()?;
     (format!("{number:06}") == digits).then_some(number)
+}
+
+/// The names of all whole notes and their signatures, relative to the recording's folder.
+pub(in super::super) fn note_files(dir: &RecordingDir) -> Result<Vec<String>, VaultError> {
+    let mut names = names_in(&dir.file(NOTES))?;
+    names.retain(|name| !name.ends_with(PART) && number_of(name).is_some());
+    Ok(names.into_iter().map(|name| format!("{NOTES}/{name}")).collect())
 }
 
 /// Brings the notes of a recording to what the log says: completes those whose request was granted,

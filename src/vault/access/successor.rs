@@ -30,6 +30,7 @@ use super::{
     },
     AccessError,
     grant::living,
+    marks::{MARKS, brought},
     note::NOTES,
     request::Decision,
 };
@@ -240,7 +241,8 @@ impl NewSuccessor {
         Ok(())
     }
 
-    /// Copies everything into the store, with the notes of the recording that goes.
+    /// Copies everything into the store, with the notes of the recording that goes, and the marks that its
+    /// key holder carried over.
     fn copy(
         &self,
         store: &Path,
@@ -281,6 +283,14 @@ impl NewSuccessor {
                 copy(&old.file(NOTES).join(&name), &staging.file(NOTES).join(&name))?;
             }
             sync_dir(&staging.file(NOTES))?;
+        }
+        let marks = brought(&self.made.dir, old)?;
+        if !marks.is_empty() {
+            make_dirs(&staging.file(MARKS))?;
+            for name in marks {
+                copy(&self.made.dir.file(&name), &staging.file(&name))?;
+            }
+            sync_dir(&staging.file(MARKS))?;
         }
         for camera in &signed.cameras {
             sync_dir(&staging.camera(camera))?;
@@ -351,6 +361,9 @@ fn fits(new: &Manifest, old: &Manifest) -> Result<(), &'static str> {
     }
     if sorted(new) != sorted(old) {
         return Err("is sealed to other keys than the recording that it replaces");
+    }
+    if new.teacher_keys != old.teacher_keys {
+        return Err("says other keys to be the teacher's than the recording that it replaces");
     }
     let about = |m: &Manifest| {
         (m.started, m.class.clone(), m.teacher.clone(), m.coach.clone(), m.cameras.clone())

@@ -125,6 +125,12 @@ const fn is_final(event: &Event) -> bool {
             | Event::Dropped { .. }
             | Event::Certified { .. }
             | Event::ListLoaded { .. }
+            | Event::Granted { .. }
+            | Event::Revoked { .. }
+            | Event::Held { .. }
+            | Event::Released { .. }
+            | Event::Requested { .. }
+            | Event::Answered { .. }
     )
 }
 

@@ -11,6 +11,7 @@ use super::{
         BoxKey, VaultError,
         access::{self, MARKS, NOTES},
         audit::{AuditLog, DestroyReason, Event, Facts, entry_of},
+        index,
         manifest::{self, Manifest},
         store::{
             GRANT_KEY, GRANTS, KEY, Locked, RecordingDir, at, destroy_file, lock_and_wait,
@@ -148,6 +149,7 @@ impl Work<'_> {
             self.log.append(now, &event).map(drop)?;
             told.certified = true;
         }
+        index::forget(self.store, id);
         fs::remove_dir_all(&dir.0).map_err(at(&dir.0))?;
         sync_dir(&recordings)?;
         Ok(())

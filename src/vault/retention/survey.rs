@@ -2,10 +2,11 @@
 //! recording itself.
 //!
 //! The log alone is enough for a recording that was begun under it, so a plan over thousands of
-//! recordings opens none of their files.
+//! recordings reads the first lines of their manifests, and no more of one that says the same.
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +18,7 @@ use super::{
         access::{Ask, Decision},
         audit::{Entry, Event},
         manifest,
-        store::{MANIFEST, RecordingDir, names_in, read_at_most},
+        store::{MANIFEST, RecordingDir, names_in, open_regular, read_at_most},
     },
     Deadline, Hold, Known, Life, SetBy, Why, Withheld,
 };
@@ -165,7 +166,7 @@ pub(super) fn gone(recordings: &Path, id: RecordingId) -> PathBuf {
 }
 
 /// What is known of every recording in `store`, given the lines of its log. `key` is the key that
-/// signs manifests; a manifest is read only where the log names no deadline.
+/// signs manifests; a manifest is read where the log names no deadline, or a later one than it does.
 pub fn survey(
     store: &Path,
     entries: &[Entry],
@@ -210,7 +211,16 @@ fn one(
     let Story { mut deadlines, holds, mut withheld, mut begun, mut list, destroyed, .. } = story;
     let mut began = None;
     // A deadline that somebody ordered says nothing about its own end.
-    if deadlines.iter().all(|deadline| deadline.set_by.is_order())
+    let own = deadlines.iter().filter(|one| !one.set_by.is_order()).map(|one| one.at).min();
+    if own.is_some_and(|own| written(dir).is_some_and(|there| there < own))
+        && let Ok(found) = manifest::newest(dir, key)
+        && found.manifest.recording == id
+    {
+        // Signed, and the log has lost the line: the earliest counts.
+        let set_by = found.manifest.talk_closed.map_or(SetBy::Start, |_| SetBy::TalkClosed);
+        deadlines.push(Deadline { at: found.manifest.delete_by, set_by });
+    }
+    if own.is_none()
         && let Ok(found) = manifest::newest(dir, key)
         && found.manifest.recording == id
     {
@@ -228,6 +238,19 @@ fn one(
     let life = if destroyed.is_some() { Life::Destroyed } else { Life::Kept };
     let began = began.or_else(|| id.made()).or_else(|| changed(dir)).unwrap_or(Timestamp::MAX);
     Known { id, life, began, deadlines, holds, withheld }
+}
+
+/// The deadline at the head of a manifest, whatever it is worth: ten thousand of them are looked at, and
+/// only one that says something else than the log is read and checked.
+fn written(dir: &RecordingDir) -> Option<Timestamp> {
+    /// What comes before it is an id, a state and some times.
+    const HEAD: usize = 2048;
+    let mut head = Vec::with_capacity(HEAD);
+    let file = open_regular(&dir.file(MANIFEST)).ok()?;
+    file.take(HEAD as u64).read_to_end(&mut head).ok()?;
+    let text = String::from_utf8_lossy(&head);
+    let (_, rest) = text.split_once("\"delete_by\"")?;
+    rest.split('"').nth(1)?.parse().ok()
 }
 
 /// When the folder was changed last: all there is to go by where neither log, manifest nor id say

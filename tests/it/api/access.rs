@@ -137,6 +137,26 @@ fn the_teacher_gives_access_and_takes_it_back() {
     station.school.run(&["audit", "verify", "--store", "store"]).ended(0);
 }
 
+/// A note that the privacy officer added is there for whoever may look, with the box's signature.
+#[test]
+fn notes_are_handed_out_with_their_signatures() {
+    let (mut station, id, folder) = school();
+    station.run(&["people", "add", "fg-01", "--role", "privacy-officer"]).ended(0);
+    fs::write(station.school.path("note.txt"), "I was asked to read aloud.").unwrap();
+    let add = ["request", "add", &id, "--by", "p-01", "--text", "note.txt"];
+    station.run(&add).ended(0);
+    let give = ["request", "answer", "1", "--decision", "granted", "--by", "fg-01"];
+    station.run(&[&give[..], &["--text", "note.txt"]].concat()).ended(0);
+    let mut teacher = logged_in(&mut station, "t-07");
+    let listed = fetch(&mut teacher, &id, "files").is(200).text;
+    for name in ["notes/000001.age", "notes/000001.age.minisig"] {
+        assert!(listed.contains(&format!("{name:?}")), "{listed}");
+        let got = fetch(&mut teacher, &id, &format!("files/{name}")).is(200);
+        assert_eq!(got.bytes, fs::read(folder.join(name)).unwrap());
+    }
+    assert_eq!(fetch(&mut teacher, &id, "files/notes/000002.age").status, 404);
+}
+
 #[test]
 fn marks_stay_with_the_recording_as_ciphertext() {
     let (mut station, id, folder) = school();

@@ -71,12 +71,16 @@ fn the_teacher_and_the_coach_get_what_stock_tools_open() {
     fs::write(station.school.path("1.age"), &segment.bytes).unwrap();
     let mp4 = station.school.stock(&root, "age", &["-d", "-i", "rec.key", "1.age"]);
     assert_eq!(&mp4[4..8], b"ftyp");
-    // Once for each session and recording.
     assert_eq!(views(&station).len(), 1);
     fetch(&mut coach, &id, "files/cam1/000001.tracks.age").is(200);
+    fetch(&mut coach, &id, "files/cam1/000001.mp4.age").is(200);
     let seen = views(&station);
     assert_eq!(seen.len(), 2);
     assert!(seen[0].contains("t-07") && seen[1].contains("c-02"), "{seen:?}");
+    // Opened again in the same session: said again.
+    fetch(&mut coach, &id, "key").is(200);
+    fetch(&mut coach, &id, "key").is(200);
+    assert_eq!(views(&station).len(), 4);
 
     // Nothing else of the store has a name here.
     for name in [
@@ -99,7 +103,7 @@ fn the_teacher_and_the_coach_get_what_stock_tools_open() {
         let mut admin = logged_in(&mut station, "a-01");
         assert_eq!(code(&fetch(&mut admin, &id, name).is(403)), "role");
     }
-    assert_eq!(views(&station).len(), 2);
+    assert_eq!(views(&station).len(), 4);
 }
 
 #[test]
