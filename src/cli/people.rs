@@ -14,16 +14,17 @@ use super::{
     store::{AtStore, Opened, Which},
 };
 use crate::{
+    appliance::preflight::today,
     clock::{Clock, SystemClock},
     error::{ErrorKind, advice},
     people::directory::{
         Announce, Answer, Directory, DirectoryError, Key, KeyApproval, NewKey, Opener, make_answer,
-        new_code, new_word,
+        new_code, new_word, roles,
     },
     units::PersonId,
     vault::{
         Existing, Identities, Output, Recipient,
-        access::{Confirmed, Role},
+        access::{Confirmed, Role, Roles},
         audit::{AuditError, AuditTrust, Entry, Event, check_log},
         sign::{PersonKey, Signed},
     },
@@ -561,6 +562,12 @@ pub(super) fn entries(store: &Path, box_key: Option<&Path>) -> Result<Vec<Entry>
         Err(AuditError::NoLog { .. }) if store.is_dir() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Who is who in a store, for the rule of who may do what.
+pub(super) fn roles_in(store: &Path, entries: &[Entry]) -> Result<Roles, Failure> {
+    let now = SystemClock.now();
+    Ok(roles(store, entries, now, today(now))?)
 }
 
 /// The directory of a store that has one.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Failure, output,
-    people::{entries, seconds},
+    people::{entries, roles_in, seconds},
     store::{AtStore, Opened, Which},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     units::{PersonId, RecordingId},
     vault::{
         Digest,
-        access::{Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        access::{Act, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
     },
 };
 
@@ -142,12 +142,15 @@ struct Access {
 
 /// Answer a request: granted, refused or extended, or end a restriction: lifted.
 ///
-/// Refused and extended need a written reason. Extended once, by two months more.
+/// Refused and extended need a written reason. Extended once, by two months more. Only the privacy
+/// officer of the directory of people answers; a store without one begins it by `classveil people add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil request answer 3 --decision granted --by fg-01 --store /srv/classveil\n  \
     classveil request answer 3 --decision refused --by fg-01 --reason reason.txt --store STORE\n  \
-    classveil request answer 4 --decision granted --by fg-01 --text note.txt --store STORE")]
+    classveil request answer 4 --decision granted --by fg-01 --text note.txt --store STORE\n\n\
+    Exit codes: 0 answered, 66 there is no such request, 77 not the privacy officer of the directory,\n\
+    or no reason where one is needed.")]
 struct Answer {
     /// The request's number.
     #[arg(value_name = "NUMBER")]
@@ -238,6 +241,7 @@ fn enter(
     let received = asking.received.unwrap_or(now);
     let new =
         NewRequest { ask, by: asking.by.clone(), recordings: recordings.to_vec(), received, text };
+    roles_in(&store, &log.entries()?)?.may(&asking.by, &Act::Ask)?;
     let entered = request(&store, &log, &new, now)?;
     if of.at.json {
         output::json(&entered);
@@ -268,7 +272,8 @@ fn give(args: &Answer) -> Result<(), Failure> {
         reason,
         note: text.as_deref(),
     };
-    let answered = answer(&store, &log, &key, &new, SystemClock.now())?;
+    let roles = roles_in(&store, &log.entries()?)?;
+    let answered = answer((&store, &log, &key), &roles, &new, SystemClock.now())?;
     if args.of.at.json {
         output::json(&answered);
         return Ok(());

@@ -16,6 +16,7 @@
 
 mod change;
 mod error;
+mod roles;
 mod statements;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     change::{Enrolled, NewKey},
     error::DirectoryError,
+    roles::roles,
     statements::{
         Answer, Challenge, KeyAnswer, KeyApproval, KeyChange, make_answer, new_code, new_word,
     },
