@@ -56,7 +56,7 @@ const FRAGMENTS_BYTES: u64 = 1 << 20;
 /// a signed statement, DIR.note, for `classveil exports enter` on the box.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "classveil export RECORDING_DIR --for PURPOSE --identity FILE --to AGE1 --output DIR",
+    override_usage = "classveil export RECORDING --for PURPOSE --identity FILE --to AGE1 --output DIR",
     after_help = "Examples:\n  \
     classveil export REC --for supervision --identity coach.key --by c-02 --to age1... --output group\n  \
     classveil export REC --for teacher-copy --fragments parts.txt --identity teacher.key \\\n      \
@@ -69,9 +69,12 @@ const FRAGMENTS_BYTES: u64 = 1 << 20;
     is\nthe box, 78 the list, the fragments or the output."
 )]
 pub(super) struct Args {
-    /// The recording's folder, or a copy of it.
-    #[arg(value_name = "RECORDING_DIR")]
-    recording: PathBuf,
+    /// The recording: its folder, or its id; as a rule of a copy.
+    #[arg(value_name = "RECORDING")]
+    recording: String,
+    /// The store, or a copy of it, where the recording is named by its id [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// supervision, teacher-copy or parent.
     #[arg(long = "for", value_name = "PURPOSE")]
     purpose: ExportFor,
@@ -182,12 +185,13 @@ struct Made<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    if let Some(store) = places::store_of(&args.recording)
-        && let Some(id) = args.recording.canonicalize().ok().and_then(|path| id_of(&path))
+    let folder = places::folder(&args.recording, args.store.as_deref(), &config)?;
+    if let Some(store) = places::store_of(&folder)
+        && let Some(id) = folder.canonicalize().ok().and_then(|path| id_of(&path))
     {
         refuse_withheld(&store, id, &config)?;
     }
-    let source = Source::open(&args.recording, &args.identity, args.box_key.as_deref())?;
+    let source = Source::open(&folder, &args.identity, args.box_key.as_deref())?;
     let manifest = source.manifest().clone();
     let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
         Failure::new(

@@ -37,7 +37,8 @@ const ANSWER_BYTES: u64 = 64 << 10;
 ///
 /// Where a store has one, recordings are sealed to the keys of their teacher and of the coach whom
 /// the teacher accepted, and to nobody who is not in it. Keys are made by their owners, never on the
-/// box, and no administrator alone can change one.
+/// box, and no administrator alone can replace one: enrol the first privacy officer's and the teachers'
+/// keys with their owners before anybody else's.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -140,7 +141,8 @@ struct Challenge {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil people answer challenge.age --identity teacher.key --output answer.json\n  \
-    classveil people answer challenge.age --identity new.key --older teacher.key -o answer.json")]
+    classveil people answer challenge.age --identity new.key --older teacher.key -o answer.json \\\n      \
+      --json")]
 struct AnswerArgs {
     /// The challenge.
     #[arg(value_name = "FILE")]
@@ -154,6 +156,9 @@ struct AnswerArgs {
     /// The new file for the answer.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// How a key comes to count.
@@ -173,8 +178,11 @@ struct Proof {
 /// Take a key in, once its owner answered the challenge.
 ///
 /// A first key counts at once. A further one counts at once if an older key signed it; else it takes
-/// the signed approvals of a teacher and of the privacy officer, and counts after 72 hours. Three
-/// keys at most. Compare the fingerprint that is printed with the owner's.
+/// the signed approvals of a teacher and of the privacy officer (of a teacher's key: of the officer),
+/// each with a key that has counted for 72 hours, and counts 72 hours later. A second privacy officer's
+/// first key, or an officer's further one that no older key signed, takes another officer's approval
+/// or, where there is none, every teacher's. Three keys at most. Compare the fingerprint that is printed
+/// with the owner's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil people enrol t-07 --answer answer.json --confirmed in-person --store /srv/classveil\n  \
@@ -195,8 +203,8 @@ struct Enrol {
 ///
 /// At once with the old key's signature (`classveil people answer --older FILE`). Where it is lost:
 /// with a new one-time code, the signed approvals of a teacher and of the privacy officer (but not
-/// the owner's own), and after 72 hours, during which every recording announces it. Recordings that
-/// exist stay closed to the new key.
+/// the owner's own; see `classveil people enrol`), and after 72 hours, during which `classveil record`
+/// announces it. Recordings that exist stay closed to the new key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil people replace-key t-07 --old age1... --answer answer.json --confirmed in-person \\\n      \
@@ -244,6 +252,9 @@ struct Approve {
     /// The new file for the statement.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Take in a teacher's signed acceptance of somebody's key.
@@ -419,6 +430,11 @@ fn answer(args: &AnswerArgs) -> Result<(), Failure> {
     let older = args.older.as_deref().map(Identities::load).transpose()?;
     let (challenge, text) = make_answer(&args.challenge, &own, older.as_ref())?;
     write_new(&args.output, text.as_bytes())?;
+    if args.json {
+        let word = Word::new(&challenge.person, &challenge.recipient, &args.output);
+        output::json(&word);
+        return Ok(());
+    }
     output::line(format_args!(
         "{}: that {} holds {}",
         args.output.display(),
@@ -427,6 +443,23 @@ fn answer(args: &AnswerArgs) -> Result<(), Failure> {
     ));
     output::line(format_args!("fingerprint {}", challenge.recipient.fingerprint()));
     Ok(())
+}
+
+/// A file that somebody made about a key.
+#[derive(Serialize)]
+struct Word<'a> {
+    person: &'a PersonId,
+    recipient: &'a Recipient,
+    fingerprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a PersonId>,
+    path: &'a Path,
+}
+
+impl<'a> Word<'a> {
+    fn new(person: &'a PersonId, recipient: &'a Recipient, path: &'a Path) -> Self {
+        Self { person, recipient, fingerprint: recipient.fingerprint(), by: None, path }
+    }
 }
 
 /// A short text file that somebody sent.
@@ -517,6 +550,10 @@ fn approve(args: &Approve) -> Result<(), Failure> {
         KeyApproval { person: person.clone(), recipient: recipient.clone(), by: by.clone() };
     let note = signing_key(&args.identity)?.sign(&approval);
     write_new(&args.output, note.as_bytes())?;
+    if args.json {
+        output::json(&Word { by: Some(by), ..Word::new(person, recipient, &args.output) });
+        return Ok(());
+    }
     output::line(format_args!(
         "{}: {by} says that {recipient} is {person}'s",
         args.output.display()

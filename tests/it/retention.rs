@@ -15,8 +15,9 @@ use classveil::{
         BoxKey, Course, Details, Digest, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
         RecordingWriter, SegmentFile, Trust, VaultError,
         access::{Role, Roles, Standing},
-        audit::{AuditKey, AuditLog, AuditTrust, Event, check_log},
+        audit::{AuditKey, AuditLog, AuditTrust, Event, PersonChange, check_log},
         check, recover,
+        register::{Name, Register},
         retention::{
             Applied, CheckedCertificate, Clock, NewHold, Policy, Verdict, apply, check_certificate,
             close_talk, hold, plan, release, survey,
@@ -100,6 +101,30 @@ impl Scene {
         let path = self.root.join("classveil/audit.key");
         let key = AuditKey::load_or_create(&path, &self.store).unwrap();
         AuditLog::open(&self.store, key, self.key.public(), now).unwrap()
+    }
+
+    /// Makes keys of these people count since `hours` ago: the directory as it would be if they had been
+    /// enrolled then, with a line in the log that names it.
+    pub(crate) fn since(&self, people: &[&str], hours: i64) {
+        let log = self.log(Timestamp::now());
+        let register = Register::new(&self.store, Name::People);
+        let held = register.hold().unwrap();
+        let bytes = held.read(&log.entries().unwrap()).unwrap().unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let from = Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        for person in people {
+            for key in json["people"][person]["keys"].as_array_mut().unwrap() {
+                key["from"] = from.to_string().into();
+            }
+        }
+        let event = |directory| Event::PersonChanged {
+            person: people[0].parse().unwrap(),
+            role: Role::Teacher,
+            change: PersonChange::Invited,
+            directory,
+        };
+        let announce = |digest| log.append(Timestamp::now(), &event(digest)).map(drop);
+        held.write(&serde_json::to_vec(&json).unwrap(), announce).unwrap();
     }
 
     /// A sealed recording of two segments that begins at `started` and lives for `keep` days.
@@ -697,6 +722,48 @@ fn commands_show_and_do_the_same() {
     scene.run(&["audit", "verify", "--store", "store"]).ended(0);
     let log = fs::read_to_string(scene.store.join("audit/log.jsonl")).unwrap();
     assert!(!log.contains("a claim"), "{log}");
+}
+
+/// A machine with the key of one box and the store of another: whose signature counts is said by the
+/// configuration, and a recording can be named by its id.
+#[test]
+fn a_configured_key_counts_before_the_machines_own() {
+    let scene = Scene::new();
+    let log = scene.log(at(0));
+    let (gone, id) = (scene.record(&log, at(0), 5), scene.record(&log, days(1), 30));
+    assert_eq!(scene.apply(days(6)).destroyed, [gone]);
+    drop(log);
+    fs::create_dir(scene.root.join("other")).unwrap();
+    for name in ["box.key", "audit.key"] {
+        fs::rename(scene.root.join("classveil").join(name), scene.root.join("other").join(name))
+            .unwrap();
+    }
+    let elsewhere = scene.root.join("elsewhere");
+    BoxKey::load_or_create(&scene.root.join("classveil/box.key"), &elsewhere).unwrap();
+    let config = "[store]\nfolder = \"store\"\nbox-key = \"other/box.key\"\n";
+    fs::write(scene.root.join("box.toml"), config).unwrap();
+    let (id, gone) = (id.to_string(), gone.to_string());
+    let by_store = ["--store", "store", "--json"];
+    let by_config = ["--config", "box.toml", "--json"];
+    let opened = ["open", &id, "--identity", "teacher.key", "--output", "out.mp4"];
+    for command in [&["verify", &id][..], &["verify-certificate", &gone], &opened] {
+        scene.run(&[command, &by_store[..]].concat()).ended(77);
+    }
+    for command in [&["verify", &id][..], &["verify-certificate", &gone]] {
+        let said = scene.run(&[command, &by_config[..]].concat()).ended(0).json();
+        let pinned = said.get("pinned").or_else(|| said["recording"].get("pinned"));
+        assert_eq!(pinned, Some(&true.into()), "{said}");
+    }
+    scene.run(&["store", "check", "--config", "box.toml"]).ended(0);
+    let folder = scene.folder(id.parse().unwrap());
+    let path = folder.to_str().unwrap();
+    scene.run(&["verify", path, "--box-key", "store/box.pub"]).ended(0);
+    scene.run(&["verify", &id]).ended(64);
+    let view = ["viewer", "--output", "viewer.html", "--json"];
+    scene.run(&[&view[..], &["--store", "store"]].concat()).ended(78);
+    let made = scene.run(&[&view[..], &["--config", "box.toml"]].concat()).ended(0).json();
+    assert_eq!(made["box_key"], scene.key.public().id(), "{made}");
+    stock(&scene.root, "minisign", &["-Vm", "viewer.html", "-p", "store/box.pub"]);
 }
 
 /// The goal: a plan over 10,000 recordings in one second, command and all. More is allowed here,
