@@ -17,7 +17,7 @@ use super::{
     people::{entries, seconds, write_new},
     places,
     record::{List, drafted, progress_bar, rules, show, wrong},
-    retention::refuse_withheld,
+    retention::{refuse_withheld, withheld},
     reveil::{Manner, Source, again, signals},
     store::{AtStore, Opened, Which},
 };
@@ -30,8 +30,9 @@ use crate::{
     units::{CameraId, PersonId, Pts, PupilId, RecordingId},
     vault::{
         Details, NewRecording, Recipient,
-        access::{ExportFor, attest_export, enter_export},
+        access::{Export, ExportFor, attest_export, enter_export},
         audit::Event,
+        retention::{Cause, recalls},
     },
     veil::policy::{Policy, Region},
     vision::{
@@ -137,7 +138,9 @@ enum ExportsCommand {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil exports enter group.note --store /srv/classveil\n  \
-    classveil exports enter group.note --store /srv/classveil --json")]
+    classveil exports enter group.note --store /srv/classveil --json\n\n\
+    Exit codes: 0 entered, 66 no such recording, 77 not signed by who may make it; or it is entered, and\n\
+    its recording is withheld from everyone, so that it has to be called back.")]
 struct Enter {
     /// The statement that `classveil export` wrote beside the export.
     #[arg(value_name = "FILE")]
@@ -146,7 +149,8 @@ struct Enter {
     of: AtStore,
 }
 
-/// Show the exports that were entered: of what, for what, by whom, until when.
+/// Show the exports that were entered: of what, for what, by whom, until when, and which have to be
+/// called back because of what has happened since.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil exports list --store /srv/classveil\n  \
@@ -523,8 +527,10 @@ fn enter(args: &Enter) -> Result<(), Failure> {
         Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
     };
     let export = enter_export(&args.statement, store, log, key, holder, now)?;
+    // It is there whether or not that is right: the log says so in any case.
+    let withheld = withheld(store, export.recording, &opened.config)?;
     if args.of.at.json {
-        output::json(&export);
+        output::json(&Entered { export: &export, withheld: withheld.as_deref() });
     } else {
         output::line(format_args!(
             "{}: exported for {} by {}, until {}",
@@ -534,7 +540,21 @@ fn enter(args: &Enter) -> Result<(), Failure> {
             seconds(export.delete_by)
         ));
     }
-    Ok(())
+    withheld.map_or(Ok(()), |why| {
+        let message = format!(
+            "the export is in the log, and must not be used: {} is withheld from everyone: {why}; \
+             call it back and delete it",
+            export.recording
+        );
+        Err(Failure::new(ErrorKind::Denied, message))
+    })
+}
+
+#[derive(Serialize)]
+struct Entered<'a> {
+    #[serde(flatten)]
+    export: &'a Export,
+    withheld: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -546,28 +566,34 @@ struct Row {
     by: PersonId,
     recipients: usize,
     delete_by: Timestamp,
+    /// Why it should not be out any more.
+    recall: Option<Cause>,
 }
 
 fn show_all(args: &ListArgs) -> Result<(), Failure> {
     let (config, store) = args.of.find()?;
     let mut rows = Vec::new();
-    for entry in entries(&store, config.store.box_key.as_deref())? {
+    let entries = entries(&store, config.store.box_key.as_deref())?;
+    let recalls = recalls(&entries, SystemClock.now());
+    for entry in entries {
         let at = entry.at;
         if let Some(Event::Exported {
             recording, export, purpose, by, recipients, delete_by, ..
         }) = entry.event
         {
             let recipients = recipients.len();
-            rows.push(Row { at, export, recording, purpose, by, recipients, delete_by });
+            let recall = recalls.iter().find(|one| one.export == export).map(|one| one.why);
+            rows.push(Row { at, export, recording, purpose, by, recipients, delete_by, recall });
         }
     }
     if args.of.json {
         output::json(&serde_json::json!({ "exports": rows }));
         return Ok(());
     }
-    for Row { export, recording, purpose, by, recipients, delete_by, .. } in &rows {
+    for Row { export, recording, purpose, by, recipients, delete_by, recall, .. } in &rows {
+        let recall = recall.map_or_else(String::new, |why| format!("  CALL BACK: {why}"));
         output::line(format_args!(
-            "{recording}  {purpose}  {export}  by {by}, for {recipients} keys, until {}",
+            "{recording}  {purpose}  {export}  by {by}, for {recipients} keys, until {}{recall}",
             seconds(*delete_by)
         ));
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::{
     Failure, output,
     people::{entries, roles_in, seconds},
+    retention::say_recalls,
     store::{AtStore, Opened, Which},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     vault::{
         Digest,
         access::{Act, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        retention::{Recall, recalls_of},
     },
 };
 
@@ -243,8 +245,9 @@ fn enter(
         NewRequest { ask, by: asking.by.clone(), recordings: recordings.to_vec(), received, text };
     roles_in(&store, &log.entries()?)?.may(&asking.by, &Act::Ask)?;
     let entered = request(&store, &log, &new, now)?;
+    let exports = recalls_of(&log.entries()?, recordings, now);
     if of.at.json {
-        output::json(&entered);
+        output::json(&Told { request: &entered, exports: &exports });
         return Ok(());
     }
     output::line(format_args!(
@@ -258,7 +261,16 @@ fn enter(
             output::line(format_args!("{recording}: withheld from everyone from now on"));
         }
     }
+    say_recalls(&exports);
     Ok(())
+}
+
+/// A request, and exports of its recordings that should not be out.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    request: &'a Request,
+    exports: &'a [Recall],
 }
 
 fn give(args: &Answer) -> Result<(), Failure> {
@@ -274,11 +286,13 @@ fn give(args: &Answer) -> Result<(), Failure> {
     };
     let roles = roles_in(&store, &log.entries()?)?;
     let answered = answer((&store, &log, &key), &roles, &new, SystemClock.now())?;
+    let exports = recalls_of(&log.entries()?, &answered.recordings, SystemClock.now());
     if args.of.at.json {
-        output::json(&answered);
+        output::json(&Told { request: &answered, exports: &exports });
         return Ok(());
     }
     output::line(format_args!("request {}: {}", answered.number, args.decision));
+    say_recalls(&exports);
     let then = match (answered.ask, args.decision) {
         (Ask::Delete, Decision::Granted) => "goes with the next `classveil retention apply`",
         (Ask::Restrict, Decision::Granted) => "stays withheld until the restriction is lifted",

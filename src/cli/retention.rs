@@ -24,8 +24,8 @@ use crate::{
         BoxPublicKey, Digest,
         audit::{AuditError, check_log},
         retention::{
-            Action, Applied, Clock, NewHold, Policy, Verdict, apply, close_talk, hold, look_up,
-            plan, release, survey,
+            Action, Applied, Clock, NewHold, Policy, Recall, Verdict, apply, close_talk, hold,
+            look_up, plan, release, survey,
         },
     },
 };
@@ -199,26 +199,41 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     date.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).map_err(|e| e.to_string())
 }
 
+/// Says which exports should not be out any more.
+pub(super) fn say_recalls(recalls: &[Recall]) {
+    for recall in recalls {
+        output::line(recall);
+    }
+}
+
 /// Refuses a recording that nobody gets now, by the log of the store that it lies in.
 pub(super) fn refuse_withheld(
     store: &Path,
     recording: RecordingId,
     config: &Config,
 ) -> Result<(), Failure> {
+    let Some(why) = withheld(store, recording, config)? else { return Ok(()) };
+    Err(Failure::new(ErrorKind::Denied, format!("{recording} is withheld from everyone: {why}")))
+}
+
+/// Why nobody gets a recording now, by the log of the store that it lies in.
+pub(super) fn withheld(
+    store: &Path,
+    recording: RecordingId,
+    config: &Config,
+) -> Result<Option<String>, Failure> {
     let entries = entries(store, config.store.box_key.as_deref())?;
     let key = BoxPublicKey::load(&store.join("box.pub"))?;
-    let Some(known) = look_up(store, &entries, recording, &key) else { return Ok(()) };
+    let Some(known) = look_up(store, &entries, recording, &key) else { return Ok(None) };
     let highest = entries.iter().map(|entry| entry.at).max();
     let clock = Clock { now: SystemClock.now(), trusted: synchronised(), highest };
-    let Some(action) = plan(&[known], &policy(config, None)?, &clock).pop() else { return Ok(()) };
-    if action.verdict == Verdict::Keep {
-        return Ok(());
-    }
-    let reasons: Vec<String> = action.reasons.iter().map(ToString::to_string).collect();
-    Err(Failure::new(
-        ErrorKind::Denied,
-        format!("{recording} is withheld from everyone: {}", reasons.join(", ")),
-    ))
+    let action = plan(&[known], &policy(config, None)?, &clock).pop();
+    let action = action.filter(|action| action.verdict != Verdict::Keep);
+    let reasons = |action: Action| {
+        let reasons: Vec<String> = action.reasons.iter().map(ToString::to_string).collect();
+        reasons.join(", ")
+    };
+    Ok(action.map(reasons))
 }
 
 /// Refuses a recording that is held or restricted, by the log of the store that it lies in.
