@@ -101,7 +101,7 @@ fn an_export_for_supervision_shows_and_names_nobody() {
     let json = lesson.export("supervision", "c-02", "s-01", &until).ended(0).json();
     assert_eq!(json["tracks_shown"], 0, "{json}");
     let manifest = lesson.manifest("group");
-    let was = lesson.manifest("away/lesson");
+    let was = lesson.manifest(&format!("away/recordings/{}", lesson.recording));
     assert_eq!(manifest["delete_by"], was["delete_by"], "not after the recording itself");
     for gone in ["teacher", "coach", "class"] {
         assert!(manifest[gone].is_null() && !was[gone].is_null(), "{gone}");

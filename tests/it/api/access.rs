@@ -39,6 +39,8 @@ fn school() -> (Station, String, std::path::PathBuf) {
         {
             enrol(|args| station.school.run(args), &root, person, role);
         }
+        let officer = ["people", "add", "p-01", "--role", "privacy-officer", "--store", "store"];
+        station.school.run(&officer).ended(0);
         for (name, role) in [("t-08", "teacher"), ("c-09", "coach")] {
             account(station, name, role, Some(name));
         }

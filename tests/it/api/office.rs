@@ -1,6 +1,8 @@
 //! Requests of people who were recorded, over the network: for the privacy officer, each with its due
 //! date, and in force at once.
 
+use std::fs;
+
 use classveil::vault::Digest;
 use serde_json::json;
 
@@ -9,13 +11,17 @@ use super::{
     files::{fetch, recorded},
     logged_in,
 };
-use crate::service::Station;
+use crate::{keys::enrol, service::Station};
 
-/// Puts the privacy officer and some others into the directory of people.
+/// Puts the privacy officer and some others into the directory of people, the teacher with the key that
+/// the recording is sealed to.
 fn known(station: &Station) {
-    for (person, role) in [("p-01", "privacy-officer"), ("t-07", "teacher"), ("m-01", "manager")] {
+    for (person, role) in [("p-01", "privacy-officer"), ("m-01", "manager")] {
         station.run(&["people", "add", person, "--role", role]).ended(0);
     }
+    let root = station.school.path("");
+    fs::copy(root.join("teacher.key"), root.join("t-07.key")).unwrap();
+    enrol(|args| station.school.run(args), &root, "t-07", "teacher");
 }
 
 /// An account of that role is not enough: the directory says who the privacy officer is.
