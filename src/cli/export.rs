@@ -189,12 +189,7 @@ struct Made<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let folder = places::folder(&args.recording, args.store.as_deref(), &config)?;
-    if let Some(store) = places::store_of(&folder)
-        && let Some(id) = folder.canonicalize().ok().and_then(|path| id_of(&path))
-    {
-        refuse_withheld(&store, id, &config)?;
-    }
+    let folder = found(args, &config)?;
     let source = Source::open(&folder, &args.identity, args.box_key.as_deref())?;
     let manifest = source.manifest().clone();
     let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
@@ -296,6 +291,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn id_of(folder: &Path) -> Option<RecordingId> {
     folder.file_name()?.to_str()?.parse().ok()
+}
+
+/// The recording's folder, unless it lies in a store that gives it to nobody now.
+fn found(args: &Args, config: &Config) -> Result<PathBuf, Failure> {
+    let folder = places::folder(&args.recording, args.store.as_deref(), config)?;
+    if let Some(store) = places::store_of(&folder)
+        && let Some(id) = folder.canonicalize().ok().and_then(|path| id_of(&path))
+    {
+        refuse_withheld(&store, id, config)?;
+    }
+    Ok(folder)
 }
 
 /// `group` becomes `group.note`. Not in the folder: who looks at an anonymous lesson is not to read

@@ -54,7 +54,7 @@ impl Lesson {
         let open = ["open", text(&folder), "--identity", "t-07.key", "--output", "before.mp4"];
         away(&school, &open).ended(0);
         let recording = recorded.folder.file_name().unwrap().to_str().unwrap().to_owned();
-        Self { recording, school }
+        Self { school, recording }
     }
 
     fn export(&self, purpose: &str, by: &str, to: &str, more: &[&str]) -> Said {

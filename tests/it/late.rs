@@ -151,8 +151,8 @@ fn exports_that_should_not_be_out_are_named() {
         text: None,
     };
     let _ = request(&scene.store, &log, &new(Ask::Restrict), days(50)).unwrap();
-    let last = exported(third, 60, ExportFor::Supervision, days(400));
-    assert_eq!(found(days(51)).get(&last), Some(&Cause::Objection));
+    let asked = exported(third, 60, ExportFor::Supervision, days(400));
+    assert_eq!(found(days(51)).get(&asked), Some(&Cause::Objection));
     let _ = request(&scene.store, &log, &new(Ask::Delete), days(50)).unwrap();
     let granted = |number, decision| NewAnswer {
         number,
@@ -163,9 +163,9 @@ fn exports_that_should_not_be_out_are_named() {
     };
     let here = (scene.store.as_path(), &log, &scene.key);
     let _ = answer(here, &roles(), &granted(1, Decision::Refused), days(51)).unwrap();
-    assert_eq!(found(days(52)).get(&last), None);
+    assert_eq!(found(days(52)).get(&asked), None);
     let _ = answer(here, &roles(), &granted(2, Decision::Granted), days(52)).unwrap();
-    assert_eq!(found(days(53)).get(&last), Some(&Cause::Deletion));
+    assert_eq!(found(days(53)).get(&asked), Some(&Cause::Deletion));
     drop(log);
     // On the command line.
     let list = scene.run(&["exports", "list", "--store", "store", "--json"]).ended(0).json();
@@ -173,7 +173,7 @@ fn exports_that_should_not_be_out_are_named() {
         let rows = list["exports"].as_array().unwrap();
         rows.iter().find(|row| row["export"] == id.to_string()).unwrap()["recall"].clone()
     };
-    assert_eq!(of(last), "deletion", "{list}");
+    assert_eq!(of(asked), "deletion", "{list}");
     assert!(of(group).is_null() && of(over).is_null(), "{list}");
     let shown = scene.run(&["exports", "list", "--store", "store"]).ended(0).out;
     assert!(shown.contains("CALL BACK: its recording's deletion was granted"), "{shown}");
@@ -182,7 +182,7 @@ fn exports_that_should_not_be_out_are_named() {
     let load = ["pupils", "load", "list.csv", "--store", "store"];
     let said = scene.run(&[&load[..], &["--json"]].concat()).ended(0).json();
     let named: Vec<_> = said["exports"].as_array().unwrap().iter().map(|e| &e["export"]).collect();
-    assert_eq!(named, [&copy.to_string(), &last.to_string()], "{said}");
+    assert_eq!(named, [&copy.to_string(), &asked.to_string()], "{said}");
     let said = scene.run(&load).ended(0).out;
     assert!(said.contains("call back and delete this supervision export"), "{said}");
 }
