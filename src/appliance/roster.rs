@@ -23,7 +23,7 @@ use crate::{
     vault::{
         BoxKey, VaultError,
         audit::{AuditError, AuditLog, Entry, Event},
-        retention::{Why, survey},
+        retention::{Recall, Why, recalls, survey},
     },
     vision::{
         detect::Detector,
@@ -82,6 +82,8 @@ pub struct InForce {
     pub notices: Value,
     /// Recordings that nobody gets because somebody refused after they were made.
     pub withheld: Vec<RecordingId>,
+    /// Exports that should not be out any more.
+    pub exports: Vec<Recall>,
 }
 
 /// By which day and limits a list is judged.
@@ -132,12 +134,14 @@ pub fn load(
         let event = Event::ListLoaded { version: version.to_owned(), late };
         Ok::<_, RosterError>(log.append(now, &event).map(drop)?)
     })?;
+    let entries = log.entries()?;
     Ok(InForce {
         version: loaded.version,
         counts: counts(list),
         changes: json!(changes),
         notices: remarks(notices),
-        withheld: withheld(&places.store, &log.entries()?, key)?,
+        withheld: withheld(&places.store, &entries, key)?,
+        exports: recalls(&entries, now),
     })
 }
 

@@ -18,7 +18,7 @@ use super::{
     people::{entries, seconds, write_new},
     places,
     record::{List, drafted, progress_bar, rules, show, wrong},
-    retention::refuse_withheld,
+    retention::{refuse_withheld, withheld},
     reveil::{Manner, Source, again, signals},
     store::{AtStore, Opened, Which},
 };
@@ -31,8 +31,9 @@ use crate::{
     units::{CameraId, PersonId, Pts, PupilId, RecordingId},
     vault::{
         Details, Manifest, NewRecording, Recipient,
-        access::{ExportFor, attest_export, enter_export},
+        access::{Export, ExportFor, attest_export, enter_export},
         audit::Event,
+        retention::{Cause, recalls},
     },
     veil::policy::{Policy, Region},
     vision::{
@@ -57,7 +58,7 @@ const FRAGMENTS_BYTES: u64 = 1 << 20;
 /// a signed statement, DIR.note, for `classveil exports enter` on the box.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "classveil export RECORDING_DIR --for PURPOSE --identity FILE --to AGE1 --output DIR",
+    override_usage = "classveil export RECORDING --for PURPOSE --identity FILE --to AGE1 --output DIR",
     after_help = "Examples:\n  \
     classveil export REC --for supervision --identity coach.key --by c-02 --to age1... --output group\n  \
     classveil export REC --for teacher-copy --fragments parts.txt --identity teacher.key \\\n      \
@@ -70,9 +71,12 @@ const FRAGMENTS_BYTES: u64 = 1 << 20;
     is\nthe box, 78 the list, the fragments or the output."
 )]
 pub(super) struct Args {
-    /// The recording's folder, or a copy of it.
-    #[arg(value_name = "RECORDING_DIR")]
-    recording: PathBuf,
+    /// The recording: its folder, or its id; as a rule of a copy.
+    #[arg(value_name = "RECORDING")]
+    recording: String,
+    /// The store, or a copy of it, where the recording is named by its id [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// supervision, teacher-copy or parent.
     #[arg(long = "for", value_name = "PURPOSE")]
     purpose: ExportFor,
@@ -137,7 +141,9 @@ enum ExportsCommand {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil exports enter group.note --store /srv/classveil\n  \
-    classveil exports enter group.note --store /srv/classveil --json")]
+    classveil exports enter group.note --store /srv/classveil --json\n\n\
+    Exit codes: 0 entered, 66 no such recording, 77 not signed by who may make it; or it is entered, and\n\
+    its recording is withheld from everyone, so that it has to be called back.")]
 struct Enter {
     /// The statement that `classveil export` wrote beside the export.
     #[arg(value_name = "FILE")]
@@ -146,7 +152,8 @@ struct Enter {
     of: AtStore,
 }
 
-/// Show the exports that were entered: of what, for what, by whom, until when.
+/// Show the exports that were entered: of what, for what, by whom, until when, and which have to be
+/// called back because of what has happened since.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil exports list --store /srv/classveil\n  \
@@ -187,13 +194,9 @@ struct Made<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    if let Some(store) = places::store_of(&args.recording)
-        && let Some(id) = args.recording.canonicalize().ok().and_then(|path| id_of(&path))
-    {
-        refuse_withheld(&store, id, &config)?;
-    }
+    let folder = found(args, &config)?;
     let key = args.passphrase.open(&args.identity)?;
-    let source = Source::open(&args.recording, key.path(), args.box_key.as_deref(), &config)?;
+    let source = Source::open(&folder, key.path(), args.box_key.as_deref(), &config)?;
     let manifest = source.manifest().clone();
     let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
         Failure::new(
@@ -312,6 +315,17 @@ fn publish(
 
 fn id_of(folder: &Path) -> Option<RecordingId> {
     folder.file_name()?.to_str()?.parse().ok()
+}
+
+/// The recording's folder, unless it lies in a store that gives it to nobody now.
+fn found(args: &Args, config: &Config) -> Result<PathBuf, Failure> {
+    let folder = places::folder(&args.recording, args.store.as_deref(), config)?;
+    if let Some(store) = places::store_of(&folder)
+        && let Some(id) = folder.canonicalize().ok().and_then(|path| id_of(&path))
+    {
+        refuse_withheld(&store, id, config)?;
+    }
+    Ok(folder)
 }
 
 /// `group` becomes `group.note`. Not in the folder: who looks at an anonymous lesson is not to read
@@ -568,8 +582,10 @@ fn enter(args: &Enter) -> Result<(), Failure> {
         Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
     };
     let export = enter_export(&args.statement, store, log, key, holder, now)?;
+    // It is there whether or not that is right: the log says so in any case.
+    let withheld = withheld(store, export.recording, &opened.config)?;
     if args.of.at.json {
-        output::json(&export);
+        output::json(&Entered { export: &export, withheld: withheld.as_deref() });
     } else {
         output::line(format_args!(
             "{}: exported for {} by {}, until {}",
@@ -579,7 +595,21 @@ fn enter(args: &Enter) -> Result<(), Failure> {
             seconds(export.delete_by)
         ));
     }
-    Ok(())
+    withheld.map_or(Ok(()), |why| {
+        let message = format!(
+            "the export is in the log, and must not be used: {} is withheld from everyone: {why}; \
+             call it back and delete it",
+            export.recording
+        );
+        Err(Failure::new(ErrorKind::Denied, message))
+    })
+}
+
+#[derive(Serialize)]
+struct Entered<'a> {
+    #[serde(flatten)]
+    export: &'a Export,
+    withheld: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -591,28 +621,34 @@ struct Row {
     by: PersonId,
     recipients: usize,
     delete_by: Timestamp,
+    /// Why it should not be out any more.
+    recall: Option<Cause>,
 }
 
 fn show_all(args: &ListArgs) -> Result<(), Failure> {
     let (config, store) = args.of.find()?;
     let mut rows = Vec::new();
-    for entry in entries(&store, config.store.box_key.as_deref())? {
+    let entries = entries(&store, config.store.box_key.as_deref())?;
+    let recalls = recalls(&entries, SystemClock.now());
+    for entry in entries {
         let at = entry.at;
         if let Some(Event::Exported {
             recording, export, purpose, by, recipients, delete_by, ..
         }) = entry.event
         {
             let recipients = recipients.len();
-            rows.push(Row { at, export, recording, purpose, by, recipients, delete_by });
+            let recall = recalls.iter().find(|one| one.export == export).map(|one| one.why);
+            rows.push(Row { at, export, recording, purpose, by, recipients, delete_by, recall });
         }
     }
     if args.of.json {
         output::json(&serde_json::json!({ "exports": rows }));
         return Ok(());
     }
-    for Row { export, recording, purpose, by, recipients, delete_by, .. } in &rows {
+    for Row { export, recording, purpose, by, recipients, delete_by, recall, .. } in &rows {
+        let recall = recall.map_or_else(String::new, |why| format!("  CALL BACK: {why}"));
         output::line(format_args!(
-            "{recording}  {purpose}  {export}  by {by}, for {recipients} keys, until {}",
+            "{recording}  {purpose}  {export}  by {by}, for {recipients} keys, until {}{recall}",
             seconds(*delete_by)
         ));
     }

@@ -10,7 +10,7 @@ use super::{
     Failure,
     identity::Passphrase,
     output,
-    people::{directory, entries, seconds, write_new},
+    people::{directory, entries, roles_in, seconds, write_new},
     places,
     retention::refuse_withheld,
     store::{AtStore, Keys, Opened, Which},
@@ -80,7 +80,9 @@ pub(super) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil revoke 0197c2a0-... --from c-09 --by t-07 --store /srv/classveil\n  \
-    classveil revoke 0197c2a0-... --from c-09 --by t-07 --store /srv/classveil --json")]
+    classveil revoke 0197c2a0-... --from c-09 --by t-07 --store /srv/classveil --json\n\n\
+    Exit codes: 0 ended, 66 there is no such grant, 77 not the teacher who made it, nor the privacy\n\
+    officer, by the directory of people.")]
 pub(super) struct RevokeArgs {
     /// The recording.
     #[arg(value_name = "ID")]
@@ -88,7 +90,7 @@ pub(super) struct RevokeArgs {
     /// Pseudonym of whose grant ends.
     #[arg(long, value_name = "ID")]
     from: PersonId,
-    /// Pseudonym of who ends it.
+    /// Pseudonym of who ends it: the teacher who made it, or the privacy officer.
     #[arg(long, value_name = "ID")]
     by: PersonId,
     #[command(flatten)]
@@ -265,10 +267,10 @@ struct Revoked<'a> {
 }
 
 pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failure> {
-    let opened = args.of.open()?;
+    let Opened { store, log, .. } = args.of.open()?;
     let RevokeArgs { recording, from, by, .. } = args;
-    let now = SystemClock.now();
-    crate::vault::access::revoke(&opened.store, &opened.log, *recording, from, by, now)?;
+    let (roles, now) = (roles_in(&store, &log.entries()?)?, SystemClock.now());
+    crate::vault::access::revoke(&store, &log, &roles, *recording, from, by, now)?;
     if args.of.at.json {
         output::json(&Revoked { recording: *recording, person: from, by });
     } else {

@@ -7,18 +7,18 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{
     Failure,
     identity::Passphrase,
     output, paths,
-    places::store_of,
+    places::{Within, store_of},
     retention::refuse_withheld,
     verify::{note_end, note_trust},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::Config,
     error::ErrorKind,
     shutdown::Shutdown,
     units::CameraId,
@@ -32,15 +32,18 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil open STORE/recordings/0197c2a0-... --identity teacher.key --output lesson.mp4\n  \
-    classveil open REC --identity coach.key --camera cam2 --output cam2.mp4 --box-key box.pub\n\n\
+    classveil open REC --identity coach.key --camera cam2 --output cam2.mp4 --box-key box.pub\n  \
+    classveil open 0197c2a0-... --store COPY --identity teacher.key --output lesson.mp4 --json\n\n\
     A recording of several cameras gives lesson-cam1.mp4, lesson-cam2.mp4 and so on, unless\n\
     --camera names one. The file is plain video: delete it when you are done.\n\n\
     Exit codes: 0 opened, 65 damaged or tampered with, 66 no recording, 75 still recording,\n\
     77 wrong key or signed by another box, 78 the output exists, or cut off and not recovered.")]
 pub(super) struct Args {
-    /// The recording's folder.
-    #[arg(value_name = "RECORDING_DIR")]
-    recording: PathBuf,
+    /// The recording: its folder, or its id.
+    #[arg(value_name = "RECORDING")]
+    recording: String,
+    #[command(flatten)]
+    within: Within,
     /// Your secret key, made by `classveil keygen` or `age-keygen`.
     #[arg(short, long, value_name = "FILE")]
     identity: PathBuf,
@@ -58,17 +61,29 @@ pub(super) struct Args {
     /// Replace the output where it is an ordinary file; a key, link, pipe or device is never replaced.
     #[arg(long)]
     force: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Written {
+    path: PathBuf,
+    camera: CameraId,
+    frames: u64,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let trust = paths::trust(args.box_key.as_deref())?;
+    let config = args.within.config()?;
+    let trust = paths::trust_by(args.box_key.as_deref(), &config)?;
+    let folder = args.within.folder(&args.recording, &config)?;
     let bar = ProgressBar::new_spinner();
-    let checked = check(&args.recording, &trust, |bytes| bar.set_message(checking(bytes)))?;
+    let checked = check(&folder, &trust, |bytes| bar.set_message(checking(bytes)))?;
     bar.finish_and_clear();
     note_trust(&checked, &trust);
     refuse_inside(&args.output, &checked)?;
-    if let Some(store) = store_of(&args.recording) {
-        refuse_withheld(&store, checked.manifest().recording, &Config::default())?;
+    if let Some(store) = store_of(&folder) {
+        refuse_withheld(&store, checked.manifest().recording, &config)?;
     }
     note_exposed(&args.identity);
     let key = args.passphrase.open(&args.identity)?;
@@ -118,7 +133,7 @@ fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
     })?;
     let existing = if args.force { Existing::ReplaceBut(keys(args)) } else { Existing::Keep };
     let mut outputs = Vec::new();
-    let mut lines = Vec::new();
+    let mut written = Vec::new();
     for (camera, path) in targets(args, opened.checked()) {
         let mut output = Output::create(&path, existing.clone())?;
         let bar = bar(opened.checked(), &camera);
@@ -127,12 +142,17 @@ fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
             if shutdown.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         bar.finish_and_clear();
-        let frames = joined.frames;
-        lines.push(format!("{} {camera} {frames} frames", path.display()));
+        written.push(Written { path, camera, frames: joined.frames });
         outputs.push(output);
     }
     Output::publish_all(outputs)?;
-    lines.iter().for_each(output::line);
+    if args.json {
+        output::json(&serde_json::json!({ "files": written }));
+        return Ok(());
+    }
+    for Written { path, camera, frames } in &written {
+        output::line(format_args!("{} {camera} {frames} frames", path.display()));
+    }
     Ok(())
 }
 

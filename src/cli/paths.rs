@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Failure;
 use crate::{
+    config::Config,
     error::ErrorKind,
     vault::{
         BoxPublicKey, Trust,
@@ -39,6 +40,15 @@ pub(super) fn trust(given: Option<&Path>) -> Result<Trust, Failure> {
         (None, None) => None,
     };
     Ok(own.map_or(Trust::Unpinned, Trust::Pinned))
+}
+
+/// The same, where a configuration says whose box it is: the key in `given`, else that of the configured
+/// box key, else as [`trust`].
+pub(super) fn trust_by(given: Option<&Path>, config: &Config) -> Result<Trust, Failure> {
+    let Some(path) = config.store.box_key.as_deref().filter(|_| given.is_none()) else {
+        return trust(given);
+    };
+    BoxPublicKey::of_secret(path)?.map_or_else(|| trust(None), |own| Ok(Trust::Pinned(own)))
 }
 
 /// The key of the audit log: `given`, else `audit.key` beside the box key.

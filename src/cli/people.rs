@@ -16,16 +16,17 @@ use super::{
     store::{AtStore, Opened, Which},
 };
 use crate::{
+    appliance::preflight::today,
     clock::{Clock, SystemClock},
     error::{ErrorKind, advice},
     people::directory::{
         Announce, Answer, Directory, DirectoryError, Key, KeyApproval, NewKey, Opener, make_answer,
-        new_code, new_word,
+        new_code, new_word, roles,
     },
     units::PersonId,
     vault::{
         Existing, Identities, Output, Recipient,
-        access::{Confirmed, Role},
+        access::{Confirmed, Role, Roles},
         audit::{AuditError, AuditTrust, Entry, Event, check_log},
         sign::{PersonKey, Signed},
     },
@@ -38,7 +39,8 @@ const ANSWER_BYTES: u64 = 64 << 10;
 ///
 /// Where a store has one, recordings are sealed to the keys of their teacher and of the coach whom
 /// the teacher accepted, and to nobody who is not in it. Keys are made by their owners, never on the
-/// box, and no administrator alone can change one.
+/// box, and no administrator alone can replace one: enrol the first privacy officer's and the teachers'
+/// keys with their owners before anybody else's.
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Args {
@@ -141,7 +143,8 @@ struct Challenge {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil people answer challenge.age --identity teacher.key --output answer.json\n  \
-    classveil people answer challenge.age --identity new.key --older teacher.key -o answer.json")]
+    classveil people answer challenge.age --identity new.key --older teacher.key -o answer.json \\\n      \
+      --json")]
 struct AnswerArgs {
     /// The challenge.
     #[arg(value_name = "FILE")]
@@ -157,6 +160,9 @@ struct AnswerArgs {
     /// The new file for the answer.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// How a key comes to count.
@@ -176,8 +182,11 @@ struct Proof {
 /// Take a key in, once its owner answered the challenge.
 ///
 /// A first key counts at once. A further one counts at once if an older key signed it; else it takes
-/// the signed approvals of a teacher and of the privacy officer, and counts after 72 hours. Three
-/// keys at most. Compare the fingerprint that is printed with the owner's.
+/// the signed approvals of a teacher and of the privacy officer (of a teacher's key: of the officer),
+/// each with a key that has counted for 72 hours, and counts 72 hours later. A second privacy officer's
+/// first key, or an officer's further one that no older key signed, takes another officer's approval
+/// or, where there is none, every teacher's. Three keys at most. Compare the fingerprint that is printed
+/// with the owner's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil people enrol t-07 --answer answer.json --confirmed in-person --store /srv/classveil\n  \
@@ -198,8 +207,8 @@ struct Enrol {
 ///
 /// At once with the old key's signature (`classveil people answer --older FILE`). Where it is lost:
 /// with a new one-time code, the signed approvals of a teacher and of the privacy officer (but not
-/// the owner's own), and after 72 hours, during which every recording announces it. Recordings that
-/// exist stay closed to the new key.
+/// the owner's own; see `classveil people enrol`), and after 72 hours, during which `classveil record`
+/// announces it. Recordings that exist stay closed to the new key.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil people replace-key t-07 --old age1... --answer answer.json --confirmed in-person \\\n      \
@@ -249,6 +258,9 @@ struct Approve {
     /// The new file for the statement.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Take in a teacher's signed acceptance of somebody's key.
@@ -427,6 +439,11 @@ fn answer(args: &AnswerArgs) -> Result<(), Failure> {
     let older = args.older.as_ref().map(open).transpose()?;
     let (challenge, text) = make_answer(&args.challenge, &own, older.as_ref())?;
     write_new(&args.output, text.as_bytes())?;
+    if args.json {
+        let word = Word::new(&challenge.person, &challenge.recipient, &args.output);
+        output::json(&word);
+        return Ok(());
+    }
     output::line(format_args!(
         "{}: that {} holds {}",
         args.output.display(),
@@ -435,6 +452,23 @@ fn answer(args: &AnswerArgs) -> Result<(), Failure> {
     ));
     output::line(format_args!("fingerprint {}", challenge.recipient.fingerprint()));
     Ok(())
+}
+
+/// A file that somebody made about a key.
+#[derive(Serialize)]
+struct Word<'a> {
+    person: &'a PersonId,
+    recipient: &'a Recipient,
+    fingerprint: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a PersonId>,
+    path: &'a Path,
+}
+
+impl<'a> Word<'a> {
+    fn new(person: &'a PersonId, recipient: &'a Recipient, path: &'a Path) -> Self {
+        Self { person, recipient, fingerprint: recipient.fingerprint(), by: None, path }
+    }
 }
 
 /// A short text file that somebody sent.
@@ -526,6 +560,10 @@ fn approve(args: &Approve) -> Result<(), Failure> {
     let key = args.passphrase.open(&args.identity)?;
     let note = signing_key(key.path())?.sign(&approval);
     write_new(&args.output, note.as_bytes())?;
+    if args.json {
+        output::json(&Word { by: Some(by), ..Word::new(person, recipient, &args.output) });
+        return Ok(());
+    }
     output::line(format_args!(
         "{}: {by} says that {recipient} is {person}'s",
         args.output.display()
@@ -571,6 +609,12 @@ pub(super) fn entries(store: &Path, box_key: Option<&Path>) -> Result<Vec<Entry>
         Err(AuditError::NoLog { .. }) if store.is_dir() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Who is who in a store, for the rule of who may do what.
+pub(super) fn roles_in(store: &Path, entries: &[Entry]) -> Result<Roles, Failure> {
+    let now = SystemClock.now();
+    Ok(roles(store, entries, now, today(now))?)
 }
 
 /// The directory of a store that has one.

@@ -55,6 +55,64 @@ pub(super) fn recording(
     Ok((folder, store))
 }
 
+/// Where a recording is looked for that is named by its id.
+#[derive(Debug, clap::Args)]
+pub(super) struct Within {
+    /// The store, where the recording is named by its id [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Settings, for the store's folder and the box's key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Within {
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        config(self.config.as_deref())
+    }
+
+    /// The folder of the recording that is `named`.
+    pub(super) fn folder(&self, named: &str, config: &Config) -> Result<PathBuf, Failure> {
+        folder(named, self.store.as_deref(), config)
+    }
+
+    /// The certificate that is `named`, by its file or by the recording's id.
+    pub(super) fn certificate(&self, named: &str, config: &Config) -> Result<PathBuf, Failure> {
+        Ok(match by_id(named, self.store.as_deref(), config)? {
+            Some((id, store)) => store.join("certificates").join(format!("{id}.json")),
+            None => PathBuf::from(named),
+        })
+    }
+}
+
+/// The folder of a recording that is named by its id in a store, or by its folder, which may lie
+/// anywhere.
+pub(super) fn folder(
+    named: &str,
+    store_given: Option<&Path>,
+    config: &Config,
+) -> Result<PathBuf, Failure> {
+    Ok(match by_id(named, store_given, config)? {
+        Some((id, store)) => store.join("recordings").join(id.to_string()),
+        None => PathBuf::from(named),
+    })
+}
+
+/// An id and the store that it is looked for in. A folder here of that name is a folder, unless a store
+/// is given.
+fn by_id(
+    named: &str,
+    store_given: Option<&Path>,
+    config: &Config,
+) -> Result<Option<(RecordingId, PathBuf)>, Failure> {
+    match named.parse::<RecordingId>() {
+        Ok(id) if store_given.is_some() || !Path::new(named).exists() => {
+            Ok(Some((id, store(store_given, config)?)))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// The store that a recording's folder lies in, if it lies in one.
 pub(super) fn store_of(folder: &Path) -> Option<PathBuf> {
     let recordings = folder.canonicalize().ok()?.parent()?.to_owned();

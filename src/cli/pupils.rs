@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::{civil::Date, tz::TimeZone};
 use serde_json::json;
 
-use super::{Failure, output, paths, places};
+use super::{Failure, output, paths, places, retention::say_recalls};
 use crate::{
     appliance::roster,
     clock::{Clock, SystemClock},
@@ -19,6 +19,7 @@ use crate::{
     vault::{
         BoxKey,
         audit::{AuditKey, AuditLog, Event},
+        retention::recalls,
     },
     vision::{detect::Detector, identify::Embedder, infer::VisionError},
 };
@@ -211,11 +212,12 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
             let event = Event::ListLoaded { version: version.to_owned(), late };
             Ok::<_, Failure>(open_log()?.append(now, &event).map(drop)?)
         })?;
-        let withheld = roster::withheld(&store, &open_log()?.entries()?, &key)?;
-        Ok::<_, Failure>((loaded, withheld))
+        let entries = open_log()?.entries()?;
+        let withheld = roster::withheld(&store, &entries, &key)?;
+        Ok::<_, Failure>((loaded, withheld, recalls(&entries, now)))
     })();
     if args.json {
-        let version = loaded.as_ref().ok().map(|(l, _)| &l.version);
+        let version = loaded.as_ref().ok().map(|(l, ..)| &l.version);
         output::json(&json!({
             "loaded": version.is_some(),
             "version": version,
@@ -223,10 +225,11 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
             "changes": &changes,
             "removals": changes.removals(),
             "notices": roster::remarks(&notices),
-            "withheld": loaded.as_ref().map_or(&[][..], |(_, withheld)| withheld),
+            "withheld": loaded.as_ref().map_or(&[][..], |(_, withheld, _)| withheld),
+            "exports": loaded.as_ref().map_or(&[][..], |(.., exports)| exports),
         }));
     }
-    let (loaded, withheld) = loaded?;
+    let (loaded, withheld, exports) = loaded?;
     if !args.json {
         output::line(format_args!("loaded: {}", summary(&list)));
         output::line(format_args!("version: {}", loaded.version));
@@ -239,6 +242,7 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
                  by `classveil reveil`",
             );
         }
+        say_recalls(&exports);
     }
     Ok(())
 }

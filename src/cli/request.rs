@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::{
     Failure, output,
-    people::{entries, seconds},
+    people::{entries, roles_in, seconds},
+    retention::say_recalls,
     store::{AtStore, Opened, Which},
 };
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
     units::{PersonId, RecordingId},
     vault::{
         Digest,
-        access::{Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        access::{Act, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        retention::{Recall, recalls_of},
     },
 };
 
@@ -142,12 +144,15 @@ struct Access {
 
 /// Answer a request: granted, refused or extended, or end a restriction: lifted.
 ///
-/// Refused and extended need a written reason. Extended once, by two months more.
+/// Refused and extended need a written reason. Extended once, by two months more. Only the privacy
+/// officer of the directory of people answers; a store without one begins it by `classveil people add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil request answer 3 --decision granted --by fg-01 --store /srv/classveil\n  \
     classveil request answer 3 --decision refused --by fg-01 --reason reason.txt --store STORE\n  \
-    classveil request answer 4 --decision granted --by fg-01 --text note.txt --store STORE")]
+    classveil request answer 4 --decision granted --by fg-01 --text note.txt --store STORE\n\n\
+    Exit codes: 0 answered, 66 there is no such request, 77 not the privacy officer of the directory,\n\
+    or no reason where one is needed.")]
 struct Answer {
     /// The request's number.
     #[arg(value_name = "NUMBER")]
@@ -238,9 +243,11 @@ fn enter(
     let received = asking.received.unwrap_or(now);
     let new =
         NewRequest { ask, by: asking.by.clone(), recordings: recordings.to_vec(), received, text };
+    roles_in(&store, &log.entries()?)?.may(&asking.by, &Act::Ask)?;
     let entered = request(&store, &log, &new, now)?;
+    let exports = recalls_of(&log.entries()?, recordings, now);
     if of.at.json {
-        output::json(&entered);
+        output::json(&Told { request: &entered, exports: &exports });
         return Ok(());
     }
     output::line(format_args!(
@@ -254,7 +261,16 @@ fn enter(
             output::line(format_args!("{recording}: withheld from everyone from now on"));
         }
     }
+    say_recalls(&exports);
     Ok(())
+}
+
+/// A request, and exports of its recordings that should not be out.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    request: &'a Request,
+    exports: &'a [Recall],
 }
 
 fn give(args: &Answer) -> Result<(), Failure> {
@@ -268,12 +284,15 @@ fn give(args: &Answer) -> Result<(), Failure> {
         reason,
         note: text.as_deref(),
     };
-    let answered = answer(&store, &log, &key, &new, SystemClock.now())?;
+    let roles = roles_in(&store, &log.entries()?)?;
+    let answered = answer((&store, &log, &key), &roles, &new, SystemClock.now())?;
+    let exports = recalls_of(&log.entries()?, &answered.recordings, SystemClock.now());
     if args.of.at.json {
-        output::json(&answered);
+        output::json(&Told { request: &answered, exports: &exports });
         return Ok(());
     }
     output::line(format_args!("request {}: {}", answered.number, args.decision));
+    say_recalls(&exports);
     let then = match (answered.ask, args.decision) {
         (Ask::Delete, Decision::Granted) => "goes with the next `classveil retention apply`",
         (Ask::Restrict, Decision::Granted) => "stays withheld until the restriction is lifted",

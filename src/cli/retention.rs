@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Failure, output, paths,
-    people::entries,
+    people::{entries, roles_in},
     store::{Keys, Opened, Which},
 };
 use crate::{
@@ -24,8 +24,8 @@ use crate::{
         BoxPublicKey, Digest,
         audit::{AuditError, check_log},
         retention::{
-            Action, Applied, Clock, NewHold, Policy, Verdict, apply, close_talk, hold, look_up,
-            plan, release, survey,
+            Action, Applied, Clock, NewHold, Policy, Recall, Verdict, apply, close_talk, hold,
+            look_up, plan, release, survey,
         },
     },
 };
@@ -97,7 +97,8 @@ struct CloseTalk {
     /// The recording.
     #[arg(value_name = "ID")]
     recording: RecordingId,
-    /// Who closes it: the teacher's or the coach's pseudonym.
+    /// Who closes it: the pseudonym of the recording's teacher or coach, whom the directory of people
+    /// has as that.
     #[arg(long, value_name = "ID")]
     by: PersonId,
     /// From now to the deletion [default: 7 d].
@@ -112,8 +113,9 @@ struct CloseTalk {
 /// Withhold a recording and postpone its destruction, for somebody who was recorded.
 ///
 /// Only at the request of a person recorded and with the privacy officer's approval, never by
-/// management. The deadline stays: when the hold ends, a recording whose deadline is over goes at
-/// once. Nobody gets the recording meanwhile.
+/// management: the directory of people says who is who, and a store without one takes no holds. The
+/// deadline stays: when the hold ends, a recording whose deadline is over goes at once. Nobody gets the
+/// recording meanwhile.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "classveil retention hold ID --requested-by ID --approved-by ID --reason FILE",
@@ -122,16 +124,19 @@ struct CloseTalk {
       --reason claim.txt --store STORE\n  \
     classveil retention hold 0197c2a0-... --requested-by t-07 --approved-by fg-01 \\\n      \
       --reason claim.txt --for \"30 d\" --store STORE\n\n\
-    The log holds a digest of the reason; the file itself stays with the privacy officer."
+    The log holds a digest of the reason; the file itself stays with the privacy officer.\n\n\
+    Exit codes: 0 held, 66 no such recording, 77 who asks was not recorded, who approves is not the\n\
+    privacy officer, or it is longer than 90 days."
 )]
 struct Hold {
     /// The recording.
     #[arg(value_name = "ID")]
     recording: RecordingId,
-    /// Pseudonym of the person who was recorded and asks for it.
+    /// Pseudonym of the person who was recorded and asks for it: a pupil of the list in force, or a
+    /// teacher, coach or parent of the directory.
     #[arg(long, value_name = "ID")]
     requested_by: PersonId,
-    /// Pseudonym of the privacy officer who approves it.
+    /// Pseudonym of the privacy officer of the directory who approves it.
     #[arg(long, value_name = "ID")]
     approved_by: PersonId,
     /// The file with the written reason.
@@ -150,12 +155,13 @@ struct Hold {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil retention release 0197c2a0-... --by fg-01 --store STORE\n  \
-    classveil retention release 0197c2a0-... --by fg-01 --store STORE --json")]
+    classveil retention release 0197c2a0-... --by fg-01 --store STORE --json\n\n\
+    Exit codes: 0 ended, 66 no such recording, 77 there is no hold, or somebody else's it is to end.")]
 struct Release {
     /// The recording.
     #[arg(value_name = "ID")]
     recording: RecordingId,
-    /// Pseudonym of who ends it.
+    /// Pseudonym of who ends it: the privacy officer, or who asked for it.
     #[arg(long, value_name = "ID")]
     by: PersonId,
     #[command(flatten)]
@@ -172,7 +178,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Command::Hold(args) => run_hold(args),
         Command::Release(args) => {
             let opened = args.of.open(&args.keys)?;
-            release(&opened.store, &opened.log, args.recording, &args.by, SystemClock.now())?;
+            let Opened { store, log, .. } = &opened;
+            let roles = roles_in(store, &log.entries()?)?;
+            release(store, log, &roles, args.recording, &args.by, SystemClock.now())?;
             say(&args.of, args.recording, "released", None);
             Ok(())
         }
@@ -191,26 +199,41 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
     date.to_zoned(TimeZone::system()).map(|zoned| zoned.timestamp()).map_err(|e| e.to_string())
 }
 
+/// Says which exports should not be out any more.
+pub(super) fn say_recalls(recalls: &[Recall]) {
+    for recall in recalls {
+        output::line(recall);
+    }
+}
+
 /// Refuses a recording that nobody gets now, by the log of the store that it lies in.
 pub(super) fn refuse_withheld(
     store: &Path,
     recording: RecordingId,
     config: &Config,
 ) -> Result<(), Failure> {
+    let Some(why) = withheld(store, recording, config)? else { return Ok(()) };
+    Err(Failure::new(ErrorKind::Denied, format!("{recording} is withheld from everyone: {why}")))
+}
+
+/// Why nobody gets a recording now, by the log of the store that it lies in.
+pub(super) fn withheld(
+    store: &Path,
+    recording: RecordingId,
+    config: &Config,
+) -> Result<Option<String>, Failure> {
     let entries = entries(store, config.store.box_key.as_deref())?;
     let key = BoxPublicKey::load(&store.join("box.pub"))?;
-    let Some(known) = look_up(store, &entries, recording, &key) else { return Ok(()) };
+    let Some(known) = look_up(store, &entries, recording, &key) else { return Ok(None) };
     let highest = entries.iter().map(|entry| entry.at).max();
     let clock = Clock { now: SystemClock.now(), trusted: synchronised(), highest };
-    let Some(action) = plan(&[known], &policy(config, None)?, &clock).pop() else { return Ok(()) };
-    if action.verdict == Verdict::Keep {
-        return Ok(());
-    }
-    let reasons: Vec<String> = action.reasons.iter().map(ToString::to_string).collect();
-    Err(Failure::new(
-        ErrorKind::Denied,
-        format!("{recording} is withheld from everyone: {}", reasons.join(", ")),
-    ))
+    let action = plan(&[known], &policy(config, None)?, &clock).pop();
+    let action = action.filter(|action| action.verdict != Verdict::Keep);
+    let reasons = |action: Action| {
+        let reasons: Vec<String> = action.reasons.iter().map(ToString::to_string).collect();
+        reasons.join(", ")
+    };
+    Ok(action.map(reasons))
 }
 
 /// Refuses a recording that is held or restricted, by the log of the store that it lies in.
@@ -449,8 +472,9 @@ fn run_close_talk(args: &CloseTalk) -> Result<(), Failure> {
     let opened = args.of.open(&args.keys)?;
     let policy = policy(&opened.config, args.after.as_deref())?;
     let Opened { store, key, log, .. } = &opened;
-    let now = SystemClock.now();
-    let delete_by = close_talk(store, log, key, args.recording, &args.by, &policy, now)?;
+    let (roles, now) = (roles_in(store, &log.entries()?)?, SystemClock.now());
+    let at = (store.as_path(), log, key);
+    let delete_by = close_talk(at, &roles, args.recording, &args.by, &policy, now)?;
     say(&args.of, args.recording, "talk closed", Some(delete_by));
     Ok(())
 }
@@ -475,7 +499,9 @@ fn run_hold(args: &Hold) -> Result<(), Failure> {
         length: length.unwrap_or(HOLD),
         reason: Digest::of(&reason),
     };
-    let until = hold(&opened.store, &opened.log, &new, SystemClock.now())?;
+    let Opened { store, log, .. } = &opened;
+    let roles = roles_in(store, &log.entries()?)?;
+    let until = hold(store, log, &roles, &new, SystemClock.now())?;
     say(&args.of, args.recording, "held", Some(until));
     Ok(())
 }

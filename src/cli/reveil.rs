@@ -45,14 +45,17 @@ use crate::{
 #[command(after_help = "Examples:\n  \
     classveil reveil 0197c2a0-.../ --pupils pupils.csv --identity teacher.key --output veiled\n  \
     classveil reveil REC --pupils pupils.csv --identity coach.key --by c-02 --output veiled --json\n\n\
-    RECORDING_DIR is a copy of the recording's folder. Give the very list that is loaded on the box.\n\
+    RECORDING is a copy of the recording's folder, or its id with a copy of the store. Give the very list that is loaded on the box.\n\
     The key of the recording's box and a person's secret key do not belong on one computer.\n\n\
     Exit codes: 0 veiled, 65 damaged or tampered with, 66 no recording, 77 wrong key, or this is the\n\
     box, 78 the list or the output.")]
 pub(super) struct Args {
-    /// The recording's folder, or a copy of it.
-    #[arg(value_name = "RECORDING_DIR")]
-    recording: PathBuf,
+    /// The recording: its folder, or its id; as a rule of a copy.
+    #[arg(value_name = "RECORDING")]
+    recording: String,
+    /// The store, or a copy of it, where the recording is named by its id [default: the configured one].
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
     /// The pupil list by which it is veiled: the one that the box has loaded.
     #[arg(long, value_name = "FILE")]
     pupils: PathBuf,
@@ -236,8 +239,9 @@ struct Made<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
+    let folder = places::folder(&args.recording, args.store.as_deref(), &config)?;
     let key = args.passphrase.open(&args.identity)?;
-    let source = Source::open(&args.recording, key.path(), args.box_key.as_deref(), &config)?;
+    let source = Source::open(&folder, key.path(), args.box_key.as_deref(), &config)?;
     let manifest = source.manifest().clone();
     let by = args.by.clone().or_else(|| manifest.teacher.clone()).ok_or_else(|| {
         Failure::new(

@@ -146,7 +146,7 @@ impl Opened {
 }
 
 /// What this box did not sign, it cannot judge.
-fn refuse_other_box(store: &Path, key: &BoxKey) -> Result<(), Failure> {
+pub(super) fn refuse_other_box(store: &Path, key: &BoxKey) -> Result<(), Failure> {
     let path = store.join("box.pub");
     if !path.exists() || BoxPublicKey::load(&path)? == *key.public() {
         return Ok(());

@@ -1,10 +1,10 @@
 //! `classveil verify`: checks a recording without a key.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Failure, output, paths};
+use super::{Failure, output, paths, places::Within};
 use crate::{
     clock::{Clock, SystemClock},
     units::CameraId,
@@ -18,13 +18,16 @@ use crate::{
 #[command(after_help = "Examples:\n  \
     classveil verify STORE/recordings/0197c2a0-...\n  \
     classveil verify --box-key STORE/box.pub --json /media/usb/0197c2a0-...\n  \
+    classveil verify 0197c2a0-... --store /srv/classveil\n  \
     minisign -Vm manifest.json -p STORE/box.pub          # stock minisign checks the signature\n\n\
     Exit codes: 0 whole, 65 damaged or tampered with, 66 no recording, 75 still recording,\n\
     77 signed by another box, 78 cut off and not yet recovered.")]
 pub(super) struct Args {
-    /// The recording's folder.
-    #[arg(value_name = "RECORDING_DIR")]
-    recording: PathBuf,
+    /// The recording: its folder, or its id.
+    #[arg(value_name = "RECORDING")]
+    recording: String,
+    #[command(flatten)]
+    within: Within,
     /// Public key of the box that must have signed it [default: this machine's own].
     #[arg(long, value_name = "FILE.pub")]
     box_key: Option<PathBuf>,
@@ -36,7 +39,7 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Report<'a> {
     ok: bool,
-    path: &'a std::path::Path,
+    path: &'a Path,
     #[serde(skip_serializing_if = "Option::is_none")]
     recording: Option<Whole<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,12 +63,14 @@ struct Whole<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let trust = paths::trust(args.box_key.as_deref())?;
-    match check(&args.recording, &trust, |_| ()) {
+    let config = args.within.config()?;
+    let trust = paths::trust_by(args.box_key.as_deref(), &config)?;
+    let folder = args.within.folder(&args.recording, &config)?;
+    match check(&folder, &trust, |_| ()) {
         Ok(checked) => {
             note_trust(&checked, &trust);
             note_end(&checked);
-            print(args, &checked, &trust);
+            print(args.json, &folder, &checked, &trust);
             Ok(())
         }
         Err(error) => {
@@ -75,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                     _ => &[],
                 };
                 let error = Some(error.to_string());
-                let path = &args.recording;
+                let path = &folder;
                 output::json(&Report { ok: false, path, recording: None, error, faults });
             }
             Err(error.into())
@@ -83,9 +88,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn print(args: &Args, checked: &Checked, trust: &Trust) {
+fn print(json: bool, path: &Path, checked: &Checked, trust: &Trust) {
     let manifest = checked.manifest();
-    if args.json {
+    if json {
         let whole = Whole {
             id: manifest.recording.to_string(),
             state: manifest.state,
@@ -99,7 +104,6 @@ fn print(args: &Args, checked: &Checked, trust: &Trust) {
             box_key: checked.signer().id(),
             pinned: matches!(trust, Trust::Pinned(_)),
         };
-        let path = &args.recording;
         output::json(&Report { ok: true, path, recording: Some(whole), error: None, faults: &[] });
     } else {
         output::line(format_args!(

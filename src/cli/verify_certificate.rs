@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Failure, output, paths};
+use super::{Failure, output, paths, places::Within};
 use crate::vault::{
     Trust,
     audit::AuditPublicKey,
@@ -20,13 +20,17 @@ use crate::vault::{
 #[command(after_help = "Examples:\n  \
     classveil verify-certificate 0197c2a0-....json --box-key box.pub\n  \
     classveil verify-certificate 0197c2a0-....json --box-key box.pub --key log.vkey --json\n  \
+    classveil verify-certificate 0197c2a0-... --store /srv/classveil\n  \
     minisign -Vm 0197c2a0-....json -p box.pub          # stock minisign checks the signature\n\n\
     It proves what the box did with its own keys. It cannot prove that nobody kept a copy of them.\n\n\
     Exit codes: 0 it holds, 65 it was altered, 66 no such file, 77 of another box.")]
 pub(super) struct Args {
-    /// The certificate; its signature lies beside it as FILE.minisig.
+    /// The certificate, with its signature beside it as FILE.minisig; or the id of the recording that was
+    /// destroyed, whose certificate lies in the store.
     #[arg(value_name = "FILE")]
-    certificate: PathBuf,
+    certificate: String,
+    #[command(flatten)]
+    within: Within,
     /// Public key of the box that must have signed it [default: this machine's own].
     #[arg(long, value_name = "FILE.pub")]
     box_key: Option<PathBuf>,
@@ -48,9 +52,11 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let trust = paths::trust(args.box_key.as_deref())?;
+    let config = args.within.config()?;
+    let trust = paths::trust_by(args.box_key.as_deref(), &config)?;
+    let path = args.within.certificate(&args.certificate, &config)?;
     let log = args.key.as_deref().map(AuditPublicKey::load).transpose()?;
-    let checked = check_certificate(&args.certificate, &trust, log.as_ref())?;
+    let checked = check_certificate(&path, &trust, log.as_ref())?;
     let CheckedCertificate { certificate, line, lines } = &checked;
     let pinned = matches!(trust, Trust::Pinned(_));
     if !pinned {

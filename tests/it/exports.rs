@@ -20,7 +20,6 @@ const LATER: &str = "2999-01-01";
 /// A school, its lesson on the teacher's own computer, and the lesson as it was recorded.
 struct Lesson {
     school: School,
-    folder: String,
     recording: String,
 }
 
@@ -54,13 +53,14 @@ impl Lesson {
             ["--audio", "keep", "--audio-reason", "questions", "--question", "How do I ask?"];
         let said = school.run(&[&args[..], &more, &sound].concat()).ended(0);
         let recorded = school.recorded(said);
-        fs::create_dir(school.path("away")).unwrap();
-        let folder = school.path("away/lesson");
+        let id = recorded.folder.file_name().unwrap().to_str().unwrap();
+        let folder = school.path(&format!("away/recordings/{id}"));
+        fs::create_dir_all(folder.parent().unwrap()).unwrap();
         copy(&recorded.folder, &folder, |_| false);
         let open = ["open", text(&folder), "--identity", "t-07.key", "--output", "before.mp4"];
         away(&school, &open).ended(0);
         let recording = recorded.folder.file_name().unwrap().to_str().unwrap().to_owned();
-        Self { folder: text(&folder).to_owned(), recording, school }
+        Self { school, recording }
     }
 
     fn export(&self, purpose: &str, by: &str, to: &str, more: &[&str]) -> Said {
@@ -68,8 +68,10 @@ impl Lesson {
         let to =
             self.school.stock(&self.school.path(""), "age-keygen", &["-y", &format!("{to}.key")]);
         let to = String::from_utf8(to).unwrap();
-        let args = ["export", &self.folder, "--for", purpose, "--by", by, "--identity", &key];
-        away(&self.school, &[&args[..], &["--to", to.trim(), "--json"], more].concat())
+        // By its id, in the teacher's own copy of the store.
+        let args = ["export", &self.recording, "--store", "away", "--for", purpose, "--by", by];
+        let more = [&["--identity", &key, "--to", to.trim(), "--json"], more].concat();
+        away(&self.school, &[&args[..], &more].concat())
     }
 
     fn open(&self, export: &str, identity: &str) -> Said {
@@ -105,7 +107,7 @@ fn an_export_for_supervision_shows_and_names_nobody() {
     let json = lesson.export("supervision", "c-02", "s-01", &until).ended(0).json();
     assert_eq!(json["tracks_shown"], 0, "{json}");
     let manifest = lesson.manifest("group");
-    let was = lesson.manifest("away/lesson");
+    let was = lesson.manifest(&format!("away/recordings/{}", lesson.recording));
     assert_eq!(manifest["delete_by"], was["delete_by"], "not after the recording itself");
     for gone in ["teacher", "coach", "class"] {
         assert!(manifest[gone].is_null() && !was[gone].is_null(), "{gone}");
@@ -148,6 +150,17 @@ fn an_export_for_supervision_shows_and_names_nobody() {
     let [entered] = &list["exports"].as_array().unwrap()[..] else { panic!("{list}") };
     assert_eq!((&entered["by"], &entered["purpose"]), (&"c-02".into(), &"supervision".into()));
     assert_eq!(entered["recording"], lesson.recording.as_str());
+    assert!(entered["recall"].is_null(), "{list}");
+    // Who has a copy makes one of a recording that is withheld: the box says so when it hears of it, and
+    // the log has it.
+    let restrict = ["request", "restrict", &lesson.recording, "--by", "p-02", "--store", "store"];
+    let said = school.run(&restrict).ended(0).out;
+    assert!(said.contains("call back and delete this supervision export"), "{said}");
+    let again = lesson.enter(&note).ended(77);
+    assert!(again.err.contains("is in the log, and must not be used"), "{}", again.err);
+    assert!(again.json()["withheld"].as_str().unwrap().contains("request 1"), "{}", again.out);
+    let list = school.run(&["exports", "list", "--store", "store", "--json"]).ended(0).json();
+    assert_eq!(list["exports"][0]["recall"], "objection", "{list}");
     school.run(&["audit", "verify", "--store", "store"]).ended(0);
 }
 

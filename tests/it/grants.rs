@@ -27,7 +27,7 @@ use crate::{
     crash::{Blow, campaign, workplace},
     keys::enrol,
     media::{Clips, sample},
-    retention::{Scene, at, contents, days, policy, stock},
+    retention::{Scene, at, contents, days, policy, roles, stock},
     scene::{School, text},
 };
 
@@ -142,9 +142,13 @@ fn a_teacher_lets_one_person_look_and_takes_it_back() {
     let signed = fs::read(folder.join("grants/c-09.grant")).unwrap();
     assert_eq!(*statement, classveil::vault::Digest::of(&signed));
     assert_eq!(*by, id("t-07"));
-    // Taken back, by anybody who runs the box, with nobody's key.
+    // Taken back in the teacher's name, with nobody's key.
     let mut inode = fs::File::open(&key).unwrap();
     let revoke = ["revoke", &name, "--from", "c-09", "--by", "t-07", "--store", "store"];
+    for by in ["m-01", "t-08", "c-09", "x-99"] {
+        scene.run(&[&revoke[..5], &[by], &revoke[6..]].concat()).ended(77);
+    }
+    assert!(key.exists() && scene.events().len() == events.len(), "nothing is written");
     scene.run(&revoke).ended(0);
     assert!(contents(&folder.join("grants")).is_empty());
     let mut left = Vec::new();
@@ -248,7 +252,13 @@ fn a_key_that_nobody_granted_is_found_and_goes() {
     let folder = scene.folder(recording).join("grants");
     install(&scene, &log, &grant(&scene, recording, "c-09", days(9), at(10)), at(10)).unwrap();
     let older = contents(&folder);
-    revoke(&scene.store, &log, recording, &id("c-09"), &id("t-07"), at(20)).unwrap();
+    for other in ["m-01", "a-01", "t-08", "x-9"] {
+        let by = id(other);
+        let end = revoke(&scene.store, &log, &roles(), recording, &id("c-09"), &by, at(20));
+        assert!(end.unwrap_err().to_string().contains("may not end this grant"), "{other}");
+    }
+    assert_eq!(contents(&folder), older);
+    revoke(&scene.store, &log, &roles(), recording, &id("c-09"), &id("t-07"), at(20)).unwrap();
     install(&scene, &log, &grant(&scene, recording, "s-01", days(9), at(30)), at(30)).unwrap();
     let check = || scene.run(&["store", "check", "--store", "store"]);
     check().ended(0);
@@ -390,7 +400,7 @@ fn child_that_grants() {
     let recording = read("renewed").claim().recording;
     let renewed = install(&scene, &log, &read("renewed"), days(4));
     let made = install(&scene, &log, &read("made"), days(4));
-    let taken = revoke(&scene.store, &log, recording, &id("c-02"), &id("t-07"), days(4));
+    let taken = revoke(&scene.store, &log, &roles(), recording, &id("c-02"), &id("t-07"), days(4));
     let clock = Clock { now: days(6), trusted: true, highest: log.highest() };
     let applied = apply(&scene.store, &log, &scene.key, &policy(), &clock);
     if renewed.is_ok() && made.is_ok() && taken.is_ok() && applied.is_ok() {

@@ -11,7 +11,7 @@ use classveil::{
     },
 };
 
-use crate::retention::{Scene, at, days, policy, segment};
+use crate::retention::{Scene, at, days, policy, roles, segment};
 
 /// What a list says, with the index and by the manifests themselves.
 fn both(scene: &Scene) -> [Vec<String>; 2] {
@@ -96,7 +96,8 @@ fn whatever_becomes_of_the_index_the_answer_is_the_same() {
 
     // What is there changes: a deadline, a recording more, one less, one that is damaged.
     let by = "t-07".parse().unwrap();
-    close_talk(&scene.store, &log, &scene.key, ids[0], &by, &policy(), days(1)).unwrap();
+    let here = (scene.store.as_path(), &log, &scene.key);
+    close_talk(here, &roles(), ids[0], &by, &policy(), days(1)).unwrap();
     same(&scene, 5);
     scene.record_sealed(&log, days(1), 30);
     same(&scene, 6);

@@ -128,7 +128,8 @@ fn keys_change_by_the_old_key_or_by_two_people_and_time() {
     run(&[&["people", "answer", "c2.age"][..], &args].concat()).ended(0);
     let enrolled = replace(&old, "a2.json", &[]).ended(0).json();
     assert_eq!(enrolled["recipient"], second);
-    // The key is lost: code, challenge, the officer's signature, and three days.
+    // The key is lost: code, challenge, the officer's signature with a key that has counted for three
+    // days, and three days.
     let third = fresh("third");
     let code = run(&[&["people", "invite", "t-07"][..], &in_store].concat()).ended(0);
     let args = ["people", "challenge", "t-07", "--recipient", &third, "--output", "c3.age"];
@@ -138,6 +139,9 @@ fn keys_change_by_the_old_key_or_by_two_people_and_time() {
     assert!(refused.err.contains("approval of a privacy-officer"), "{}", refused.err);
     let args = ["--recipient", &third, "--by", "fg-01", "--identity", "fg-01.key", "-o", "fg.note"];
     run(&[&["people", "approve", "t-07"][..], &args].concat()).ended(0);
+    let refused = replace(&second, "a3.json", &["--approval", "fg.note"]).ended(77);
+    assert!(refused.err.contains("counted for 72 hours"), "{}", refused.err);
+    scene.since(&["fg-01"], 80);
     let made = replace(&second, "a3.json", &["--approval", "fg.note"]).ended(0).json();
     let from: jiff::Timestamp = made["from"].as_str().unwrap().parse().unwrap();
     let wait = from.duration_since(classveil::clock::Clock::now(&classveil::clock::SystemClock));
@@ -156,6 +160,64 @@ fn keys_change_by_the_old_key_or_by_two_people_and_time() {
     run(&[&["people", "remove", "t-07"][..], &in_store].concat()).ended(0);
     let add = ["people", "add", "t-07", "--role", "teacher"];
     run(&[&add[..], &in_store].concat()).ended(78);
+    run(&["audit", "verify", "--store", "store"]).ended(0);
+}
+
+/// An administrator who adds an officer of their own, with a key of their own, changes nobody's key and
+/// answers nothing.
+#[test]
+fn an_administrator_alone_replaces_nobodys_key() {
+    let scene = Scene::new();
+    let run = |args: &[&str]| scene.run(args);
+    let in_store = ["--store", "store"];
+    let old = enrol(run, &scene.root, "t-07", "teacher");
+    enrol(run, &scene.root, "fg-01", "privacy-officer");
+    scene.since(&["t-07", "fg-01"], 200);
+    // The officer that is added is none, with or without a key.
+    let code = run(&["people", "add", "fg-99", "--role", "privacy-officer", "--store", "store"]);
+    let made = run(&["keygen", "--output", "fg-99.key", "--json"]).ended(0).json();
+    let public = made["recipient"].as_str().unwrap();
+    assert_eq!(made["fingerprint"].as_str().unwrap().replace(' ', "").len(), 32, "{made}");
+    let enrolled = |person: &str, code: &str, recipient: &str, key: &str, more: &[&str]| {
+        let _ = fs::remove_file(scene.root.join("c.age"));
+        let _ = fs::remove_file(scene.root.join("a.json"));
+        let args = ["--code", code, "--recipient", recipient, "--output", "c.age"];
+        run(&[&["people", "challenge", person][..], &args, &in_store].concat()).ended(0);
+        let args = ["people", "answer", "c.age", "-i", key, "-o", "a.json", "--json"];
+        assert_eq!(run(&args).ended(0).json()["person"], person);
+        let args = ["--answer", "a.json", "--confirmed", "in-person"];
+        run(&[more, &[person][..], &args, &in_store].concat())
+    };
+    let first = ["people", "enrol"];
+    let refused = enrolled("fg-99", code.ended(0).out.trim(), public, "fg-99.key", &first);
+    assert!(refused.ended(77).err.contains("another privacy officer"));
+    // Nor is a teacher whom they add one who makes an officer.
+    enrol(run, &scene.root, "t-99", "teacher");
+    scene.since(&["t-99"], 100);
+    let approve = |by: &str, person: &str, recipient: &str, note: &str| {
+        let key = format!("{by}.key");
+        let args = ["--recipient", recipient, "--by", by, "--identity", &key, "--output", note];
+        let said = run(&[&["people", "approve", person, "--json"][..], &args].concat()).ended(0);
+        assert_eq!((&said.json()["by"], &said.json()["person"]), (&by.into(), &person.into()));
+    };
+    approve("t-99", "fg-99", public, "by-t-99.note");
+    approve("fg-99", "t-07", public, "by-fg-99.note");
+    let again = run(&[&["people", "invite", "fg-99"][..], &in_store].concat()).ended(0);
+    let with = ["people", "enrol", "--approval", "by-t-99.note"];
+    enrolled("fg-99", again.out.trim(), public, "fg-99.key", &with).ended(77);
+    // So the teacher's key stays.
+    let mine = run(&["keygen", "--output", "mine.key"]).ended(0).out.trim().to_owned();
+    approve("fg-99", "t-07", &mine, "mine.note");
+    let code = run(&[&["people", "invite", "t-07"][..], &in_store].concat()).ended(0);
+    let with = ["people", "replace-key", "--old", &old, "--approval", "mine.note"];
+    enrolled("t-07", code.out.trim(), &mine, "mine.key", &with).ended(77);
+    let list = run(&["people", "list", "--store", "store", "--json"]).ended(0).json();
+    assert!(!list.to_string().contains(&mine) && !list.to_string().contains(public), "{list}");
+    // With the word of the one there is, another one comes.
+    approve("fg-01", "fg-99", public, "good.note");
+    let again = run(&[&["people", "invite", "fg-99"][..], &in_store].concat()).ended(0);
+    let with = ["people", "enrol", "--approval", "good.note"];
+    enrolled("fg-99", again.out.trim(), public, "fg-99.key", &with).ended(0);
     run(&["audit", "verify", "--store", "store"]).ended(0);
 }
 

@@ -29,7 +29,7 @@ use classveil::{
 
 use crate::{
     crash::{CHILD, workplace},
-    retention::{Scene, at, contents, policy},
+    retention::{Scene, at, contents, policy, roles},
     reveil::{adopt, made},
 };
 
@@ -140,7 +140,8 @@ fn child_that_lives() {
         let _ = log.append(now(60), &line).unwrap();
         doing("closing");
         let by = "t-07".parse().unwrap();
-        close_talk(&scene.store, &log, &scene.key, id, &by, &policy(), now(70)).unwrap();
+        let here = (scene.store.as_path(), &log, &scene.key);
+        close_talk(here, &roles(), id, &by, &policy(), now(70)).unwrap();
         // Preparing is the key holder's, on another computer.
         doing("nothing");
         let old = scene.record_sealed(&log, now(80), 1);

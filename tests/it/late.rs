@@ -6,16 +6,17 @@ use std::{collections::BTreeMap, fs, time::Instant};
 use classveil::{
     units::RecordingId,
     vault::{
-        BoxKey, Course, Outcome, RecordingWriter,
+        BoxKey, Course, Digest, Outcome, RecordingWriter,
+        access::{Ask, Decision, ExportFor, NewAnswer, NewRequest, answer, request},
         audit::{AuditKey, AuditLog, Event},
-        retention::{Action, Reason, Verdict},
+        retention::{Action, Cause, Reason, Verdict, recalls},
     },
 };
 
 use crate::{
     media::Clips,
     record::stop::endless,
-    retention::{Scene, at, days},
+    retention::{Scene, at, days, roles},
     rtsp::Camera,
     service::Station,
 };
@@ -101,6 +102,89 @@ fn a_recording_from_before_the_log_is_of_every_class_that_it_may_be_of() {
     let silent = RecordingId::new(at(5));
     fs::create_dir(scene.folder(silent)).unwrap();
     assert_eq!(verdicts(&scene, at(14))[&silent].verdict, Verdict::Withhold);
+}
+
+/// What somebody took away the box cannot end; it says what has to be called back, and why.
+#[test]
+fn exports_that_should_not_be_out_are_named() {
+    let scene = Scene::new();
+    loaded(&scene, "v1", &[], at(1));
+    let [first, second] = [at(2), at(3)].map(|began| record(&scene, began, "v1"));
+    let exported = |recording, n: i64, purpose, until| {
+        let export = RecordingId::new(at(n));
+        let event = Event::Exported {
+            recording,
+            export,
+            purpose,
+            by: "t-07".parse().unwrap(),
+            recipients: Vec::new(),
+            delete_by: until,
+            statement: Digest::of(export.to_string().as_bytes()),
+        };
+        let _ = scene.log(at(10)).append(at(10), &event).unwrap();
+        export
+    };
+    let copy = exported(first, 20, ExportFor::TeacherCopy, days(365));
+    let group = exported(first, 21, ExportFor::Supervision, days(30));
+    let seen = exported(second, 22, ExportFor::Parent, days(30));
+    let over = exported(second, 23, ExportFor::Parent, days(2));
+    let found = |now| -> BTreeMap<RecordingId, Cause> {
+        let entries = scene.log(at(10)).entries().unwrap();
+        recalls(&entries, now).into_iter().map(|one| (one.export, one.why)).collect()
+    };
+    loaded(&scene, "v2", &["5c"], at(30));
+    assert_eq!(found(at(31)), BTreeMap::new(), "another class");
+    // The teacher's own copy outlives the recording by a year: the refusal reaches it all the same.
+    assert_eq!(scene.apply(days(31)).destroyed.len(), 2);
+    loaded(&scene, "v3", &["3b"], days(40));
+    assert_eq!(found(days(41)), [(copy, Cause::LateRefusal)].into());
+    assert_eq!(found(days(3)), [(copy, Cause::LateRefusal), (seen, Cause::LateRefusal)].into());
+    assert_eq!(found(at(40)).len(), 3, "as long as they live: {over}");
+    // An objection, and a deletion that is granted, reach the anonymous one, too.
+    let third = record(&scene, days(50), "v3");
+    let log = scene.log(days(50));
+    let new = |ask| NewRequest {
+        ask,
+        by: "p-14".parse().unwrap(),
+        recordings: vec![third],
+        received: days(50),
+        text: None,
+    };
+    let _ = request(&scene.store, &log, &new(Ask::Restrict), days(50)).unwrap();
+    let asked = exported(third, 60, ExportFor::Supervision, days(400));
+    assert_eq!(found(days(51)).get(&asked), Some(&Cause::Objection));
+    let _ = request(&scene.store, &log, &new(Ask::Delete), days(50)).unwrap();
+    let granted = |number, decision| NewAnswer {
+        number,
+        by: "fg-01".parse().unwrap(),
+        decision,
+        reason: Some(Digest::of(b"why")),
+        note: None,
+    };
+    let here = (scene.store.as_path(), &log, &scene.key);
+    let _ = answer(here, &roles(), &granted(1, Decision::Refused), days(51)).unwrap();
+    assert_eq!(found(days(52)).get(&asked), None);
+    let _ = answer(here, &roles(), &granted(2, Decision::Granted), days(52)).unwrap();
+    assert_eq!(found(days(53)).get(&asked), Some(&Cause::Deletion));
+    drop(log);
+    // On the command line.
+    let list = scene.run(&["exports", "list", "--store", "store", "--json"]).ended(0).json();
+    let of = |id: RecordingId| {
+        let rows = list["exports"].as_array().unwrap();
+        rows.iter().find(|row| row["export"] == id.to_string()).unwrap()["recall"].clone()
+    };
+    assert_eq!(of(asked), "deletion", "{list}");
+    assert!(of(group).is_null() && of(over).is_null(), "{list}");
+    let shown = scene.run(&["exports", "list", "--store", "store"]).ended(0).out;
+    assert!(shown.contains("CALL BACK: its recording's deletion was granted"), "{shown}");
+    let list = "pupil_id,class,status,since\np-14,3b,refused,2026-09-01\n";
+    fs::write(scene.root.join("list.csv"), list).unwrap();
+    let load = ["pupils", "load", "list.csv", "--store", "store"];
+    let said = scene.run(&[&load[..], &["--json"]].concat()).ended(0).json();
+    let named: Vec<_> = said["exports"].as_array().unwrap().iter().map(|e| &e["export"]).collect();
+    assert_eq!(named, [&copy.to_string(), &asked.to_string()], "{said}");
+    let said = scene.run(&load).ended(0).out;
+    assert!(said.contains("call back and delete this supervision export"), "{said}");
 }
 
 /// The goal: withheld within a minute, with 500 recordings in the store. It is withheld as soon as

@@ -17,7 +17,7 @@ use crate::{
     crash::{Blow, campaign, workplace},
     grants::{grant, id, install},
     media::{Clips, sample},
-    retention::{Scene, at, contents, days, stock},
+    retention::{Scene, at, contents, days, roles, stock},
     scene::{School, text},
 };
 
@@ -47,14 +47,15 @@ fn an_objection_withholds_at_once_and_until_it_is_decided() {
     assert!(reasons.contains(&Reason::Restricted { request: asked.number }), "{reasons:?}");
     // Nobody is let in meanwhile, and a clock that goes back changes nothing.
     assert_eq!(verdicts(at(0))[0], Verdict::Withhold);
-    answer(&scene.store, &log, &scene.key, &decide(1, Decision::Granted), days(1)).unwrap();
+    let here = (scene.store.as_path(), &log, &scene.key);
+    answer(here, &roles(), &decide(1, Decision::Granted), days(1)).unwrap();
     assert_eq!(verdicts(days(2))[0], Verdict::Withhold, "granted it stays");
-    answer(&scene.store, &log, &scene.key, &decide(1, Decision::Lifted), days(3)).unwrap();
+    answer(here, &roles(), &decide(1, Decision::Lifted), days(3)).unwrap();
     assert_eq!(verdicts(days(3)), [Verdict::Keep, Verdict::Keep]);
     let again = request(&scene.store, &log, &new(Ask::Restrict, &[one, other]), days(4)).unwrap();
     assert_eq!(verdicts(days(4)), [Verdict::Withhold, Verdict::Withhold]);
     let refused = decide(again.number, Decision::Refused);
-    answer(&scene.store, &log, &scene.key, &refused, days(5)).unwrap();
+    answer(here, &roles(), &refused, days(5)).unwrap();
     assert_eq!(verdicts(days(5)), [Verdict::Keep, Verdict::Keep]);
     // An objection keeps nothing alive.
     request(&scene.store, &log, &new(Ask::Restrict, &[one]), days(6)).unwrap();
@@ -70,7 +71,8 @@ fn a_granted_deletion_goes_at_once_whatever_the_clock() {
     let (one, other) = (scene.record(&log, at(0), 20), scene.record(&log, at(1), 20));
     request(&scene.store, &log, &new(Ask::Delete, &[one]), at(10)).unwrap();
     assert_eq!(scene.apply(at(11)).destroyed, [], "asked for is not granted");
-    answer(&scene.store, &log, &scene.key, &decide(1, Decision::Granted), at(20)).unwrap();
+    let here = (scene.store.as_path(), &log, &scene.key);
+    answer(here, &roles(), &decide(1, Decision::Granted), at(20)).unwrap();
     let doubt =
         classveil::vault::retention::Clock { now: at(20), trusted: false, highest: log.highest() };
     let policy = crate::retention::policy();
@@ -108,6 +110,27 @@ fn the_privacy_officer_works_by_the_command_line() {
     );
     let planned = run(&["retention", "plan"]).ended(0).out;
     assert!(planned.contains("restricted by request 1"), "{planned}");
+    let none = run(&["request", "answer", "1", "--decision", "granted", "--by", "fg-01"]);
+    assert!(none.ended(77).err.contains("no directory of people"));
+    for (person, role) in [
+        ("fg-01", "privacy-officer"),
+        ("fg-99", "privacy-officer"),
+        ("a-01", "admin"),
+        ("m-01", "manager"),
+        ("t-07", "teacher"),
+    ] {
+        run(&["people", "add", person, "--role", role]).ended(0);
+    }
+    // Nobody else ends an objection, or asks for anything in the name of the school.
+    for by in ["a-01", "m-01", "t-07", "fg-99", "x-9"] {
+        let answer = ["request", "answer", "1", "--decision", "refused", "--reason", "letter.txt"];
+        let said = run(&[&answer[..], &["--by", by]].concat()).ended(77).err;
+        assert!(said.contains("may not answer a request"), "{said}");
+    }
+    for by in ["a-01", "m-01", "fg-01"] {
+        run(&["request", "delete", &name, "--by", by]).ended(77);
+    }
+    assert!(run(&["retention", "plan"]).ended(0).out.contains("restricted by request 1"));
     run(&["request", "answer", "1", "--decision", "refused", "--by", "fg-01"]).ended(77);
     let no = ["request", "answer", "1", "--decision", "refused", "--by", "fg-01", "--reason"];
     run(&[&no[..], &["empty.txt"]].concat()).ended(78);
@@ -155,6 +178,7 @@ fn a_note_is_seen_by_who_opens_the_recording_and_dies_with_it() {
     fs::write(school.path("note.txt"), "I was asked to read aloud.\nI had said no.").unwrap();
     fs::write(school.path("other.txt"), "Something else.").unwrap();
     run(&["request", "add", name, "--by", "p-01", "--text", "note.txt"]).ended(0);
+    run(&["people", "add", "fg-01", "--role", "privacy-officer"]).ended(0);
     let grant = ["request", "answer", "1", "--decision", "granted", "--by", "fg-01"];
     run(&grant).ended(77);
     run(&[&grant[..], &["--text", "other.txt"]].concat()).ended(77);
@@ -206,7 +230,8 @@ fn child_that_is_heard() {
     let log = scene.log(at(20));
     let recording = fs::read_to_string(root.join("recording")).unwrap().parse().unwrap();
     let asked = request(&scene.store, &log, &new(Ask::Restrict, &[recording]), at(20));
-    let given = answer(&scene.store, &log, &scene.key, &decide(1, Decision::Granted), at(30));
+    let here = (scene.store.as_path(), &log, &scene.key);
+    let given = answer(here, &roles(), &decide(1, Decision::Granted), at(30));
     if asked.is_ok() && given.is_ok() {
         fs::write(root.join("done"), "").unwrap();
     }

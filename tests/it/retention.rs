@@ -14,8 +14,10 @@ use classveil::{
     vault::{
         BoxKey, Course, Details, Digest, LegalBasis, NewRecording, Outcome, Purpose, Recipient,
         RecordingWriter, SegmentFile, Trust, VaultError,
-        audit::{AuditKey, AuditLog, AuditTrust, Event, check_log},
+        access::{Role, Roles, Standing},
+        audit::{AuditKey, AuditLog, AuditTrust, Event, PersonChange, check_log},
         check, recover,
+        register::{Name, Register},
         retention::{
             Applied, CheckedCertificate, Clock, NewHold, Policy, Verdict, apply, check_certificate,
             close_talk, hold, plan, release, survey,
@@ -40,6 +42,20 @@ pub(crate) fn days(days: i64) -> Timestamp {
 pub(crate) fn policy() -> Policy {
     let days = |n: u64| Some(Duration::from_secs(n * 86_400));
     Policy::new(days(30), days(7)).unwrap()
+}
+
+/// Who is who, as a directory would have it.
+pub(crate) fn roles() -> Roles {
+    let people = [
+        ("t-07", Role::Teacher),
+        ("t-08", Role::Teacher),
+        ("fg-01", Role::PrivacyOfficer),
+        ("m-01", Role::Manager),
+        ("a-01", Role::Admin),
+    ];
+    let standing = |role| Standing { role, in_force: true };
+    let people = people.map(|(person, role)| (person.parse().unwrap(), standing(role)));
+    Roles::new(people, ["p-14".parse().unwrap()])
 }
 
 fn camera() -> CameraId {
@@ -85,6 +101,30 @@ impl Scene {
         let path = self.root.join("classveil/audit.key");
         let key = AuditKey::load_or_create(&path, &self.store).unwrap();
         AuditLog::open(&self.store, key, self.key.public(), now).unwrap()
+    }
+
+    /// Makes keys of these people count since `hours` ago: the directory as it would be if they had been
+    /// enrolled then, with a line in the log that names it.
+    pub(crate) fn since(&self, people: &[&str], hours: i64) {
+        let log = self.log(Timestamp::now());
+        let register = Register::new(&self.store, Name::People);
+        let held = register.hold().unwrap();
+        let bytes = held.read(&log.entries().unwrap()).unwrap().unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let from = Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+        for person in people {
+            for key in json["people"][person]["keys"].as_array_mut().unwrap() {
+                key["from"] = from.to_string().into();
+            }
+        }
+        let event = |directory| Event::PersonChanged {
+            person: people[0].parse().unwrap(),
+            role: Role::Teacher,
+            change: PersonChange::Invited,
+            directory,
+        };
+        let announce = |digest| log.append(Timestamp::now(), &event(digest)).map(drop);
+        held.write(&serde_json::to_vec(&json).unwrap(), announce).unwrap();
     }
 
     /// A sealed recording of two segments that begins at `started` and lives for `keep` days.
@@ -402,7 +442,10 @@ fn closing_the_talk_moves_the_deadline_earlier_and_never_later() {
     let log = scene.log(at(0));
     let (early, late) = (scene.record(&log, at(0), 30), scene.record(&log, at(60), 30));
     let by = "t-07".parse().unwrap();
-    let close = |id, now| close_talk(&scene.store, &log, &scene.key, id, &by, &policy(), now);
+    let here = (scene.store.as_path(), &log, &scene.key);
+    let close = |id, now| close_talk(here, &roles(), id, &by, &policy(), now);
+    let another = close_talk(here, &roles(), early, &"t-08".parse().unwrap(), &policy(), days(1));
+    assert!(another.unwrap_err().to_string().contains("may not close this talk"));
     assert_eq!(close(early, days(2)).unwrap(), days(9));
     let checked = check(&scene.folder(early), &scene.trust(), |_| ()).unwrap();
     assert_eq!(checked.manifest().delete_by, days(9));
@@ -432,7 +475,8 @@ fn an_old_manifest_extends_nothing() {
     let names = ["manifest.json", "manifest.json.minisig"];
     let old = names.map(|name| fs::read(folder.join(name)).unwrap());
     let by = "t-07".parse().unwrap();
-    close_talk(&scene.store, &log, &scene.key, id, &by, &policy(), days(1)).unwrap();
+    let here = (scene.store.as_path(), &log, &scene.key);
+    close_talk(here, &roles(), id, &by, &policy(), days(1)).unwrap();
     for (name, bytes) in names.iter().zip(old) {
         fs::write(folder.join(name), bytes).unwrap();
     }
@@ -476,7 +520,8 @@ fn a_clock_that_went_back_shortens_nothing() {
     let id = scene.record(&log, at(0), 30);
     let by = "t-07".parse().unwrap();
     let dead = Timestamp::from_second(100).unwrap();
-    let set = close_talk(&scene.store, &log, &scene.key, id, &by, &policy(), dead).unwrap();
+    let here = (scene.store.as_path(), &log, &scene.key);
+    let set = close_talk(here, &roles(), id, &by, &policy(), dead).unwrap();
     assert_eq!(set, days(7));
     let clock = Clock { now: dead, trusted: true, highest: log.highest() };
     let applied = apply(&scene.store, &log, &scene.key, &policy(), &clock).unwrap();
@@ -495,20 +540,45 @@ fn holds_postpone_and_never_move() {
         length: Duration::from_secs(days * 86_400),
         reason: Digest::of(b"claim"),
     };
-    let refused = |new: &NewHold| hold(&scene.store, &log, new, days(5)).unwrap_err().to_string();
+    let refused =
+        |new: &NewHold| hold(&scene.store, &log, &roles(), new, days(5)).unwrap_err().to_string();
     assert!(refused(&new(91)).contains("90 days"));
     assert!(refused(&new(0)).contains("90 days"));
     let own = NewHold { approved_by: "p-14".parse().unwrap(), ..new(3) };
     assert!(refused(&own).contains("cannot approve"));
     let gone = NewHold { recording: RecordingId::new(at(7)), ..new(3) };
     assert!(refused(&gone).contains("no recording"));
-    assert_eq!(hold(&scene.store, &log, &new(30), days(5)).unwrap(), days(35));
+    // Management keeps nothing, whichever of the two it claims to be.
+    let events = scene.events().len();
+    let named = |requested: &str, approved: &str| NewHold {
+        requested_by: requested.parse().unwrap(),
+        approved_by: approved.parse().unwrap(),
+        ..new(3)
+    };
+    for (requested, approved) in [
+        ("m-01", "fg-01"),
+        ("a-01", "fg-01"),
+        ("fg-01", "t-07"),
+        ("p-14", "a-01"),
+        ("x-9", "fg-01"),
+    ] {
+        let said = refused(&named(requested, approved));
+        assert!(said.contains(" hold: "), "{requested} {approved}: {said}");
+    }
+    let unknown = hold(&scene.store, &log, &Roles::unknown(), &new(3), days(5));
+    assert!(unknown.unwrap_err().to_string().contains("no directory of people"));
+    assert_eq!(scene.events().len(), events, "nothing is written");
+    assert_eq!(hold(&scene.store, &log, &roles(), &new(30), days(5)).unwrap(), days(35));
     let verdict = |now| scene.apply(now).plan[0].verdict;
     assert_eq!(verdict(days(6)), Verdict::Withhold);
     assert_eq!(verdict(days(34)), Verdict::Withhold);
     let by = "fg-01".parse().unwrap();
-    release(&scene.store, &log, id, &by, days(34)).unwrap();
-    assert!(release(&scene.store, &log, id, &by, days(34)).is_err());
+    for other in ["a-01", "m-01", "t-07", "x-9"] {
+        let end = release(&scene.store, &log, &roles(), id, &other.parse().unwrap(), days(34));
+        assert!(end.unwrap_err().to_string().contains("may not end a hold"), "{other}");
+    }
+    release(&scene.store, &log, &roles(), id, &by, days(34)).unwrap();
+    assert!(release(&scene.store, &log, &roles(), id, &by, days(34)).is_err());
     assert_eq!(scene.apply(days(34)).destroyed, [id], "at once");
     assert!(refused(&new(3)).contains("is destroyed"));
 }
@@ -587,7 +657,8 @@ fn two_years_of_a_box() {
         if day % 18 == 5
             && let Some((id, deadline)) = due.iter_mut().next_back()
         {
-            let set = close_talk(&scene.store, &log, &scene.key, *id, &by, &policy(), days(day));
+            let here = (scene.store.as_path(), &log, &scene.key);
+            let set = close_talk(here, &roles(), *id, &by, &policy(), days(day));
             *deadline = set.unwrap();
         }
         let clock = Clock { now: days(day), trusted: day % 50 > 1, highest: log.highest() };
@@ -623,16 +694,51 @@ fn commands_show_and_do_the_same() {
     scene.run(&[&plan[..], &["--at", "tomorrow"]].concat()).ended(64);
     let kept = ids[1].to_string();
     let id = ["--store", "store", "--by", "t-07"];
+    let hold = ["retention", "hold", &kept, "--store", "store", "--requested-by"];
+    let more = |by| ["--approved-by", by, "--reason", "claim.txt"];
+    fs::write(scene.root.join("claim.txt"), "a claim").unwrap();
+    let asks = |who, by| scene.run(&[&hold[..], &[who], &more(by)].concat());
+    // Without a directory nobody is known as the privacy officer.
+    assert!(asks("t-07", "fg-01").ended(77).err.contains("no directory of people"));
+    for (person, role) in
+        [("t-07", "teacher"), ("fg-01", "privacy-officer"), ("m-01", "manager"), ("a-01", "admin")]
+    {
+        scene.run(&["people", "add", person, "--role", role, "--store", "store"]).ended(0);
+    }
+    let before = scene.events().len();
+    // An officer of the administrator's own is none, until the one there is has signed.
+    scene
+        .run(&["people", "add", "fg-99", "--role", "privacy-officer", "--store", "store"])
+        .ended(0);
+    for (who, by) in [
+        ("m-01", "fg-01"),
+        ("a-01", "fg-01"),
+        ("m-01", "a-01"),
+        ("t-07", "a-01"),
+        ("t-07", "m-01"),
+        ("t-07", "x-9"),
+        ("t-07", "fg-99"),
+        ("p-14", "fg-01"),
+    ] {
+        asks(who, by).ended(77);
+    }
+    for by in ["m-01", "a-01", "fg-01", "x-9"] {
+        let args = ["retention", "close-talk", &kept, "--store", "store", "--by", by];
+        scene.run(&args).ended(77);
+    }
+    assert_eq!(scene.events().len(), before + 1, "nothing is written");
     let closed = scene.run(&[&["retention", "close-talk", &kept, "--json"][..], &id].concat());
     assert!(closed.ended(0).json()["until"].is_string());
-    fs::write(scene.root.join("claim.txt"), "a claim").unwrap();
-    let hold = ["retention", "hold", &kept, "--store", "store", "--requested-by", "p-14"];
-    let more = ["--approved-by", "fg-01", "--reason", "claim.txt"];
-    scene.run(&[&hold[..], &more].concat()).ended(0);
-    scene.run(&[&hold[..], &more, &["--for", "91 d"]].concat()).ended(77);
+    asks("t-07", "fg-01").ended(0);
+    scene.run(&[&hold[..], &["t-07"], &more("fg-01"), &["--for", "91 d"]].concat()).ended(77);
     let shown = scene.run(&plan).ended(0);
     assert!(shown.out.contains("held until"), "{}", shown.out);
-    scene.run(&[&["retention", "release", &kept][..], &id].concat()).ended(0);
+    let release = ["retention", "release", &kept, "--store", "store", "--by"];
+    for by in ["m-01", "a-01", "fg-99", "nobody-1"] {
+        scene.run(&[&release[..], &[by]].concat()).ended(77);
+    }
+    // Who asked for it ends it, or the officer.
+    scene.run(&[&release[..], &["t-07"]].concat()).ended(0);
     // Nothing goes by a clock that nobody vouches for; then it does.
     let apply = ["retention", "apply", "--store", "store"];
     let json =
@@ -645,6 +751,48 @@ fn commands_show_and_do_the_same() {
     scene.run(&["audit", "verify", "--store", "store"]).ended(0);
     let log = fs::read_to_string(scene.store.join("audit/log.jsonl")).unwrap();
     assert!(!log.contains("a claim"), "{log}");
+}
+
+/// A machine with the key of one box and the store of another: whose signature counts is said by the
+/// configuration, and a recording can be named by its id.
+#[test]
+fn a_configured_key_counts_before_the_machines_own() {
+    let scene = Scene::new();
+    let log = scene.log(at(0));
+    let (gone, id) = (scene.record(&log, at(0), 5), scene.record(&log, days(1), 30));
+    assert_eq!(scene.apply(days(6)).destroyed, [gone]);
+    drop(log);
+    fs::create_dir(scene.root.join("other")).unwrap();
+    for name in ["box.key", "audit.key"] {
+        fs::rename(scene.root.join("classveil").join(name), scene.root.join("other").join(name))
+            .unwrap();
+    }
+    let elsewhere = scene.root.join("elsewhere");
+    BoxKey::load_or_create(&scene.root.join("classveil/box.key"), &elsewhere).unwrap();
+    let config = "[store]\nfolder = \"store\"\nbox-key = \"other/box.key\"\n";
+    fs::write(scene.root.join("box.toml"), config).unwrap();
+    let (id, gone) = (id.to_string(), gone.to_string());
+    let by_store = ["--store", "store", "--json"];
+    let by_config = ["--config", "box.toml", "--json"];
+    let opened = ["open", &id, "--identity", "teacher.key", "--output", "out.mp4"];
+    for command in [&["verify", &id][..], &["verify-certificate", &gone], &opened] {
+        scene.run(&[command, &by_store[..]].concat()).ended(77);
+    }
+    for command in [&["verify", &id][..], &["verify-certificate", &gone]] {
+        let said = scene.run(&[command, &by_config[..]].concat()).ended(0).json();
+        let pinned = said.get("pinned").or_else(|| said["recording"].get("pinned"));
+        assert_eq!(pinned, Some(&true.into()), "{said}");
+    }
+    scene.run(&["store", "check", "--config", "box.toml"]).ended(0);
+    let folder = scene.folder(id.parse().unwrap());
+    let path = folder.to_str().unwrap();
+    scene.run(&["verify", path, "--box-key", "store/box.pub"]).ended(0);
+    scene.run(&["verify", &id]).ended(64);
+    let view = ["viewer", "--output", "viewer.html", "--json"];
+    scene.run(&[&view[..], &["--store", "store"]].concat()).ended(78);
+    let made = scene.run(&[&view[..], &["--config", "box.toml"]].concat()).ended(0).json();
+    assert_eq!(made["box_key"], scene.key.public().id(), "{made}");
+    stock(&scene.root, "minisign", &["-Vm", "viewer.html", "-p", "store/box.pub"]);
 }
 
 /// The goal: a plan over 10,000 recordings in one second, command and all. More is allowed here,
@@ -685,7 +833,8 @@ fn child_that_destroys() {
     let log = scene.log(days(6));
     let open = fs::read_to_string(root.join("open")).unwrap().parse().unwrap();
     let by = "t-07".parse().unwrap();
-    let _ = close_talk(&scene.store, &log, &scene.key, open, &by, &policy(), days(6));
+    let here = (scene.store.as_path(), &log, &scene.key);
+    let _ = close_talk(here, &roles(), open, &by, &policy(), days(6));
     let clock = Clock { now: days(6), trusted: true, highest: log.highest() };
     let applied = apply(&scene.store, &log, &scene.key, &policy(), &clock).unwrap();
     if applied.failed.is_empty() {

@@ -541,6 +541,7 @@ fn an_objection_withholds_what_there_is() {
     let plan = station.run(&["retention", "plan", "--json"]).ended(0).json();
     assert_eq!(plan["withhold"], 1, "{plan}");
     // It stays so until the privacy officer answers, and no longer.
+    station.run(&["people", "add", "fg-01", "--role", "privacy-officer"]).ended(0);
     let answer = ["request", "answer", "1", "--decision", "granted", "--by", "fg-01"];
     station.run(&answer).ended(0);
     let plan = station.run(&["retention", "plan", "--json"]).ended(0).json();

@@ -148,6 +148,7 @@ fn a_lesson_on_the_pages() {
     for (person, role) in [("t-07", "teacher"), ("c-09", "supervisor")] {
         enrol(run, &station.school.path(""), person, role);
     }
+    run(&["people", "add", "p-01", "--role", "privacy-officer", "--store", "store"]).ended(0);
     let invited = run(&["people", "add", "c-02", "--role", "coach", "--store", "store"]).ended(0);
     pack(&station.school, "list.zip", &["list.csv", "refused.jpg"]);
     fs::create_dir(station.school.path("wrong")).unwrap();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{files::allowed, person, recordings::Shelf};
+use super::{files::allowed, people::roles_here, person, recordings::Shelf};
 use crate::{
     api::{App, Inner, accounts::Role, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::retention_policy,
@@ -172,8 +172,8 @@ pub(super) async fn revoke(
     app.work(move |app| {
         let (manifest, _) = taught(app, &login, &id)?;
         let (from, by) = (person(&from)?, own(&login)?);
-        let (store, log) = (app.desk.store(), app.desk.audit());
-        end_grant(store, log, manifest.recording, &from, &by, SystemClock.now())?;
+        let (store, log, roles) = (app.desk.store(), app.desk.audit(), roles_here(app)?);
+        end_grant(store, log, &roles, manifest.recording, &from, &by, SystemClock.now())?;
         Ok(Json(json!({ "person": from })))
     })
     .await
@@ -217,9 +217,9 @@ pub(super) async fn close(
         made(&manifest)?;
         let desk = &app.desk;
         let policy = retention_policy(&desk.config(), None)?;
-        let (store, log, key) = (desk.store(), desk.audit(), desk.key());
+        let (at, roles) = ((desk.store(), desk.audit(), desk.key()), roles_here(app)?);
         let now = SystemClock.now();
-        let delete_by = close_talk(store, log, key, manifest.recording, &by, &policy, now)?;
+        let delete_by = close_talk(at, &roles, manifest.recording, &by, &policy, now)?;
         Ok(Json(json!({ "delete_by": delete_by })))
     })
     .await

@@ -171,12 +171,14 @@ pub(super) async fn load(
     let loaded = with_list(&app, &headers, body, move |app, Unpacked { list, name }| {
         let (desk, keys) = (&app.desk, (app.desk.key(), app.desk.audit()));
         match roster::load(&desk.config(), desk.places(), keys, list, confirm_removals) {
-            Ok(InForce { version, counts, changes, notices, withheld }) => Ok(json!({
+            Ok(InForce { version, counts, changes, notices, withheld, exports }) => Ok(json!({
                 "ok": true,
                 "problems": [],
                 "notices": named(notices, name),
                 "version": version,
-                "summary": { "counts": counts, "changes": changes, "withheld": withheld },
+                "summary": {
+                    "counts": counts, "changes": changes, "withheld": withheld, "exports": exports,
+                },
             })),
             Err(RosterError::Store(StoreError::Removals { needed, .. })) => {
                 let text =

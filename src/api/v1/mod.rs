@@ -226,6 +226,16 @@ fn office(table: Table) -> Table {
                 .takes::<requests::Decided>(),
             requests::decide,
         )
+        .add(
+            Row::post("/api/v1/holds", officer, "approves a hold for somebody who was recorded")
+                .takes::<requests::Holding>(),
+            requests::hold,
+        )
+        .add(
+            Row::post("/api/v1/holds/release", officer, "ends the holds on a recording")
+                .takes::<requests::Releasing>(),
+            requests::release,
+        )
 }
 
 fn lists(table: Table) -> Table {

@@ -12,10 +12,15 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    api::{App, not_yours, problem::Problem, sent::Sent, sessions::Login},
+    api::{App, Inner, not_yours, problem::Problem, sent::Sent, sessions::Login},
+    appliance::preflight::today,
     clock::{Clock, SystemClock},
-    people::directory::{Answer, Directory, KeyApproval, NewKey, new_word},
-    vault::{Recipient, access::Confirmed, sign::Signed},
+    people::directory::{Answer, Directory, KeyApproval, NewKey, new_word, roles},
+    vault::{
+        Recipient,
+        access::{Confirmed, Roles},
+        sign::Signed,
+    },
 };
 
 /// Somebody has a key and the code to enrol it.
@@ -49,6 +54,12 @@ pub(super) struct Accepting {
 fn recipient(text: &str) -> Result<Recipient, Problem> {
     let problem = "this is no public key: it begins with age1";
     text.trim().parse().map_err(|_| Problem::bad("recipient", problem))
+}
+
+/// Who is who at this moment, for the rule of who may do what.
+pub(super) fn roles_here(app: &Inner) -> Result<Roles, Problem> {
+    let (entries, now) = (app.desk.audit().entries()?, SystemClock.now());
+    Ok(roles(app.desk.store(), &entries, now, today(now))?)
 }
 
 /// Everybody's public keys, by pseudonym.

@@ -2,6 +2,8 @@
 //! date. Texts and reasons stay with the officer; their digests come here, and the text of a note that
 //! is added, which whoever opens the recording sees.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Extension, State},
@@ -13,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     papers::{day, digest},
+    people::roles_here,
     person,
     recordings::Shelf,
 };
@@ -22,7 +25,8 @@ use crate::{
     clock::{Clock, SystemClock},
     units::{PersonId, RecordingId},
     vault::{
-        access::{Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        access::{Act, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        retention::{NewHold, hold as place, release as end_hold},
         shelf,
     },
 };
@@ -55,6 +59,28 @@ pub(super) struct Decided {
     reason_sha256: Option<String>,
     /// The note that is added: the very text that the request came with.
     note: Option<String>,
+}
+
+/// A hold, for somebody who was recorded.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Holding {
+    /// Its id.
+    recording: String,
+    /// Who was recorded and asks for it: a pseudonym.
+    requested_by: String,
+    /// SHA-256 of the written reason.
+    reason_sha256: String,
+    /// How long, 90 at most. Without it: 90.
+    days: Option<u16>,
+}
+
+/// Which recording is held no longer.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Releasing {
+    /// Its id.
+    recording: String,
 }
 
 /// A choice by its word.
@@ -123,6 +149,7 @@ pub(super) async fn enter(
             received,
             text: sent.text_sha256.as_deref().map(digest).transpose()?,
         };
+        roles_here(app)?.may(&new.by, &Act::Ask)?;
         let entered = request(app.desk.store(), app.desk.audit(), &new, now)?;
         Ok(Json(tell(&entered, now)))
     })
@@ -144,8 +171,46 @@ pub(super) async fn decide(
             note: sent.note.as_deref(),
         };
         let (desk, now) = (&app.desk, SystemClock.now());
-        let answered = answer(desk.store(), desk.audit(), desk.key(), &new, now)?;
+        let at = (desk.store(), desk.audit(), desk.key());
+        let answered = answer(at, &roles_here(app)?, &new, now)?;
         Ok(Json(tell(&answered, now)))
+    })
+    .await
+}
+
+/// Keeps a recording alive for somebody who was recorded, and from everybody; the officer approves it
+/// by this.
+pub(super) async fn hold(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Holding>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let new = NewHold {
+            recording: sent.recording.parse().map_err(|_| Problem::not_found())?,
+            requested_by: person(&sent.requested_by)?,
+            approved_by: officer(&login)?,
+            length: Duration::from_secs(u64::from(sent.days.unwrap_or(90)) * 86_400),
+            reason: digest(&sent.reason_sha256)?,
+        };
+        let (store, log) = (app.desk.store(), app.desk.audit());
+        let until = place(store, log, &roles_here(app)?, &new, SystemClock.now())?;
+        Ok(Json(json!({ "recording": new.recording, "until": until })))
+    })
+    .await
+}
+
+/// Ends every hold on a recording.
+pub(super) async fn release(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Releasing>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let recording = sent.recording.parse().map_err(|_| Problem::not_found())?;
+        let (store, log, by) = (app.desk.store(), app.desk.audit(), officer(&login)?);
+        end_hold(store, log, &roles_here(app)?, recording, &by, SystemClock.now())?;
+        Ok(Json(json!({ "recording": recording })))
     })
     .await
 }

@@ -1,6 +1,8 @@
 //! The rules by which a directory changes. Pure: time, codes and words are handed in; each change
 //! returns the event that has to be in the log before it counts.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -13,7 +15,7 @@ use crate::{
         Digest, Recipient,
         access::{Confirmed, Role},
         audit::{Event, PersonChange},
-        sign::Signed,
+        sign::{PersonPublicKey, Signed},
     },
 };
 
@@ -64,8 +66,10 @@ impl Directory {
             return Err(DirectoryError::Taken { person: person.clone() });
         }
         let code = Some(Code { sha256: of_code(code), until: after(now, CODE_LIFE) });
-        let entry =
-            Person { role, added: now, removed: None, keys: Vec::new(), code, challenge: None };
+        // A clock that went back makes nobody the first.
+        let last = self.people.values().map(|entry| entry.added).max();
+        let added = last.map_or(now, |last| now.max(after(last, Duration::from_nanos(1))));
+        let entry = Person { role, added, removed: None, keys: Vec::new(), code, challenge: None };
         self.people.insert(person.clone(), entry);
         Ok(((), changed(person, role, PersonChange::Added)))
     }
@@ -141,7 +145,8 @@ impl Directory {
         // A teacher who vouches for a key accepts it, too.
         let accepted = new.approvals.iter().filter(|signed| {
             let by = &signed.claim().by;
-            self.people.get(by).is_some_and(|entry| entry.role == Role::Teacher)
+            self.person(by).is_ok_and(|entry| entry.role == Role::Teacher)
+                && approves(signed, (person, &waiting.recipient), by, &self.signers_of(by, now))
         });
         let accepted = accepted.map(|signed| (signed.claim().by.clone(), signed.note().to_owned()));
         let accepted = accepted.collect();
@@ -195,32 +200,80 @@ impl Directory {
                            sign: `classveil people answer --older FILE`";
             return Err(refuse(problem.to_owned()));
         }
-        if entry.keys.is_empty() {
+        let officer = entry.role == Role::PrivacyOfficer;
+        if entry.keys.is_empty() && (!officer || self.is_first_officer(person)) {
             return Ok(Vouched { from: now, by: Vec::new() });
         }
-        let mut by = Vec::new();
-        for role in [Role::Teacher, Role::PrivacyOfficer] {
-            // Who it is about has answered the challenge, and cannot vouch for themselves.
-            if role == entry.role {
-                continue;
+        let approved = |by: &PersonId| {
+            let (of, signers) = ((person, &waiting.recipient), self.vouchers_of(by, now));
+            let fits = |signed| approves(signed, of, by, &signers);
+            by != person && new.approvals.iter().any(fits)
+        };
+        let needs = |who: String| {
+            refuse(format!(
+                "no older key signed it, so it takes the signed approval of {who}, with a key that \
+                 has counted for 72 hours: `classveil people approve` makes one"
+            ))
+        };
+        let by = if officer {
+            self.for_an_officer(person, approved, needs, now)?
+        } else {
+            let mut by = Vec::new();
+            for role in [Role::Teacher, Role::PrivacyOfficer] {
+                // Who it is about has answered the challenge, and cannot vouch for themselves.
+                if role == entry.role {
+                    continue;
+                }
+                let found = self.vouching(role, now).find(|by| approved(by));
+                by.push(found.ok_or_else(|| needs(format!("a {role}")))?.clone());
             }
-            let found = new.approvals.iter().find_map(|signed| {
-                let KeyApproval { person: of, recipient, by } = signed.claim();
-                let fits = of == person
-                    && *recipient == waiting.recipient
-                    && by != person
-                    && self.person(by).is_ok_and(|entry| entry.role == role)
-                    && signed.check(&self.signers_of(by, now)).is_ok();
-                fits.then(|| by.clone())
-            });
-            by.push(found.ok_or_else(|| {
-                refuse(format!(
-                    "no older key signed it, so it takes the signed approval of a {role}: \
-                     `classveil people approve` makes one"
-                ))
-            })?);
-        }
+            by
+        };
         Ok(Vouched { from: after(now, WAIT), by })
+    }
+
+    /// Who vouches for a key by which somebody comes to be the privacy officer, or stays it without the
+    /// key before: another privacy officer; where there is none, every teacher. Whoever may add people
+    /// can add teachers, too, and cannot sign for those that there are.
+    fn for_an_officer(
+        &self,
+        person: &PersonId,
+        approved: impl Fn(&PersonId) -> bool,
+        needs: impl Fn(String) -> DirectoryError,
+        now: Timestamp,
+    ) -> Result<Vec<PersonId>, DirectoryError> {
+        let others = self.vouching(Role::PrivacyOfficer, now).filter(|one| *one != person);
+        let others: Vec<&PersonId> = others.collect();
+        if !others.is_empty() {
+            let found = others.into_iter().find(|by| approved(by));
+            let found = found.ok_or_else(|| needs("another privacy officer".to_owned()))?;
+            return Ok(vec![found.clone()]);
+        }
+        let teachers: Vec<&PersonId> = self.vouching(Role::Teacher, now).collect();
+        if teachers.is_empty() || !teachers.iter().all(|by| approved(by)) {
+            let mut names: Vec<&str> = teachers.iter().map(|by| by.as_str()).collect();
+            if names.is_empty() {
+                names.push("none yet");
+            }
+            let names = names.join(", ");
+            return Err(needs(format!(
+                "another privacy officer or, while there is none, of every teacher ({names})"
+            )));
+        }
+        Ok(teachers.into_iter().cloned().collect())
+    }
+
+    /// Keys with which `person` vouches for others at `now`: those that have counted for [`WAIT`], so
+    /// that nobody is added, or given a key, to vouch for the next.
+    fn vouchers_of(&self, person: &PersonId, now: Timestamp) -> Vec<PersonPublicKey> {
+        let keys = self.keys(person, now).filter(|key| after(key.from, WAIT) <= now);
+        keys.filter_map(|key| key.sign.clone()).collect()
+    }
+
+    /// Those of a role who can vouch for others at `now`.
+    fn vouching(&self, role: Role, now: Timestamp) -> impl Iterator<Item = &PersonId> {
+        let of = self.people.iter().filter(move |(_, entry)| entry.role == role);
+        of.map(|(person, _)| person).filter(move |one| !self.vouchers_of(one, now).is_empty())
     }
 
     /// Takes in a teacher's acceptance of somebody's key.
@@ -314,6 +367,20 @@ impl Directory {
     }
 }
 
+/// Whether this is the word of `by`, signed with one of `signers`, that a key is somebody's.
+fn approves(
+    signed: &Signed<KeyApproval>,
+    (person, key): (&PersonId, &Recipient),
+    by: &PersonId,
+    signers: &[PersonPublicKey],
+) -> bool {
+    let claim = signed.claim();
+    claim.person == *person
+        && claim.recipient == *key
+        && claim.by == *by
+        && signed.check(signers).is_ok()
+}
+
 fn changed(person: &PersonId, role: Role, change: PersonChange) -> Announce {
     let person = person.clone();
     Box::new(move |directory| Event::PersonChanged { person, role, change, directory })
@@ -325,7 +392,7 @@ fn of_code(code: &str) -> Digest {
     Digest::of(plain.map(|c| c.to_ascii_uppercase()).collect::<String>().as_bytes())
 }
 
-fn after(now: Timestamp, by: std::time::Duration) -> Timestamp {
+fn after(now: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by)
         .ok()
         .and_then(|by| now.checked_add(by).ok())
@@ -513,8 +580,8 @@ mod tests {
     fn without_the_older_key_two_people_vouch_and_it_takes_three_days() {
         let (mut directory, teacher, coach, officer) = school();
         let new = Own::new();
-        let _ = directory.invite(&id("c-02"), "AGAIN", at(10)).unwrap();
-        let given = challenge(&mut directory, "c-02", &new, Some("AGAIN"), at(10)).unwrap();
+        let _ = directory.invite(&id("c-02"), "AGAIN", at(80)).unwrap();
+        let given = challenge(&mut directory, "c-02", &new, Some("AGAIN"), at(80)).unwrap();
         let answer = answer(&given, &new, None);
         let by_teacher = teacher.approves("t-07", "c-02", &new);
         let by_officer = officer.approves("fg-01", "c-02", &new);
@@ -529,36 +596,123 @@ mod tests {
             vec![by_officer.clone(), teacher.approves("t-07", "c-02", &coach)],
             vec![by_officer.clone(), teacher.approves("t-07", "c-03", &new)],
         ] {
-            let found = take(&mut directory, "c-02", &answer, Some(&coach), &approvals, at(10));
+            let found = take(&mut directory, "c-02", &answer, Some(&coach), &approvals, at(80));
             assert!(matches!(found, Err(DirectoryError::NotVouched { .. })), "{found:?}");
         }
         let approvals = [by_teacher, by_officer];
-        let made = take(&mut directory, "c-02", &answer, Some(&coach), &approvals, at(10)).unwrap();
-        assert_eq!(made.from, at(82));
+        let made = take(&mut directory, "c-02", &answer, Some(&coach), &approvals, at(80)).unwrap();
+        assert_eq!(made.from, at(152));
         let of = |directory: &Directory, hour| directory.recipients_of(&id("c-02"), at(hour));
-        assert_eq!(of(&directory, 81), std::slice::from_ref(&coach.recipient));
-        assert_eq!(directory.ahead(at(81)).count(), 1);
-        assert_eq!(of(&directory, 82), std::slice::from_ref(&new.recipient));
-        assert_eq!(directory.ahead(at(82)).count(), 0);
+        assert_eq!(of(&directory, 151), std::slice::from_ref(&coach.recipient));
+        assert_eq!(directory.ahead(at(151)).count(), 1);
+        assert_eq!(of(&directory, 152), std::slice::from_ref(&new.recipient));
+        assert_eq!(directory.ahead(at(152)).count(), 0);
         // Stopped in time, the old key stays.
-        let _ = directory.end_key(&id("c-02"), &new.recipient, at(40)).unwrap();
-        assert_eq!(of(&directory, 100), std::slice::from_ref(&coach.recipient));
+        let _ = directory.end_key(&id("c-02"), &new.recipient, at(110)).unwrap();
+        assert_eq!(of(&directory, 170), std::slice::from_ref(&coach.recipient));
     }
 
     #[test]
     fn a_teacher_who_lost_the_key_needs_the_officer() {
         let (mut directory, teacher, coach, officer) = school();
         let new = Own::new();
-        let _ = directory.invite(&id("t-07"), "AGAIN", at(10)).unwrap();
-        let given = challenge(&mut directory, "t-07", &new, Some("AGAIN"), at(10)).unwrap();
+        let _ = directory.invite(&id("t-07"), "AGAIN", at(80)).unwrap();
+        let given = challenge(&mut directory, "t-07", &new, Some("AGAIN"), at(80)).unwrap();
         let answer = answer(&given, &new, None);
         let by_coach = coach.approves("c-02", "t-07", &new);
         assert!(
-            take(&mut directory, "t-07", &answer, Some(&teacher), &[by_coach], at(10)).is_err()
+            take(&mut directory, "t-07", &answer, Some(&teacher), &[by_coach], at(80)).is_err()
         );
         let by_officer = officer.approves("fg-01", "t-07", &new);
-        let made = take(&mut directory, "t-07", &answer, Some(&teacher), &[by_officer], at(10));
-        assert_eq!(made.unwrap().from, at(82));
+        let made = take(&mut directory, "t-07", &answer, Some(&teacher), &[by_officer], at(80));
+        assert_eq!(made.unwrap().from, at(152));
+    }
+
+    /// An approval counts from a key that has itself counted for 72 hours.
+    #[test]
+    fn who_came_a_moment_ago_vouches_for_nobody() {
+        let (mut directory, teacher, _, officer) = school();
+        let new = Own::new();
+        let _ = directory.invite(&id("t-07"), "AGAIN", at(10)).unwrap();
+        let given = challenge(&mut directory, "t-07", &new, Some("AGAIN"), at(10)).unwrap();
+        let answer = answer(&given, &new, None);
+        let by_officer = [officer.approves("fg-01", "t-07", &new)];
+        let mut take = |hour| {
+            let of = Some(&teacher);
+            take(&mut directory, "t-07", &answer, of, &by_officer, at(hour))
+        };
+        let refused = take(73).unwrap_err();
+        assert!(refused.to_string().contains("72 hours"), "{refused}");
+        assert_eq!(take(74).unwrap().from, at(74 + 72));
+    }
+
+    /// An administrator adds an officer of their own, whose word would then change anybody's key.
+    #[test]
+    fn nobody_becomes_the_officer_by_being_added() {
+        let (mut directory, teacher, _, officer) = school();
+        let second = with(&mut directory, "t-08", Role::Teacher);
+        let own = Own::new();
+        // Nor with a clock that was set back.
+        let early = Timestamp::from_second(1).unwrap();
+        let _ = directory.add(&id("fg-00"), Role::PrivacyOfficer, "FIRST", early).unwrap();
+        assert!(directory.is_officer(&id("fg-01"), at(80)));
+        assert!(!directory.is_officer(&id("fg-00"), at(80)), "added is not confirmed");
+        let _ = directory.invite(&id("fg-00"), "CODE", at(78)).unwrap();
+        let given = challenge(&mut directory, "fg-00", &own, Some("CODE"), at(78)).unwrap();
+        let answer = answer(&given, &own, None);
+        let [by_first, by_second] = [(&teacher, "t-07"), (&second, "t-08")]
+            .map(|(key, by)| key.approves(by, "fg-00", &own));
+        let by_officer = officer.approves("fg-01", "fg-00", &own);
+        let take = |directory: &mut Directory, approvals: &[_]| {
+            take(directory, "fg-00", &answer, None, approvals, at(80))
+        };
+        let both = [by_first.clone(), by_second.clone()];
+        for approvals in [&[][..], &both] {
+            let refused = take(&mut directory, approvals).unwrap_err();
+            assert!(refused.to_string().contains("another privacy officer"), "{refused}");
+        }
+        let mut with_officer = directory.clone();
+        let made = take(&mut with_officer, std::slice::from_ref(&by_officer)).unwrap();
+        assert_eq!(made.from, at(152));
+        assert!(!with_officer.is_officer(&id("fg-00"), at(151)));
+        assert!(with_officer.is_officer(&id("fg-00"), at(152)));
+        // Stopped in time, it never was one.
+        let _ = with_officer.end_key(&id("fg-00"), &own.recipient, at(100)).unwrap();
+        assert!(!with_officer.is_officer(&id("fg-00"), at(200)));
+        // The officer is gone: every teacher has to say so, and not one whom somebody just added.
+        let _ = directory.remove(&id("fg-01"), at(79)).unwrap();
+        let odd = with(&mut directory, "t-99", Role::Teacher).approves("t-99", "fg-00", &own);
+        for approvals in [vec![], vec![by_first.clone()], vec![by_officer], vec![odd, by_first]] {
+            let refused = take(&mut directory, &approvals).unwrap_err();
+            assert!(refused.to_string().contains("every teacher"), "{refused}");
+        }
+        let _ = directory.remove(&id("t-99"), at(79)).unwrap();
+        assert_eq!(take(&mut directory, &both).unwrap().from, at(152));
+    }
+
+    /// A note that anybody can write is no acceptance, though it lies beside a key that is taken.
+    #[test]
+    fn a_forged_approval_accepts_nothing() {
+        let (mut directory, teacher, ..) = school();
+        let own = Own::new();
+        let _ = directory.add(&id("c-99"), Role::Coach, "CODE", at(5)).unwrap();
+        let given = challenge(&mut directory, "c-99", &own, Some("CODE"), at(5)).unwrap();
+        let answer = answer(&given, &own, None);
+        let notes = [
+            own.approves("t-07", "c-99", &own),
+            teacher.approves("t-07", "c-02", &own),
+            teacher.approves("t-07", "c-99", &teacher),
+        ];
+        for note in notes {
+            let mut one = directory.clone();
+            take(&mut one, "c-99", &answer, None, &[note], at(6)).unwrap();
+            let openers = one.openers(Some(&id("t-07")), Some(&id("c-99")), &[], at(7)).unwrap();
+            assert_eq!(openers.len(), 1, "{openers:?}");
+        }
+        let note = teacher.approves("t-07", "c-99", &own);
+        take(&mut directory, "c-99", &answer, None, &[note], at(6)).unwrap();
+        let openers = directory.openers(Some(&id("t-07")), Some(&id("c-99")), &[], at(7));
+        assert_eq!(openers.unwrap().len(), 2, "the teacher's own word counts");
     }
 
     /// Neither removing a key nor removing the person makes the next key a first one.

@@ -10,12 +10,15 @@
 //! handed over in person, and the opening of a challenge that is encrypted to the key; both can be
 //! done with stock `age`. After that a person's keys change by a signature of a key in force, or by
 //! code and challenge together with the signed approval of a teacher and of the privacy officer
-//! (but not their own), and then only after [`WAIT`]: until then it shows at the start of every
-//! recording. Nobody's password, and no administrator alone, changes a key. Entries are never
-//! taken out, so that a pseudonym and a key are used once.
+//! (but not their own), and then only after [`WAIT`]. An approval counts from a key that has itself
+//! counted for [`WAIT`]. For a privacy officer's key another one signs or, where there is none, every
+//! teacher, and so for the first key of every officer after the first: until it counts they are none.
+//! Nobody's password, and no administrator alone, replaces a key. Entries are never taken out, so
+//! that a pseudonym and a key are used once.
 
 mod change;
 mod error;
+mod roles;
 mod statements;
 
 use std::collections::BTreeMap;
@@ -28,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     change::{Enrolled, NewKey},
     error::DirectoryError,
+    roles::roles,
     statements::{
         Answer, Challenge, KeyAnswer, KeyApproval, KeyChange, make_answer, new_code, new_word,
     },

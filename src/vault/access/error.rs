@@ -67,6 +67,18 @@ pub enum AccessError {
         /// Who tried.
         by: PersonId,
     },
+    /// Somebody whose role, by the directory, is another.
+    #[error("{person} may not {what}: {rule}; {known}")]
+    MayNot {
+        /// Who tried.
+        person: PersonId,
+        /// What.
+        what: &'static str,
+        /// Who does it.
+        rule: &'static str,
+        /// What is known of them.
+        known: String,
+    },
     /// The time is over.
     #[error("access until {until} is none: that time, or the recording's own end, is over")]
     Over {
@@ -129,6 +141,7 @@ impl Kind for AccessError {
             }
             Self::InUse { .. } => ErrorKind::Transient,
             Self::NotTheTeacher { .. }
+            | Self::MayNot { .. }
             | Self::Over { .. }
             | Self::BadGrant { .. }
             | Self::BadExport { .. }

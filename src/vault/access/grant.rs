@@ -39,7 +39,7 @@ use super::super::{
         lock_and_wait, lock_to_read, make_dirs, names_in, read_at_most, sync_dir,
     },
 };
-use super::AccessError;
+use super::{AccessError, Act, Roles};
 use crate::units::{PersonId, RecordingId};
 
 /// How the name of a grant's statement ends.
@@ -293,10 +293,12 @@ fn told(entries: &[Entry]) -> Told {
     told
 }
 
-/// Ends the grant of `person`; nobody's key is needed. What they opened before, they keep.
+/// Ends the grant of `person`; nobody's key is needed. What they opened before, they keep. By `roles`
+/// the teacher who made it does so, or the privacy officer.
 pub fn revoke(
     store: &Path,
     log: &AuditLog,
+    roles: &Roles,
     recording: RecordingId,
     person: &PersonId,
     by: &PersonId,
@@ -309,8 +311,11 @@ pub fn revoke(
         return Err(none());
     }
     let _writing = lock_and_wait(&folder)?;
-    let told = told(&log.entries()?);
-    settle(&folder, recording, &told, log, now)?;
+    let entries = log.entries()?;
+    // Without a grant there is nobody who made it.
+    let granted_by = granted_by(&entries, recording, person).ok_or_else(none)?;
+    roles.may(by, &Act::Revoke { granted_by })?;
+    settle(&folder, recording, &told(&entries), log, now)?;
     if !file(&folder, person, GRANT_KEY).exists() {
         return Err(none());
     }
@@ -318,6 +323,22 @@ pub fn revoke(
     log.append(now, &event).map(drop)?;
     remove(&folder, person)?;
     Ok(sync_dir(&folder)?)
+}
+
+/// Who made the last grant of `person`, by the log.
+fn granted_by<'a>(
+    entries: &'a [Entry],
+    recording: RecordingId,
+    person: &PersonId,
+) -> Option<&'a PersonId> {
+    entries.iter().rev().find_map(|entry| match &entry.event {
+        Some(Event::Granted { recording: of, person: to, by, .. })
+            if *of == recording && to == person =>
+        {
+            Some(by)
+        }
+        _ => None,
+    })
 }
 
 /// Overwrites and removes everything that the folder has of `person`.

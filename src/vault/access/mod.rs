@@ -1,6 +1,6 @@
 //! Who may open a recording besides its recipients, and who may be given access at all.
 //!
-//! Belongs here: the words for people's roles, grants, requests of people who were recorded, the
+//! Belongs here: the words for people's roles and the rule of who may do what, grants, requests of people who were recorded, the
 //! notes that come of them, marks of people who watched, and recordings that take the place of others. Does not belong: who has which key (the directory in
 //! `people`), and deadlines (`retention`).
 
@@ -10,6 +10,7 @@ mod grant;
 mod marks;
 mod note;
 mod request;
+mod roles;
 mod successor;
 
 use std::{fmt, str::FromStr};
@@ -27,6 +28,7 @@ pub(super) use note::{NOTES, check as check_notes, note_files, read as read_note
 pub use request::{
     Answered, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request,
 };
+pub use roles::{Act, Roles, Standing};
 pub(super) use successor::SUCCESSOR;
 pub use successor::{KeyHolder, NewSuccessor, Successor, attest};
 

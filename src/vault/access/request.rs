@@ -17,7 +17,7 @@ use super::{
         audit::{AuditLog, Entry, Event},
         register::{Name, Register},
     },
-    AccessError, note,
+    AccessError, Act, Roles, note,
 };
 use crate::units::{PersonId, RecordingId};
 
@@ -314,14 +314,14 @@ pub fn request(
 }
 
 /// Answers a request, in the register and the log. A note that is granted is sealed to whoever can
-/// open the recording now.
+/// open the recording now. By `roles` the privacy officer does so.
 pub fn answer(
-    store: &Path,
-    log: &AuditLog,
-    key: &BoxKey,
+    (store, log, key): (&Path, &AuditLog, &BoxKey),
+    roles: &Roles,
     new: &NewAnswer<'_>,
     now: Timestamp,
 ) -> Result<Request, AccessError> {
+    roles.may(&new.by, &Act::Answer)?;
     let register = Register::new(store, Name::Requests);
     let held = register.hold()?;
     let bytes = held.read(&log.entries()?)?;

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::{
     super::{
         BoxKey, Digest,
-        audit::{AuditLog, Event},
+        access::{Act, Roles},
+        audit::{AuditLog, Entry, Event},
         manifest::{self, State},
         store::{Locked, RecordingDir, lock_to_write},
     },
@@ -57,11 +58,29 @@ fn latest(log: &AuditLog, now: Timestamp) -> Timestamp {
     log.highest().map_or(now, |highest| highest.max(now))
 }
 
+/// Who asked for the holds on a recording that last at `now`.
+fn asked_by(entries: &[Entry], recording: RecordingId, now: Timestamp) -> Vec<PersonId> {
+    let mut asked = Vec::new();
+    for event in entries.iter().filter_map(|entry| entry.event.as_ref()) {
+        match event {
+            Event::Held { recording: of, requested_by, until, .. }
+                if *of == recording && *until > now =>
+            {
+                asked.push(requested_by.clone());
+            }
+            Event::Released { recording: of, .. } if *of == recording => asked.clear(),
+            _ => {}
+        }
+    }
+    asked
+}
+
 /// Places a hold; returns until when it lasts. From now on nobody gets the recording, and it is not
-/// destroyed.
+/// destroyed. By `roles` a person who was recorded asks for it, and the privacy officer approves it.
 pub fn hold(
     store: &Path,
     log: &AuditLog,
+    roles: &Roles,
     new: &NewHold,
     now: Timestamp,
 ) -> Result<Timestamp, RetentionError> {
@@ -71,6 +90,8 @@ pub fn hold(
     if requested_by == approved_by {
         return refuse("who asks for it cannot approve it");
     }
+    roles.may(requested_by, &Act::AskForHold)?;
+    roles.may(approved_by, &Act::ApproveHold)?;
     if length.is_zero() || *length > HOLD_LIMIT {
         return refuse("it lasts up to 90 days at a time");
     }
@@ -87,15 +108,21 @@ pub fn hold(
     Ok(until)
 }
 
-/// Ends every hold on a recording. One whose deadline is over goes with the next plan.
+/// Ends every hold on a recording. One whose deadline is over goes with the next plan. By `roles` the
+/// privacy officer does so, or who asked for the hold.
 pub fn release(
     store: &Path,
     log: &AuditLog,
+    roles: &Roles,
     recording: RecordingId,
     by: &PersonId,
     now: Timestamp,
 ) -> Result<(), RetentionError> {
     let (_, told) = living(store, log, recording)?;
+    let asked_by = asked_by(&log.entries()?, recording, latest(log, now));
+    // All holds end: who asked for one of several does not end the others'.
+    let own = asked_by.iter().all(|one| one == by);
+    roles.may(by, &Act::Release { asked_by: if own { &asked_by } else { &[] } })?;
     if told.holds.iter().all(|hold| hold.until <= latest(log, now)) {
         return Err(RetentionError::BadHold { recording, problem: "there is none to release" });
     }
@@ -104,11 +131,11 @@ pub fn release(
 }
 
 /// Closes the follow-up talk: sets the deadline that `policy` gives after it, if that is earlier,
-/// and signs the manifest again. Returns the deadline that counts from now on.
+/// and signs the manifest again. Returns the deadline that counts from now on. By `roles` the
+/// recording's teacher or coach does so.
 pub fn close_talk(
-    store: &Path,
-    log: &AuditLog,
-    key: &BoxKey,
+    (store, log, key): (&Path, &AuditLog, &BoxKey),
+    roles: &Roles,
     recording: RecordingId,
     by: &PersonId,
     policy: &Policy,
@@ -119,6 +146,8 @@ pub fn close_talk(
         return Err(RetentionError::InUse { recording });
     };
     let found = manifest::newest(&dir, key.public())?;
+    let (teacher, coach) = (found.manifest.teacher.as_ref(), found.manifest.coach.as_ref());
+    roles.may(by, &Act::CloseTalk { teacher, coach })?;
     found.put_in_place(&dir)?;
     let mut manifest = found.manifest;
     if manifest.state == State::Recording {

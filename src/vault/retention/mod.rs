@@ -27,6 +27,7 @@ mod certificate;
 mod error;
 mod hold;
 mod plan;
+mod recall;
 mod record;
 mod survey;
 
@@ -38,6 +39,7 @@ pub use hold::{NewHold, close_talk, hold, release};
 pub use plan::{
     Action, Clock, Deadline, Hold, Known, Life, Policy, Reason, SetBy, Verdict, Why, Withheld, plan,
 };
+pub use recall::{Cause, Recall, recalls, recalls_of};
 pub(super) use record::joined;
 pub use record::{RetentionRecord, SegmentCounts, SelfCheck};
 pub(super) use survey::GONE;

@@ -39,6 +39,8 @@ fn school() -> (Station, String, std::path::PathBuf) {
         {
             enrol(|args| station.school.run(args), &root, person, role);
         }
+        let officer = ["people", "add", "p-01", "--role", "privacy-officer", "--store", "store"];
+        station.school.run(&officer).ended(0);
         for (name, role) in [("t-08", "teacher"), ("c-09", "coach")] {
             account(station, name, role, Some(name));
         }
@@ -244,6 +246,10 @@ fn closing_the_talk_moves_the_end_and_is_signed() {
         assert!([403, 404].contains(&reply.status), "{name}: {}", reply.text);
     }
     assert_eq!(deadline(&folder), before);
+    // Whom the recording names, and the directory has as that.
+    post(&mut logged_in(&mut station, "c-02"), &id, "close-talk", &json!({})).is(403);
+    let added = ["people", "add", "c-02", "--role", "coach", "--store", "store"];
+    station.school.run(&added).ended(0);
     let mut coach = logged_in(&mut station, "c-02");
     let told = post(&mut coach, &id, "close-talk", &json!({})).is(200).body;
     let after = deadline(&folder);

@@ -1,18 +1,81 @@
 //! Requests of people who were recorded, over the network: for the privacy officer, each with its due
 //! date, and in force at once.
 
+use std::fs;
+
 use classveil::vault::Digest;
 use serde_json::json;
 
 use super::{
-    code,
+    account, code,
     files::{fetch, recorded},
     logged_in,
 };
+use crate::{keys::enrol, service::Station};
+
+/// Puts the privacy officer and some others into the directory of people, the teacher with the key that
+/// the recording is sealed to.
+fn known(station: &Station) {
+    for (person, role) in [("p-01", "privacy-officer"), ("m-01", "manager")] {
+        station.run(&["people", "add", person, "--role", role]).ended(0);
+    }
+    let root = station.school.path("");
+    fs::copy(root.join("teacher.key"), root.join("t-07.key")).unwrap();
+    enrol(|args| station.school.run(args), &root, "t-07", "teacher");
+}
+
+/// An account of that role is not enough: the directory says who the privacy officer is.
+#[test]
+fn a_hold_is_for_who_was_recorded_and_by_the_officer_of_the_directory() {
+    let (mut station, id, _) = recorded();
+    account(&station, "p-02", "privacy-officer", None);
+    let mut officer = logged_in(&mut station, "p-01");
+    let mut teacher = logged_in(&mut station, "t-07");
+    let reason = Digest::of(b"a claim").to_string();
+    let asked = json!({ "recording": id, "requested_by": "t-07", "reason_sha256": reason });
+    assert_eq!(officer.post("/holds", &asked).status, 403, "no directory");
+    known(&station);
+    let mut other = logged_in(&mut station, "p-02");
+    assert_eq!(code(&other.post("/holds", &asked).is(403)), "denied");
+    for name in ["a-01", "t-07", "c-02"] {
+        let reply = logged_in(&mut station, name).post("/holds", &asked);
+        assert_eq!(code(&reply.is(403)), "role", "{name}");
+    }
+    for (member, value, status) in [
+        ("requested_by", json!("m-01"), 403),
+        ("requested_by", json!("p-01"), 403),
+        ("requested_by", json!("x-99"), 403),
+        ("days", json!(91), 403),
+        ("days", json!(0), 403),
+        ("recording", json!("01990000-0000-7000-8000-000000000000"), 404),
+        ("reason_sha256", json!("00"), 400),
+    ] {
+        let mut bad = asked.clone();
+        bad[member] = value;
+        let reply = officer.post("/holds", &bad);
+        assert_eq!(reply.status, status, "{bad}: {}", reply.text);
+    }
+    fetch(&mut teacher, &id, "key").is(200);
+    officer.post("/holds", &asked).is(200);
+    assert_eq!(code(&fetch(&mut teacher, &id, "key").is(403)), "withheld");
+    let plan = station.run(&["retention", "plan"]).ended(0).out;
+    assert!(plan.contains("held until"), "{plan}");
+    let end = json!({ "recording": id });
+    assert_eq!(other.post("/holds/release", &end).status, 403);
+    officer.post("/holds/release", &end).is(200);
+    assert_eq!(officer.post("/holds/release", &end).status, 403, "there is none");
+    fetch(&mut teacher, &id, "key").is(200);
+    let entered = json!({ "ask": "restrict", "by": "t-07", "recordings": [id] });
+    officer.post("/requests", &entered).is(200);
+    let refusal = json!({ "number": 1, "decision": "refused", "reason_sha256": reason });
+    assert_eq!(code(&other.post("/requests/decide", &refusal).is(403)), "denied");
+    officer.post("/requests/decide", &refusal).is(200);
+}
 
 #[test]
 fn an_objection_withholds_at_once_until_it_is_decided_with_a_reason() {
     let (mut station, id, _) = recorded();
+    known(&station);
     let mut officer = logged_in(&mut station, "p-01");
     let mut teacher = logged_in(&mut station, "t-07");
     fetch(&mut teacher, &id, "key").is(200);
@@ -65,6 +128,7 @@ fn an_objection_withholds_at_once_until_it_is_decided_with_a_reason() {
 #[test]
 fn a_note_that_is_added_is_for_those_who_may_look() {
     let (mut station, id, folder) = recorded();
+    known(&station);
     let mut officer = logged_in(&mut station, "p-01");
     let note = "That was not my answer.\n";
     let digest = Digest::of(note.as_bytes()).to_string();
