@@ -175,7 +175,9 @@ impl Service {
                 self.say("ready");
                 manager.ready(self.machine.state().word());
             }
-            manager.alive(self.machine.state().word());
+            if was_ready {
+                manager.alive(self.machine.state().word());
+            }
             match inbox.recv_timeout(LOOK) {
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
