@@ -38,6 +38,8 @@ fn answer(program: &[&str], patience: Duration) -> Option<Vec<u8>> {
     let patience = format!("{}s", patience.as_secs_f64());
     let mut command = Command::new("timeout");
     let output = command.args(["--signal=KILL", &patience]).args(program);
+    // Its own end is nothing that the service manager has to hear of.
+    let output = output.env_remove("NOTIFY_SOCKET");
     let output = output.stdin(Stdio::null()).output().ok()?;
     output.status.success().then_some(output.stdout)
 }

@@ -445,7 +445,9 @@ fn nothing_is_recorded_from_afar_alone_or_while_a_reason_stands() {
     fs::remove_file(station.school.path("lamp/brightness")).unwrap();
     station.until("dark", |body| body["indicator"] == "broken");
     station.short();
-    station.until("refused", |body| body["reasons"][0]["code"] == "indicator-dark");
+    station.until("refused", |body| {
+        body["reasons"][0]["code"] == "indicator-dark" && body["state"] == "prepared"
+    });
     assert!(station.school.recordings().is_empty());
     fs::write(station.school.path("lamp/brightness"), "0\n").unwrap();
     station.until("lit", |body| body["indicator"] == "works");
