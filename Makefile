@@ -72,10 +72,10 @@ $(DEB_TOOL):
 	@cargo install cargo-deb --version $(DEB_TOOL_VERSION) --locked --root "$(TARGET_DIR)/tools"
 
 deb: build $(DEB_TOOL) ## pack a Debian package, into target/debian/
-	@mkdir -p "$(TARGET_DIR)/completions"
+	@mkdir -p "$(TARGET_DIR)/release/completions"
 	@for shell in bash:classveil.bash zsh:_classveil fish:classveil.fish; do \
 	    "$(TARGET_DIR)/release/classveil" completions "$${shell%%:*}" \
-	        > "$(TARGET_DIR)/completions/$${shell#*:}"; \
+	        > "$(TARGET_DIR)/release/completions/$${shell#*:}"; \
 	done
 	@PATH="$(abspath $(TARGET_DIR))/tools/bin:$$PATH" cargo deb --no-build --strip
 

@@ -37,7 +37,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::peers::Peers;
+pub use self::peers::{Peers, user_name};
 use self::{
     accounts::{Accounts, Known},
     lockout::Lockout,

@@ -44,7 +44,9 @@ async fn healthz() -> &'static str {
 }
 
 async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
-    app.ask(Request::Status, Duration::from_secs(3)).await.map(|_| "ready\n")
+    let status = app.ask(Request::Status, Duration::from_secs(3)).await?;
+    // Ready once everything was looked at, whatever was seen.
+    if status["ready"] == true { Ok("ready\n") } else { Err(Problem::busy()) }
 }
 
 async fn openapi() -> Json<Value> {
@@ -56,7 +58,10 @@ async fn metrics(
     Extension(Peer(from)): Extension<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if !from.ip().is_loopback() {
+    // What a program on this machine passes on comes from somebody else.
+    let is_passed_on =
+        ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name));
+    if !from.ip().is_loopback() || is_passed_on {
         let path = app.metrics_token.clone();
         let wanted = app.work(move |_| Ok(path.map(|path| word_in(&path)).transpose())).await?;
         let wanted = wanted.map_err(|error| Problem::broken(&error))?.filter(|word| word.len() > 7);
@@ -99,6 +104,12 @@ fn figures(status: &Value) -> String {
         "Whether the last recording ended by a fault.",
         &[(String::new(), faulty)],
     );
+    let up = |camera: &Value| {
+        let id = camera["camera"].as_str().unwrap_or_default();
+        (format!("{{camera=\"{id}\"}}"), is(camera["answers"] == true))
+    };
+    let up: Vec<_> = status["reach"].as_array().into_iter().flatten().map(up).collect();
+    say("camera_up", "gauge", "Whether the camera answered when it was asked last.", &up);
     let reasons = status["reasons"].as_array().map_or(0, Vec::len);
     #[expect(clippy::cast_precision_loss, reason = "some dozens at most")]
     let reasons = [(String::new(), reasons as f64)];

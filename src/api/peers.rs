@@ -9,7 +9,10 @@
 use std::path::{Path, PathBuf};
 
 use super::accounts::{Accounts, Role};
-use crate::appliance::control::Request;
+use crate::{
+    appliance::control::{Caller, Request},
+    units::PersonId,
+};
 
 /// Where the machine's users are.
 const USERS: &str = "/etc/passwd";
@@ -28,30 +31,38 @@ impl Peers {
         Self { accounts: accounts.to_owned(), own: rustix::process::geteuid().as_raw() }
     }
 
-    /// Whether the user `uid` may ask for this; else why not.
-    pub fn may_ask(&self, uid: u32, request: &Request) -> Result<(), String> {
+    /// As whom the user `uid` asks for this, if they may; else why not. Whose lesson it is the box finds
+    /// out for itself.
+    pub fn may_ask(&self, uid: u32, request: &Request) -> Result<Caller, String> {
         if uid == 0 || uid == self.own {
-            return Ok(());
+            return Ok(Caller::Anybody);
         }
-        let role = self.role(uid)?;
-        if may(role, request) {
-            return Ok(());
+        let (role, person) = self.account(uid)?;
+        if !may(role, request) {
+            return Err(format!("user {uid} is {role} here and may not ask for that"));
         }
-        Err(format!("user {uid} is {role} here and may not ask for that"))
+        Ok(match role {
+            Role::Coach => Caller::Coach(person),
+            Role::Teacher => Caller::Teacher(person),
+            _ => Caller::Other(uid),
+        })
     }
 
-    fn role(&self, uid: u32) -> Result<Role, String> {
-        let users = std::fs::read_to_string(USERS).unwrap_or_default();
-        let Some(name) = name_of(&users, uid) else { return Ok(Role::Operator) };
+    fn account(&self, uid: u32) -> Result<(Role, Option<PersonId>), String> {
         // A file that cannot be read says of nobody that they are no more than an operator.
+        let users =
+            std::fs::read(USERS).map_err(|error| format!("cannot read {USERS}: {error}"))?;
+        let users = String::from_utf8_lossy(&users);
+        let Some(name) = user_name(&users, uid) else { return Ok((Role::Operator, None)) };
         let known = Accounts::new(&self.accounts).read().map_err(|error| error.to_string())?;
         let account = name.parse().ok().and_then(|name| known.account(&name).cloned());
-        Ok(account.map_or(Role::Operator, |account| account.role))
+        Ok(account.map_or((Role::Operator, None), |account| (account.role, account.person)))
     }
 }
 
-/// The name of a user in the text of [`USERS`].
-fn name_of(users: &str, uid: u32) -> Option<&str> {
+/// The name of a user in the text of `/etc/passwd`.
+#[must_use]
+pub fn user_name(users: &str, uid: u32) -> Option<&str> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
@@ -67,6 +78,8 @@ fn may(role: Role, request: &Request) -> bool {
         Request::Logs => matches!(role, Role::Operator | Role::PrivacyOfficer),
         // No route does this. It puts in force what others may write.
         Request::Reload => matches!(role, Role::Operator | Role::Admin),
+        // Nor this: it takes somebody at the box, with a watch.
+        Request::ConfirmClock => role == Role::Operator,
         Request::Prepare { .. } | Request::Withdraw | Request::Start => role == Role::Coach,
         Request::Stop { objection: true } => role == Role::Teacher,
         Request::Stop { .. } | Request::Drop { .. } => {
@@ -109,17 +122,18 @@ mod tests {
         let keep = tempfile::tempdir().unwrap();
         let peers = Peers { accounts: keep.path().join("accounts.json"), own: 4321 };
         let start = Request::Start;
-        assert_eq!(peers.may_ask(0, &start), Ok(()));
-        assert_eq!(peers.may_ask(4321, &start), Ok(()));
+        assert_eq!(peers.may_ask(0, &start), Ok(Caller::Anybody));
+        assert_eq!(peers.may_ask(4321, &start), Ok(Caller::Anybody));
         assert!(peers.may_ask(999_999, &start).unwrap_err().contains("operator"));
-        assert_eq!(peers.may_ask(999_999, &Request::Logs), Ok(()));
+        assert_eq!(peers.may_ask(999_999, &Request::Logs), Ok(Caller::Other(999_999)));
+        assert_eq!(peers.may_ask(999_999, &Request::ConfirmClock), Ok(Caller::Other(999_999)));
         let users = "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\nbroken\n";
-        assert_eq!(name_of(users, 1000), Some("anna"));
-        assert_eq!(name_of(users, 1001), None);
+        assert_eq!(user_name(users, 1000), Some("anna"));
+        assert_eq!(user_name(users, 1001), None);
         // Accounts that cannot be read: nobody is taken for an operator by mistake.
         std::fs::write(&peers.accounts, "{").unwrap();
         let daemon = 1;
-        if name_of(&std::fs::read_to_string(USERS).unwrap_or_default(), daemon).is_some() {
+        if user_name(&std::fs::read_to_string(USERS).unwrap_or_default(), daemon).is_some() {
             assert!(peers.may_ask(daemon, &Request::Status).is_err());
         }
     }

@@ -206,6 +206,7 @@ impl<'a> Workshop<'a> {
             shutdown,
             lists: None,
             previews: None,
+            clock_changes: None,
         };
         let mut made = record_all(takes, &around, new, &|_, progress| report(progress))?;
         drop(held);

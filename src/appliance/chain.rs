@@ -21,7 +21,7 @@ use super::{
     preview::Tap,
     pulse::Pulse,
     reasons::Reasons,
-    recorder::Around,
+    recorder::{Around, note_fault},
     redial::Redial,
 };
 use crate::{
@@ -49,6 +49,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// A picture this far ahead of the recording's clock comes from a camera whose clock jumped.
 const AHEAD: Duration = Duration::from_secs(5);
+/// A segment that the disk takes longer for than this is worth saying.
+const HELD_UP: Duration = Duration::from_secs(10);
 /// Frame numbers that are left out where a camera was away, so that no track is taken to go on.
 const AWAY_FRAMES: u64 = 1000;
 
@@ -271,6 +273,8 @@ impl Chain<'_> {
         mut self,
         report: &mut dyn FnMut(&Progress),
     ) -> (Progress, Result<(), ChainError>) {
+        let (camera, recording) = (self.camera.clone(), self.recording);
+        let _span = tracing::info_span!("chain", %camera, %recording).entered();
         let mut tally = Tally { is_new: true, ..Tally::default() };
         let _beating = self.pulse.until_dropped();
         let taken = self.take_all(&mut tally, report);
@@ -584,8 +588,13 @@ impl Chain<'_> {
         segments: Vec<MediaSegment>,
         tally: &mut Tally,
     ) -> Result<(), ChainError> {
+        let began = Instant::now();
         for segment in segments {
             hand_over(&self.camera, &self.retention, self.started, &self.sender, segment, tally)?;
+        }
+        if began.elapsed() >= HELD_UP {
+            tracing::error!(camera = %self.camera, waited = ?began.elapsed(), "the disk held it up");
+            note_fault(self.around, self.recording, "the disk held the recording up");
         }
         Ok(())
     }

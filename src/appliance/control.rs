@@ -12,7 +12,8 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
-    time::Duration,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -27,12 +28,16 @@ use crate::{
 
 /// Longest request or answer: a question of 16 KiB, or some hundred log lines.
 const LINE_BYTES: u64 = 256 << 10;
-/// How long somebody who is connected may say nothing.
+/// How long somebody who is connected may take for a whole line, and for taking the answer.
 const SILENCE: Duration = Duration::from_secs(2);
+/// How many requests one conversation may have: more come by another, for which others may be first.
+const REQUESTS: usize = 100;
 /// How often a thread looks whether the program ends.
 const LOOK: Duration = Duration::from_millis(50);
 /// Threads that answer: one may wait for a recording to begin while others stop it.
 pub(super) const THREADS: usize = 4;
+/// How many of these may be taken by others than root and the box's own user, who can always stop it.
+const FOR_OTHERS: usize = 2;
 /// How long an answer may take: the button within a minute, and a minute to begin.
 const ANSWER: Duration = Duration::from_secs(150);
 
@@ -95,6 +100,34 @@ pub enum Request {
     },
     /// Read the pupil list again.
     Reload,
+    /// Somebody at the box says that its clock is right.
+    ConfirmClock,
+}
+
+/// As whom somebody asks, who may ask for it as far as their role goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever may ask for anything, or was asked already whether they may.
+    Anybody,
+    /// A coach, for lessons of their own.
+    Coach(Option<PersonId>),
+    /// A teacher, for lessons of their own.
+    Teacher(Option<PersonId>),
+    /// Another user of the machine, with a role that has no lessons.
+    Other(u32),
+}
+
+impl Caller {
+    /// Whether a lesson of this coach and teacher is their own.
+    #[must_use]
+    pub fn is_of(&self, coach: Option<&PersonId>, teacher: Option<&PersonId>) -> bool {
+        match self {
+            Self::Anybody => true,
+            Self::Coach(own) => own.is_some() && own.as_ref() == coach,
+            Self::Teacher(own) => own.is_some() && own.as_ref() == teacher,
+            Self::Other(_) => false,
+        }
+    }
 }
 
 /// How much is dropped where nothing else is said, in seconds.
@@ -136,6 +169,8 @@ impl Answer {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) request: Request,
+    /// As whom it is asked for.
+    pub(super) by: Caller,
     /// Where the answer goes. Whoever asked may be gone.
     pub(super) answer: Sender<Answer>,
 }
@@ -188,14 +223,16 @@ impl Kind for ControlError {
     }
 }
 
-/// Whether a user of the machine may ask for something; else why not.
-pub type MayAsk = dyn Fn(u32, &Request) -> Result<(), String> + Send + Sync;
+/// As whom a user of the machine may ask for something; else why not.
+pub type MayAsk = dyn Fn(u32, &Request) -> Result<Caller, String> + Send + Sync;
 
 /// The socket, for as long as the box listens on it.
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
+    /// Conversations with others than root and the box's own user.
+    others: AtomicUsize,
 }
 
 impl Drop for Socket {
@@ -223,7 +260,7 @@ impl Socket {
             fs::create_dir_all(folder).map_err(failed)?;
         }
         let listener = UnixListener::bind(path).map_err(failed)?;
-        let socket = Self { listener, path: path.to_owned() };
+        let socket = Self { listener, path: path.to_owned(), others: AtomicUsize::new(0) };
         fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
         socket.listener.set_nonblocking(true).map_err(failed)?;
         Ok(socket)
@@ -234,7 +271,7 @@ impl Socket {
         while !ended.is_requested() {
             match self.listener.accept() {
                 Ok((stream, _)) => {
-                    if let Err(error) = converse(&stream, may_ask, calls, ended) {
+                    if let Err(error) = self.converse(&stream, may_ask, calls, ended) {
                         tracing::debug!(%error, "a conversation ended early");
                     }
                 }
@@ -249,50 +286,106 @@ impl Socket {
     }
 }
 
-fn converse(
-    stream: &UnixStream,
-    may_ask: &MayAsk,
-    calls: &impl Fn(Call) -> bool,
-    ended: &Shutdown,
-) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    stream.set_write_timeout(Some(SILENCE))?;
-    let uid = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
-    let mut reader = BufReader::new(stream);
-    while let Some(line) = read_line(&mut reader)? {
-        let answer = match serde_json::from_slice::<Request>(&line) {
-            // What was typed is not repeated: it may hold a question.
-            Err(_) => Answer::refused("the request is not understood", Value::Null),
-            Ok(request) => {
-                let command = word(&request);
-                match request {
-                    // Asked every few seconds by whoever watches.
-                    Request::Status | Request::Preflight | Request::Logs => {
-                        tracing::debug!(uid, command, "asked");
-                    }
-                    _ => tracing::info!(uid, command, "asked"),
-                }
-                match may_ask(uid, &request) {
-                    Ok(()) => ask_service(request, calls, ended),
-                    Err(problem) => {
-                        tracing::warn!(uid, command, "refused");
-                        Answer::refused(problem, Value::Null)
-                    }
-                }
-            }
-        };
-        let mut text = serde_json::to_vec(&answer)?;
-        text.push(b'\n');
-        (&mut &*stream).write_all(&text)?;
+/// A place at the socket, one of the few for others where it is counted.
+struct Place<'a>(Option<&'a AtomicUsize>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(others) = self.0 {
+            others.fetch_sub(1, Ordering::SeqCst);
+        }
     }
-    Ok(())
 }
 
-fn ask_service(request: Request, calls: &impl Fn(Call) -> bool, ended: &Shutdown) -> Answer {
+impl Socket {
+    /// A place for a user of the machine; none where others have them all.
+    fn place(&self, uid: u32) -> Option<Place<'_>> {
+        if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+            return Some(Place(None));
+        }
+        let place = Place(Some(&self.others));
+        (self.others.fetch_add(1, Ordering::SeqCst) < FOR_OTHERS).then_some(place)
+    }
+
+    fn converse(
+        &self,
+        stream: &UnixStream,
+        may_ask: &MayAsk,
+        calls: &impl Fn(Call) -> bool,
+        ended: &Shutdown,
+    ) -> io::Result<()> {
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(SILENCE))?;
+        let uid = rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw();
+        let Some(_place) = self.place(uid) else {
+            return answer_with(
+                stream,
+                &Answer::refused("the box is busy: try again", Value::Null),
+            );
+        };
+        let mut reader = BufReader::new(Patient { stream, until: Instant::now() });
+        for _ in 0..REQUESTS {
+            reader.get_mut().until = Instant::now() + SILENCE;
+            let Some(line) = read_line(&mut reader)? else { break };
+            let answer = match serde_json::from_slice::<Request>(&line) {
+                // What was typed is not repeated: it may hold a question.
+                Err(_) => Answer::refused("the request is not understood", Value::Null),
+                Ok(request) => {
+                    let command = word(&request);
+                    match request {
+                        // Asked every few seconds by whoever watches.
+                        Request::Status | Request::Preflight | Request::Logs => {
+                            tracing::debug!(uid, command, "asked");
+                        }
+                        _ => tracing::info!(uid, command, "asked"),
+                    }
+                    match may_ask(uid, &request) {
+                        Ok(by) => ask_service(request, by, calls, ended),
+                        Err(problem) => {
+                            tracing::warn!(uid, command, "refused");
+                            Answer::refused(problem, Value::Null)
+                        }
+                    }
+                }
+            };
+            answer_with(stream, &answer)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads until a moment, however slowly bytes come.
+struct Patient<'a> {
+    stream: &'a UnixStream,
+    until: Instant,
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(IoKind::TimedOut, "it takes too long"));
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        (&mut &*self.stream).read(into)
+    }
+}
+
+fn answer_with(mut stream: &UnixStream, answer: &Answer) -> io::Result<()> {
+    let mut text = serde_json::to_vec(answer)?;
+    text.push(b'\n');
+    stream.write_all(&text)
+}
+
+fn ask_service(
+    request: Request,
+    by: Caller,
+    calls: &impl Fn(Call) -> bool,
+    ended: &Shutdown,
+) -> Answer {
     // Capacity 1: one answer to one request, so that nobody ever waits to answer.
     let (answer, answered): (Sender<Answer>, Receiver<Answer>) = bounded(1);
-    if !calls(Call { request, answer }) {
+    if !calls(Call { request, by, answer }) {
         return Answer::refused("the box ends", Value::Null);
     }
     let looks = ANSWER.as_millis() / LOOK.as_millis();
@@ -318,6 +411,7 @@ fn word(request: &Request) -> &'static str {
         Request::Stop { .. } => "stop",
         Request::Drop { .. } => "drop",
         Request::Reload => "reload",
+        Request::ConfirmClock => "clock-confirm",
     }
 }
 
@@ -371,7 +465,7 @@ mod tests {
             call.answer.send(Answer::done(body)).is_ok()
         };
         std::thread::Builder::new()
-            .spawn(move || socket.answer(&|_, _| Ok(()), &answer, &ended))
+            .spawn(move || socket.answer(&|_, _| Ok(Caller::Anybody), &answer, &ended))
             .unwrap()
     }
 
@@ -408,6 +502,52 @@ mod tests {
         ended.request();
         thread.join().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn nobody_takes_the_socket_from_everybody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("box.sock");
+        let socket = Socket::bind(&path).unwrap();
+        let stranger = 4_000_000;
+        let places: Vec<_> = (0..FOR_OTHERS).map(|_| socket.place(stranger).unwrap()).collect();
+        assert!(socket.place(stranger).is_none());
+        assert!(socket.place(0).is_some());
+        drop(places);
+        assert!(socket.place(stranger).is_some());
+        drop(socket);
+
+        // Byte by byte: a line takes so long at most.
+        let ended = Shutdown::new();
+        let thread = echo(&path, &ended);
+        let mut stream = UnixStream::connect(&path).unwrap();
+        let began = Instant::now();
+        while stream.write_all(b" ").is_ok() {
+            assert!(began.elapsed() < 10 * SILENCE, "it is never ended");
+            std::thread::sleep(SILENCE / 8);
+        }
+        assert!(ask(&path, &Request::Status).unwrap().ok);
+        ended.request();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_lesson_is_for_its_own_coach_and_teacher() {
+        let name = |text: &str| text.parse::<PersonId>().unwrap();
+        let (coach, teacher) = (name("c-02"), name("t-07"));
+        let is_of = |caller: Caller| caller.is_of(Some(&coach), Some(&teacher));
+        assert!(is_of(Caller::Anybody));
+        assert!(is_of(Caller::Coach(Some(name("c-02")))));
+        assert!(is_of(Caller::Teacher(Some(name("t-07")))));
+        for other in [
+            Caller::Coach(Some(name("t-07"))),
+            Caller::Coach(None),
+            Caller::Teacher(Some(name("c-02"))),
+            Caller::Other(1000),
+        ] {
+            assert!(!is_of(other.clone()), "{other:?}");
+        }
+        assert!(!Caller::Coach(None).is_of(None, None));
     }
 
     #[test]

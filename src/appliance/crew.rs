@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,13 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     chain::Progress,
     codes::Code,
+    cut::Note,
     drops::Drops,
+    lesson::{Continued, Lesson, Veiled},
     lists::{ListSender, Lists, NewList, lists},
     preflight::{self, Places},
     preview::Previews,
     pulse::Pulse,
     recorder::{self, Around, Plan, RecordError, Report, record_all},
-    recording::{Continued, Lesson, Veiled},
     reload::InForce,
     settings::{encode_settings, watch_settings},
     take::Take,
@@ -36,7 +37,10 @@ use crate::{
     },
     shutdown::Shutdown,
     units::{CameraId, RecordingId},
-    vault::{BoxKey, Continues, Details, NewRecording, Recipient, audit::AuditLog},
+    vault::{
+        BoxKey, ClockChange, Continues, Details, NewRecording, Recipient, VaultError,
+        audit::AuditLog,
+    },
     veil::policy::Policy,
     vision::{
         Eyes,
@@ -56,7 +60,24 @@ pub(super) struct Ground {
     pub(super) network: Mutex<serde_json::Value>,
     /// Veiled pictures for whoever may watch.
     pub(super) previews: Previews,
+    /// Nobody could say for a day whether the clock is right: nobody looks at anything.
+    pub(super) clock_withholds: AtomicBool,
+    /// What became of the clock since the recording that is made began.
+    pub(super) clock_changes: Mutex<Vec<ClockChange>>,
 }
+
+impl Ground {
+    pub(super) fn note_clock(&self, change: ClockChange) {
+        let mut changes = self.clock_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that is set again and again is told by the first of it.
+        if changes.len() < MOST_CHANGES {
+            changes.push(change);
+        }
+    }
+}
+
+/// Changes of the clock that one manifest states.
+const MOST_CHANGES: usize = 100;
 
 /// What the recorder's thread tells.
 #[derive(Debug)]
@@ -277,13 +298,7 @@ fn policy(config: &Config, lesson: &Lesson) -> Policy {
 /// Whether a lesson can go on by the settings as they are now: with the same cameras and the same veil, for
 /// nobody who could not open what was recorded before.
 fn may_go_on(config: &Config, first: &Continued, recipients: &[Recipient]) -> Result<(), Ended> {
-    let now = Veiled {
-        cameras: config.cameras.iter().map(|camera| camera.id.clone()).collect(),
-        veil: config.veil.style.to_string(),
-        region: config.veil.region.to_string(),
-        look_ahead_ms: u64::try_from(config.veil.look_ahead.as_millis()).unwrap_or(u64::MAX),
-    };
-    if now != first.veiled {
+    if Veiled::by(config) != first.veiled {
         let text = "cameras or veil were set anew since it was cut off".to_owned();
         return Err(Ended { code: Code::CutOff, text });
     }
@@ -293,6 +308,21 @@ fn may_go_on(config: &Config, first: &Continued, recipients: &[Recipient]) -> Re
         return Err(Ended { code: Code::RecipientsMissing, text });
     }
     Ok(())
+}
+
+/// Notes that `id` is under way, before anything of it is on the disk: killed in the next moment, its
+/// lesson goes on all the same, and an objection reaches it. One that goes on with another is found by what
+/// its manifest says.
+fn note_first(ground: &Ground, lesson: &Lesson, id: RecordingId) -> Result<(), Ended> {
+    ground.clock_changes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    if lesson.continues.is_some() {
+        return Ok(());
+    }
+    let unwritten = |error: VaultError| {
+        let text = error.to_string();
+        Ended { code: code_of(&error.into()), text }
+    };
+    Note::of(id, 0).write(&ground.places.store).map_err(unwritten)
 }
 
 fn run(
@@ -344,8 +374,10 @@ fn run(
     if stop.is_requested() {
         return Err(Ended { code: Code::Recorder, text: "it was stopped".to_owned() });
     }
+    note_first(ground, lesson, id)?;
     let new = |started: &super::recorder::Started| {
         tell(Told::Began(id));
+        let veiled = Veiled::by(config);
         NewRecording {
             id,
             started: started_at,
@@ -357,10 +389,10 @@ fn run(
             class: lesson.class.clone(),
             teacher: lesson.teacher.clone(),
             coach: lesson.coach.clone(),
-            cameras: plans.iter().map(|plan| plan.camera.clone()).collect(),
+            cameras: veiled.cameras,
             policy: started.policy.to_string(),
-            veil: config.veil.style.to_string(),
-            region: config.veil.region.to_string(),
+            veil: veiled.veil,
+            region: veiled.region,
             recipients,
             teacher_keys,
             list_version: list.version,
@@ -386,6 +418,7 @@ fn run(
         shutdown: stop,
         lists: Some(inbox),
         previews: Some(&ground.previews),
+        clock_changes: Some(&ground.clock_changes),
     };
     let note = |at: usize, now: &Progress| {
         let Some(at_work) = cameras.get(at) else { return };

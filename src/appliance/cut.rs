@@ -12,7 +12,10 @@ use std::{path::Path, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::recording::{At, Continued, Lesson, Veiled};
+use super::{
+    lesson::{Continued, Lesson, Veiled},
+    recording::At,
+};
 use crate::{
     clock::{Clock as _, SystemClock, boot, running},
     units::{PersonId, Pts, RecordingId},
@@ -93,7 +96,7 @@ impl Note {
         Memo::UnderWay.write(store, self)
     }
 
-    /// How long ago it was seen.
+    /// How long ago it was seen. `trusted` is asked where only the time of day can tell.
     pub(super) fn ago(&self, trusted: impl FnOnce() -> bool) -> Ago {
         self.seen.ago(&Moment::now(), trusted)
     }
@@ -111,11 +114,26 @@ pub(super) struct CutOff {
 /// What was under way in `store` when the program ended last. Recovery has sealed it by now.
 pub(super) fn find(store: &Path, key: &BoxPublicKey) -> Result<Option<CutOff>, String> {
     let unreadable = |error: VaultError| error.to_string();
-    let Some(note) = Memo::UnderWay.read::<Note>(store).map_err(unreadable)? else {
+    let Some(mut note) = Memo::UnderWay.read::<Note>(store).map_err(unreadable)? else {
         return Ok(None);
     };
     let manifest = shelf::manifest(store, note.recording, key).map_err(unreadable)?;
-    let Some(manifest) = manifest else { return Err("it is gone".to_owned()) };
+    // It was about to begin, or it was destroyed since.
+    let Some(mut manifest) = manifest else { return Ok(None) };
+    // Whoever was killed between a recording's beginning and the note of it left the note of the one before.
+    for id in shelf::recordings(store).map_err(unreadable)? {
+        if id <= note.recording || note.cuts >= CUTS {
+            continue;
+        }
+        let later = shelf::manifest(store, id, key).map_err(unreadable)?;
+        let goes_on = |later: &Manifest| {
+            later.continues.as_ref().is_some_and(|first| first.recording == note.recording)
+        };
+        if let Some(later) = later.filter(goes_on) {
+            note = Note { recording: id, cuts: note.cuts + 1, ..note };
+            manifest = later;
+        }
+    }
     match manifest.state {
         State::Interrupted => {}
         State::Recording => return Err("it could not be sealed".to_owned()),
@@ -145,6 +163,11 @@ impl CutOff {
     /// All recordings of the lesson so far.
     pub(super) fn recordings(&self) -> impl Iterator<Item = RecordingId> {
         [self.note.recording].into_iter().chain(self.earlier.iter().copied())
+    }
+
+    /// The coach of the lesson.
+    pub(super) fn coach(&self) -> Option<&PersonId> {
+        self.manifest.coach.as_ref()
     }
 
     /// The teacher of the lesson.

@@ -7,7 +7,7 @@
 use std::{
     fmt,
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use crossbeam_channel::bounded;
 use serde_json::Value;
 
 use super::{
-    control::{Answer, Call, Request},
+    control::{Answer, Call, Caller, Request},
     crew::Ground,
     preflight::Places,
     preview::Previews,
@@ -62,7 +62,9 @@ impl Desk {
     pub fn ask(&self, request: Request, patience: Duration) -> Result<Answer, Silence> {
         // Capacity 1: one answer to one request, so that nobody ever waits to answer.
         let (answer, answered) = bounded(1);
-        if !(self.tell)(Call { request, answer }) {
+        // The front end finds out who may, and whose lesson it is.
+        let by = Caller::Anybody;
+        if !(self.tell)(Call { request, by, answer }) {
             return Err(Silence::Busy);
         }
         answered.recv_timeout(patience).map_err(|_| Silence::NotYet)
@@ -96,6 +98,13 @@ impl Desk {
     #[must_use]
     pub fn key(&self) -> &BoxKey {
         &self.ground.key
+    }
+
+    /// Whether nobody is to look at anything, because nobody could say for a day whether the clock is
+    /// right, by which it may be over.
+    #[must_use]
+    pub fn clock_withholds(&self) -> bool {
+        self.ground.clock_withholds.load(Ordering::SeqCst)
     }
 
     /// Veiled pictures of what is recorded.

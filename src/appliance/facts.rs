@@ -3,7 +3,10 @@
 //! Belongs here: looking, all at once and within moments. Does not belong: what follows from what is
 //! seen (`preflight`). What cannot be looked at is an error, never a guess.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
@@ -14,7 +17,7 @@ use super::{
 };
 use crate::{
     capture::Input,
-    config::{Config, TimeTrust},
+    config::Config,
     people::{
         self, PupilList,
         directory::Directory,
@@ -32,6 +35,8 @@ use crate::{
 
 /// How long a camera may take to answer.
 const PROBE: Duration = Duration::from_secs(3);
+/// One that refuses sooner than this is asked once more.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Whether the indicator can be relied on.
 #[derive(Clone, Debug)]
@@ -119,15 +124,14 @@ pub enum Hardware {
 /// Looks at everything. Takes as long as the slowest camera.
 #[must_use]
 pub fn look(config: &Config, places: &Places, now: Timestamp, hardware: Hardware) -> Facts {
-    let system = config.clock.danger_trust == TimeTrust::System;
-    let Told { log, registers, directory } = records(&places.store);
+    let Told { log, registers, directory, entries } = records(&places.store);
     let (indicator, button) = match hardware {
         Hardware::Told { indicator, button } => (indicator, button),
         Hardware::Ours => (lamp(config), button(config)),
     };
     Facts {
         now,
-        clock_is_right: system || time::synchronised(),
+        clock_is_right: time::is_right(config, &entries),
         log,
         registers,
         directory,
@@ -135,7 +139,7 @@ pub fn look(config: &Config, places: &Places, now: Timestamp, hardware: Hardware
             .map(drop)
             .map_err(|error: VisionError| error.to_string()),
         list: list(config, places, now),
-        disk: room(&places.store),
+        disk: writable(&places.store).and_then(|()| room(&places.store)),
         indicator,
         button,
         cameras: cameras(config),
@@ -167,13 +171,16 @@ struct Told {
     log: Result<Option<Timestamp>, String>,
     registers: Result<Registers, String>,
     directory: Result<Option<Directory>, String>,
+    entries: Vec<Entry>,
 }
 
 fn records(store: &Path) -> Told {
+    // What nobody vouches for is not missing: nobody has to enter it again.
     let unknown = |why: String| Told {
         log: Err(why.clone()),
-        registers: Ok(Registers::default()),
+        registers: Err(format!("the log that vouches for them cannot be relied on: {why}")),
         directory: Err(why),
+        entries: Vec::new(),
     };
     let known_people =
         |entries: &[Entry]| Directory::read(store, entries).map_err(|error| error.to_string());
@@ -186,7 +193,8 @@ fn records(store: &Path) -> Told {
             let registers =
                 if found { Err("there is no log that vouches for them") } else { Ok(()) };
             let registers = registers.map(|()| Registers::default()).map_err(str::to_owned);
-            return Told { log: Ok(None), registers, directory: known_people(&[]) };
+            let directory = known_people(&[]);
+            return Told { log: Ok(None), registers, directory, entries: Vec::new() };
         }
         Err(error) => return unknown(error.to_string()),
     };
@@ -203,6 +211,7 @@ fn records(store: &Path) -> Told {
         log: Ok(checked.highest()),
         registers: read().map_err(|error| error.to_string()),
         directory: known_people(entries),
+        entries: checked.entries,
     }
 }
 
@@ -227,6 +236,25 @@ fn list(config: &Config, places: &Places, now: Timestamp) -> ListFacts {
     }
 }
 
+/// Whether a recording could put what it has to into each folder of `store` that is there.
+fn writable(store: &Path) -> Result<(), String> {
+    for part in ["", "recordings", "state", "audit"] {
+        let folder = store.join(part);
+        let problem = |why: String| format!("{}: {why}", folder.display());
+        match std::fs::metadata(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(problem(error.to_string())),
+            Ok(found) if !found.is_dir() => return Err(problem("it is no folder".to_owned())),
+            Ok(_) => {
+                let asked = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+                rustix::fs::access(&folder, asked)
+                    .map_err(|error| problem(std::io::Error::from(error).to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Bytes that may still be written to the disk of `store`, which need not exist yet.
 pub(super) fn room(store: &Path) -> Result<u64, String> {
     let nearest = store.ancestors().find(|folder| folder.is_dir()).unwrap_or(store);
@@ -239,11 +267,18 @@ pub(super) fn room(store: &Path) -> Result<u64, String> {
 }
 
 /// Asks all cameras at once: each may take its time.
-fn cameras(config: &Config) -> Vec<(CameraId, Result<(), String>)> {
+pub(super) fn cameras(config: &Config) -> Vec<(CameraId, Result<(), String>)> {
     let probe = |camera: &crate::config::Camera| {
-        Input::parse(&camera.input, camera.credentials.as_deref())
-            .and_then(|input| input.probe(PROBE))
-            .map_err(|error| error.to_string())
+        let input = Input::parse(&camera.input, camera.credentials.as_deref())
+            .map_err(|error| error.to_string())?;
+        let began = Instant::now();
+        let mut answer = input.probe(PROBE);
+        if answer.is_err() && began.elapsed() < AT_ONCE {
+            // A camera that still has to do with who asked just before.
+            std::thread::sleep(AT_ONCE / 2);
+            answer = input.probe(PROBE);
+        }
+        answer.map_err(|error| error.to_string())
     };
     std::thread::scope(|scope| {
         let asked: Vec<_> = config

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use jiff::SignedDuration;
 
 use super::{
@@ -22,12 +23,11 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock, running},
-    config::TimeTrust,
     error::{ErrorKind, Kind},
     shutdown::Shutdown,
     units::RecordingId,
     vault::{
-        Memo, VaultError,
+        ClockChange, ClockWhat, Memo, VaultError,
         audit::{Event, Word},
     },
 };
@@ -42,8 +42,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const TRUST: Duration = Duration::from_secs(60);
 /// How long a recording's end waits for its note to go.
 const FORGETS: Duration = Duration::from_secs(1);
-/// A clock that went by more than this against the machine's own count was set.
-const JUMP: SignedDuration = SignedDuration::from_secs(10);
+/// From a question about the clock to the look whether it is answered.
+const SOON: Duration = Duration::from_millis(200);
 
 /// What is looked after.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -128,7 +128,32 @@ impl Lookout {
 
     /// Looks until `ended`.
     pub(super) fn run(&self, ground: &Ground, ended: &Shutdown, tell: impl Fn(Told)) {
-        let mut eyes = Eyes::default();
+        // Whoever is asked about the clock may take seconds: it has a thread of its own, so that a note is
+        // never kept longer for it.
+        std::thread::scope(|scope| {
+            let (asker, questions, answers) = Asker::new();
+            let answer = move || {
+                for question in questions {
+                    let known = ground.audit.known().unwrap_or_default();
+                    let said = match question {
+                        Question::Right => time::is_right(&ground.config.now(), &known),
+                        Question::Kernel => time::synchronised(),
+                    };
+                    if answers.send((question, said)).is_err() {
+                        return;
+                    }
+                }
+            };
+            let thread = std::thread::Builder::new().name("clock".to_owned());
+            if let Err(error) = thread.spawn_scoped(scope, answer) {
+                tracing::error!(%error, "nobody can be asked about the clock");
+            }
+            self.look(asker, ground, ended, tell);
+        });
+    }
+
+    fn look(&self, asker: Asker, ground: &Ground, ended: &Shutdown, tell: impl Fn(Told)) {
+        let mut eyes = Eyes::new(asker);
         loop {
             let is_last = ended.is_requested();
             let wanted = self.lock().wanted.clone();
@@ -146,9 +171,52 @@ impl Lookout {
     }
 }
 
+/// What is asked about the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    /// Whether it counts as right.
+    Right,
+    /// Whether the kernel says that it is, whatever the settings say: a clock that came back wrong after a
+    /// power cut is trusted by `danger-trust` too.
+    Kernel,
+}
+
+/// Asks, and never waits.
+#[derive(Debug)]
+struct Asker {
+    ask: Sender<Question>,
+    answers: Receiver<(Question, bool)>,
+    open: Option<Question>,
+}
+
+impl Asker {
+    /// With the ends for whoever answers.
+    fn new() -> (Self, Receiver<Question>, Sender<(Question, bool)>) {
+        // Capacity 1 each: there is one open question at most, so nobody ever waits.
+        let (ask, questions) = bounded(1);
+        let (answer, answers) = bounded(1);
+        (Self { ask, answers, open: None }, questions, answer)
+    }
+
+    /// The answer, once there is one.
+    fn hear(&mut self, question: Question) -> Option<bool> {
+        if let Ok((of, said)) = self.answers.try_recv() {
+            self.open = None;
+            if of == question {
+                return Some(said);
+            }
+        }
+        if self.open.is_none() && self.ask.try_send(question).is_ok() {
+            self.open = Some(question);
+        }
+        None
+    }
+}
+
 /// What the thread remembers from look to look.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Eyes {
+    asker: Asker,
     before: Option<Wanted>,
     due: Duration,
     /// No note is in the store.
@@ -156,14 +224,29 @@ struct Eyes {
     standing: BTreeMap<Code, String>,
     clock: Option<(jiff::Timestamp, Duration)>,
     trust: Option<(Duration, bool)>,
+    /// Since when this is looked after.
+    since: Duration,
 }
 
 impl Eyes {
+    const fn new(asker: Asker) -> Self {
+        Self {
+            asker,
+            before: None,
+            due: Duration::ZERO,
+            forgotten: false,
+            standing: BTreeMap::new(),
+            clock: None,
+            trust: None,
+            since: Duration::ZERO,
+        }
+    }
+
     fn look(&mut self, ground: &Ground, wanted: &Wanted, tell: &impl Fn(Told)) {
         let now = running();
         if self.before.as_ref() != Some(wanted) {
             self.before = Some(wanted.clone());
-            (self.due, self.clock, self.trust) = (now, None, None);
+            (self.due, self.since, self.clock, self.trust) = (now, now, None, None);
         }
         if now < self.due {
             return;
@@ -198,8 +281,14 @@ impl Eyes {
             }
             Wanted::CutOff(note) => {
                 self.due = now + AGAIN;
-                match note.ago(|| is_trusted(ground)) {
+                let mut asked = None;
+                let ago = note.ago(|| {
+                    asked = self.asker.hear(Question::Kernel);
+                    asked.unwrap_or(false)
+                });
+                match ago {
                     Ago::Known(ago) => tell(Told::MayGoOn(ago)),
+                    Ago::Unknown if asked.is_none() => self.due = now + SOON,
                     Ago::Unknown => tracing::info!("the time is not known yet"),
                     Ago::TooLong => tell(Told::TooLate),
                 }
@@ -229,8 +318,11 @@ impl Eyes {
         now: Duration,
         tell: &impl Fn(Told),
     ) {
-        let state = |what: &'static str| {
+        let after_ms =
+            u64::try_from(now.saturating_sub(self.since).as_millis()).unwrap_or(u64::MAX);
+        let state = |change: ClockWhat, what: &'static str| {
             tracing::error!(%recording, what, "the clock");
+            ground.note_clock(ClockChange { what: change, after_ms });
             let event = Event::Fault { recording: Some(recording), what: Word::new(what) };
             if let Err(error) = ground.audit.append(SystemClock.now(), &event) {
                 tracing::error!(%recording, %error, "could not be written into the log");
@@ -241,29 +333,26 @@ impl Eyes {
         if let Some((before, then)) = self.clock.replace((at, now)) {
             let passed = SignedDuration::try_from(now.saturating_sub(then));
             let by = at.duration_since(before) - passed.unwrap_or(SignedDuration::MAX);
-            if by.abs() > JUMP {
-                state(if by.is_negative() {
-                    "the clock was set back while it was recorded"
-                } else {
-                    "the clock was set forward while it was recorded"
-                });
+            if by > time::JUMP {
+                state(ClockWhat::SetForward, "the clock was set forward while it was recorded");
+            } else if -by > time::JUMP {
+                state(ClockWhat::SetBack, "the clock was set back while it was recorded");
             }
         }
-        if self.trust.is_none_or(|(asked, _)| now.saturating_sub(asked) >= TRUST) {
-            let trusted = is_trusted(ground);
+        let is_due = self.trust.is_none_or(|(asked, _)| now.saturating_sub(asked) >= TRUST);
+        if is_due && let Some(trusted) = self.asker.hear(Question::Right) {
             match self.trust.replace((now, trusted)) {
                 Some((_, true)) if !trusted => {
-                    state("nobody says any more that the clock is right");
+                    let what = "nobody says any more that the clock is right";
+                    state(ClockWhat::Untrusted, what);
                 }
-                Some((_, false)) if trusted => state("the clock is known to be right again"),
+                Some((_, false)) if trusted => {
+                    state(ClockWhat::Trusted, "the clock is known to be right again");
+                }
                 _ => {}
             }
         }
     }
-}
-
-fn is_trusted(ground: &Ground) -> bool {
-    ground.config.now().clock.danger_trust == TimeTrust::System || time::synchronised()
 }
 
 fn reserve(ground: &Ground) -> u64 {
@@ -280,4 +369,26 @@ fn disk(store: &Path, reserve: u64) -> Result<(), (Code, String)> {
         return Err((Code::DiskSmall, text));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_answer_about_the_clock_holds_nobody_up() {
+        let (mut asker, questions, answers) = Asker::new();
+        for _ in 0..3 {
+            assert_eq!(asker.hear(Question::Right), None);
+        }
+        // Asked once; an answer to another question is none to this one.
+        assert_eq!(questions.try_iter().collect::<Vec<_>>(), [Question::Right]);
+        answers.send((Question::Right, true)).unwrap();
+        assert_eq!(asker.hear(Question::Kernel), None);
+        assert_eq!(questions.try_iter().collect::<Vec<_>>(), [Question::Kernel]);
+        answers.send((Question::Kernel, true)).unwrap();
+        assert_eq!(asker.hear(Question::Kernel), Some(true));
+        drop((questions, answers));
+        assert_eq!(asker.hear(Question::Kernel), None);
+    }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use super::facts::{Facts, Hardware, ListFacts, Lit, Registers, look};
 use super::{
     codes::{Code, Who},
-    recording::Lesson,
+    lesson::Lesson,
     take,
 };
 use crate::{
@@ -392,13 +392,15 @@ fn box_reasons(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &
                 found.add(
                     Code::TimeUntrusted,
                     "the clock is behind what the audit log has already seen",
-                    "set the clock; timedatectl shows it",
+                    "set the clock; timedatectl shows it, and `classveil audit show` when the log was \
+                     written last",
                 );
             } else if !facts.clock_is_right {
                 found.add(
                     Code::TimeUntrusted,
                     "nobody says that the clock is right",
-                    "timedatectl set-ntp true, and wait until it is synchronised",
+                    "timedatectl set-ntp true, and wait until it is synchronised; or, at the box and with \
+                     a watch: classveil clock confirm --config FILE.toml",
                 );
             }
         }
@@ -409,7 +411,7 @@ fn box_reasons(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &
 mod tests {
     use std::path::Path;
 
-    use super::*;
+    use super::{super::lesson::Continued, *};
     use crate::{
         people::registers::{Acceptance, Assessment, Notice, Reminder},
         units::CameraId,
@@ -578,23 +580,7 @@ mod tests {
         lesson.question.clear();
         assert_eq!(codes(&config, &facts, Some(&lesson)), [Code::QuestionMissing]);
         let ends = Duration::from_secs(9);
-        lesson.continues = Some(Box::new(crate::appliance::recording::Continued {
-            recording: crate::units::RecordingId::new(facts.now),
-            earlier: Vec::new(),
-            lesson_started: facts.now,
-            kept_until: facts.now,
-            delete_by: facts.now,
-            policy: "refused".to_owned(),
-            recipients: Vec::new(),
-            veiled: crate::appliance::recording::Veiled {
-                cameras: Vec::new(),
-                veil: String::new(),
-                region: String::new(),
-                look_ahead_ms: 0,
-            },
-            cuts: 1,
-            ends,
-        }));
+        lesson.continues = Some(Box::new(Continued::example(ends)));
         assert_eq!(codes(&config, &facts, Some(&lesson)), []);
     }
 

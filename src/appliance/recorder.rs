@@ -29,8 +29,8 @@ use crate::{
     shutdown::Shutdown,
     units::{CameraId, Pts, RecordingId},
     vault::{
-        BoxKey, Course, ListChange, NewRecording, Outcome, RecordingWriter, VaultError,
-        WriterThread,
+        BoxKey, ClockChange, Course, ListChange, NewRecording, Outcome, RecordingWriter,
+        VaultError, WriterThread,
         audit::{AuditError, AuditLog, Event, Word},
     },
     veil::{
@@ -231,6 +231,8 @@ pub struct Around<'a> {
     pub lists: Option<&'a Lists>,
     /// Where pictures can be watched as they are recorded; none where nobody can.
     pub previews: Option<&'a Previews>,
+    /// What becomes of the clock meanwhile; none where nobody looks after it.
+    pub clock_changes: Option<&'a Mutex<Vec<ClockChange>>>,
 }
 
 impl std::fmt::Debug for Around<'_> {
@@ -279,6 +281,7 @@ pub fn record_all(
     let started = started(&ready, policy);
     let new = new(&started);
     let (id, began) = (new.id, new.started);
+    let _span = tracing::info_span!("recorder", recording = %id).entered();
     let writer = begin(new, around)?;
     let zero = Arc::new(OnceLock::new());
     let drops: Vec<(CameraId, Drops)> = ready.iter().map(Ready::drops).collect();
@@ -320,7 +323,12 @@ pub fn record_all(
     if let Some(word) = word {
         note_fault(around, id, word);
     }
-    let course = Course { lists: lists.clone(), overload: ending::overload(&progress) };
+    let clock_changes = around.clock_changes.map(|changes| std::mem::take(&mut *lock(changes)));
+    let course = Course {
+        lists: lists.clone(),
+        overload: ending::overload(&progress),
+        clock: clock_changes.unwrap_or_default(),
+    };
     let outcome = Outcome { ended: clock.now(), fault: word.map(str::to_owned), course };
     let Kept { path, segments, bytes, frames, manifest } =
         ending::finish(writer, outcome, &mut fault)?;

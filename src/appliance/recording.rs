@@ -8,99 +8,12 @@
 //! only while no reason not to record stands; while they are open the indicator has been proven on;
 //! and what was begun ends sealed, with or without a fault.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use jiff::Timestamp;
-
-use super::codes::Code;
-use crate::{
-    units::{CameraId, ClassId, PersonId, RecordingId},
-    vault::{Manifest, Purpose, Recipient},
-};
+use super::{codes::Code, lesson::Lesson};
 
 /// Time since the program began, by a clock that is never set.
 pub type At = Duration;
-
-/// What is to be recorded, as it was prepared.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Lesson {
-    /// The class.
-    pub class: Option<ClassId>,
-    /// The teacher.
-    pub teacher: Option<PersonId>,
-    /// The coach.
-    pub coach: Option<PersonId>,
-    /// The teacher's learning question.
-    pub question: String,
-    /// What for.
-    pub purpose: Purpose,
-    /// How long it is meant to be.
-    pub planned: Duration,
-    /// What it goes on with, where its recording was cut off.
-    pub continues: Option<Box<Continued>>,
-}
-
-/// What holds for a recording that goes on with one that was cut off, beside the lesson: nothing that
-/// was promised for the first may be less for the second.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Continued {
-    /// The recording that was cut off.
-    pub recording: RecordingId,
-    /// Recordings of the lesson that were cut off before that one.
-    pub earlier: Vec<RecordingId>,
-    /// When the first recording of the lesson began.
-    pub lesson_started: Timestamp,
-    /// Until when something is kept of it.
-    pub kept_until: Timestamp,
-    /// When the first has to be gone: this one no later.
-    pub delete_by: Timestamp,
-    /// Who was veiled: no fewer from now on.
-    pub policy: String,
-    /// Who could open the first: nobody else opens this one.
-    pub recipients: Vec<Recipient>,
-    /// What was seen, and how it was veiled: the same from now on.
-    pub veiled: Veiled,
-    /// How often the lesson was cut off.
-    pub cuts: u32,
-    /// When the lesson ends, which is no later than it would have been.
-    pub ends: At,
-}
-
-/// What a recording shows of a room, and how it veils, in the words of its manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Veiled {
-    /// The cameras.
-    pub cameras: Vec<CameraId>,
-    /// The veil.
-    pub veil: String,
-    /// What is covered of a hidden person.
-    pub region: String,
-    /// How far decisions reach back.
-    pub look_ahead_ms: u64,
-}
-
-impl Veiled {
-    /// As a recording was made.
-    #[must_use]
-    pub fn of(manifest: &Manifest) -> Self {
-        Self {
-            cameras: manifest.cameras.clone(),
-            veil: manifest.veil.clone(),
-            region: manifest.region.clone(),
-            look_ahead_ms: manifest.look_ahead_ms,
-        }
-    }
-}
-
-impl fmt::Debug for Lesson {
-    /// Without the question, which only who can open the recording may read.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lesson")
-            .field("class", &self.class)
-            .field("planned", &self.planned)
-            .finish_non_exhaustive()
-    }
-}
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -756,7 +669,8 @@ impl Recording {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::lesson::Continued, *};
+    use crate::vault::Purpose;
 
     fn lesson() -> Lesson {
         Lesson {
@@ -772,23 +686,7 @@ mod tests {
 
     /// A lesson that was cut off and may go on until `ends`.
     fn cut_off(ends: At) -> Lesson {
-        let continues = Some(Box::new(Continued {
-            recording: RecordingId::new(Timestamp::UNIX_EPOCH),
-            earlier: Vec::new(),
-            lesson_started: Timestamp::UNIX_EPOCH,
-            kept_until: Timestamp::UNIX_EPOCH,
-            delete_by: Timestamp::UNIX_EPOCH,
-            policy: String::new(),
-            recipients: Vec::new(),
-            veiled: Veiled {
-                cameras: Vec::new(),
-                veil: String::new(),
-                region: String::new(),
-                look_ahead_ms: 0,
-            },
-            cuts: 1,
-            ends,
-        }));
+        let continues = Some(Box::new(Continued::example(ends)));
         Lesson { continues, ..lesson() }
     }
 

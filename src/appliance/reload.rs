@@ -16,10 +16,11 @@ use super::{
     control::Answer,
     crew::{Ground, list_in_force},
     lists::ListSender,
+    service::ServiceError,
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    config::{Button, Config},
+    config::{AudioMode, Button, Config},
     vault::Digest,
 };
 
@@ -87,6 +88,9 @@ pub(super) fn reread(ground: &Ground, records: Option<&Records>) -> Reread {
 
 fn settings(ground: &Ground) -> Result<Changed, String> {
     let new = Config::load(&ground.places.config).map_err(|error| error.to_string())?;
+    if new.audio.mode == AudioMode::Keep {
+        return Err(ServiceError::Sound.to_string());
+    }
     let old = ground.config.now();
     let (changed, config) = compare(&old, new);
     if config != *old {

@@ -3,15 +3,18 @@
 //! Belongs here: when that is done, and whether the clock may be relied on for it. Does not belong:
 //! what is due, and how it goes (`vault::retention`).
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{courier::Courier, crew::Ground, settings::retention_policy, time::synchronised};
+use super::{courier::Courier, crew::Ground, settings::retention_policy, time::is_right};
 use crate::{
     clock::{Clock as _, SystemClock, boot, running},
-    config::TimeTrust,
     shutdown::Shutdown,
     vault::{
         BoxKey, Memo, VaultError,
@@ -30,6 +33,10 @@ const STEP: SignedDuration = SignedDuration::from_hours(1);
 /// For so long a clock that was set has to be trusted, by the machine's own count, before anything
 /// is destroyed by it: a wrong year costs no recording.
 const SETTLES: Duration = Duration::from_secs(24 * 3600);
+
+/// After so long without anybody who could say whether the clock is right nobody looks at a recording:
+/// by the right time it may be over.
+const LOOKS: Duration = Duration::from_secs(24 * 3600);
 
 /// What the clocks of the machine say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +67,9 @@ struct Seen {
     last: Option<Reading>,
     /// For how long the clock was trusted since it was set; none where it was not set.
     settling: Option<Duration>,
+    /// For how long nobody has been able to say whether the clock is right.
+    #[serde(default)]
+    untrusted: Duration,
 }
 
 impl Retainer {
@@ -70,7 +80,7 @@ impl Retainer {
         let seen = Memo::Settling.read::<Seen>(store).map(Option::unwrap_or_default);
         let seen = seen.unwrap_or_else(|error| {
             tracing::error!(%error, "nothing is destroyed for a day, as nobody knows what the clock did");
-            Seen { last: None, settling: Some(Duration::ZERO) }
+            Seen { settling: Some(Duration::ZERO), ..Seen::default() }
         });
         Self { policy, seen }
     }
@@ -99,6 +109,13 @@ impl Retainer {
         apply(store, log, key, &self.policy, &clock)
     }
 
+    /// Whether nobody is to look at a recording, because for a day nobody could say whether the clock is
+    /// right. Time in which the box was off does not count: nobody looked then.
+    #[must_use]
+    pub fn withholds(&self) -> bool {
+        self.seen.untrusted >= LOOKS
+    }
+
     /// Whether anything may be destroyed by this clock.
     fn settle(&mut self, reading: &Reading) -> bool {
         let trusted = reading.trusted;
@@ -106,6 +123,12 @@ impl Retainer {
         // Nobody knows for how long a machine was switched off: nothing of that counts, and no step
         // of the clock can be told from it.
         let same_run = |last: &Reading| last.boot == reading.boot && !last.boot.is_empty();
+        if trusted {
+            self.seen.untrusted = Duration::ZERO;
+        } else if let Some(last) = last.as_ref().filter(|last| same_run(last)) {
+            let passed = reading.running.saturating_sub(last.running);
+            self.seen.untrusted = self.seen.untrusted.saturating_add(passed);
+        }
         if let Some(last) = last.filter(same_run) {
             let passed = reading.running.saturating_sub(last.running);
             let ahead = reading.now.duration_since(last.now)
@@ -135,6 +158,8 @@ pub(super) fn keep(
     tell: impl Fn(Vec<String>),
 ) {
     let Ground { config, places, key, audit, .. } = &**ground;
+    // Until the first round it is as it was.
+    ground.clock_withholds.store(retainer.withholds(), Ordering::SeqCst);
     let mut due = Duration::ZERO;
     let mut courier = courier(ground).unwrap_or_else(|error| {
         tell(vec![format!("no checkpoint goes to the witness: {error}")]);
@@ -156,8 +181,12 @@ pub(super) fn keep(
             // The one before stays.
             Err(error) => tracing::error!(%error, "the retention that is set makes no sense"),
         }
-        let trusted = config.clock.danger_trust == TimeTrust::System || synchronised();
-        let reading = Reading { now: SystemClock.now(), boot: boot(), running: running(), trusted };
+        // Where the log cannot be read nobody said anything.
+        let entries = audit.known().unwrap_or_default();
+        let now = SystemClock.now();
+        let is_behind = audit.highest().is_some_and(|highest| now < highest);
+        let trusted = is_right(&config, &entries) && !is_behind;
+        let reading = Reading { now, boot: boot(), running: running(), trusted };
         match retainer.round(&places.store, audit, key, &reading) {
             Ok(applied) => {
                 let lines = retained(&applied);
@@ -169,6 +198,15 @@ pub(super) fn keep(
                 tracing::error!(%error, "nothing can be destroyed");
                 tell(vec![format!("nothing can be destroyed: {error}")]);
             }
+        }
+        let withholds = retainer.withholds();
+        if ground.clock_withholds.swap(withholds, Ordering::SeqCst) != withholds {
+            tell(vec![if withholds {
+                "nobody has been able to say for a day whether the clock is right: nobody looks"
+                    .into()
+            } else {
+                "the clock is known to be right again".to_owned()
+            }]);
         }
         if let Err(error) = retainer.keep(&places.store) {
             tracing::error!(%error, "what the clock did could not be written down");
@@ -261,6 +299,27 @@ mod tests {
         let month = 30 * 24 * 3600;
         let third = Reading { boot: "c".to_owned(), ..reading(10, 2 * year + month, true) };
         assert!(retainer.settle(&third));
+    }
+
+    #[test]
+    fn after_a_day_without_a_trusted_clock_nobody_looks() {
+        let mut retainer = retainer();
+        let _ = retainer.settle(&reading(0, 0, true));
+        let _ = retainer.settle(&reading(300, 0, false));
+        assert!(!retainer.withholds());
+        let _ = retainer.settle(&reading(23 * HOUR, 0, false));
+        assert!(!retainer.withholds());
+        // Switched off and on: what was counted stays, and the time between is not counted.
+        let again = |running, trusted| Reading {
+            boot: "b".to_owned(),
+            ..reading(running, 3 * 24 * 3600, trusted)
+        };
+        let _ = retainer.settle(&again(10, false));
+        assert!(!retainer.withholds());
+        let _ = retainer.settle(&again(10 + HOUR, false));
+        assert!(retainer.withholds());
+        let _ = retainer.settle(&again(20 + HOUR, true));
+        assert!(!retainer.withholds());
     }
 
     #[test]

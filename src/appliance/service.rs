@@ -8,6 +8,7 @@
 //! looks and reads lists; and while it records one for the recorder, beside those of its cameras.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, atomic::AtomicBool},
 };
@@ -21,12 +22,13 @@ use super::{
     crew::{self, Ground},
     cut,
     desk::Desk,
+    facts,
     hardening::harden,
     indicator::{self, Lamp, indicator},
+    lesson::Lesson,
     lookout::{self, Lookout},
     preflight::{self, Hardware, Places, Reason},
     preview::Previews,
-    recording::Lesson,
     reload::{InForce, Records, Reread, reread},
     retain,
     settings::retention_policy,
@@ -34,7 +36,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{AudioMode, Config},
     error::{ErrorKind, Kind},
     shutdown::Shutdown,
     units::CameraId,
@@ -43,6 +45,7 @@ use crate::{
         audit::{AuditError, AuditKey, AuditLog},
         retention::RetentionError,
     },
+    vision::infer::Models,
 };
 
 /// What the box runs on.
@@ -79,6 +82,25 @@ pub enum ServiceError {
     /// No thread could be started, or no signal taken over.
     #[error("cannot start: {0}")]
     System(#[source] std::io::Error),
+    /// Sound is to be kept, and nobody can give the box a reason for it.
+    #[error(
+        "[audio] mode = \"keep\": the box records no sound, because each recording with sound needs a reason of \
+         its own; set it to \"off\", or use `classveil record --audio keep --audio-reason TEXT`"
+    )]
+    Sound,
+    /// The store is not where it was.
+    #[error(
+        "{store} is no store of this box, which has keys: is its disk mounted? For a box that begins anew move {key} \
+         away",
+        store = store.display(),
+        key = key.display()
+    )]
+    Gone {
+        /// Where it should be.
+        store: PathBuf,
+        /// The log's key.
+        key: PathBuf,
+    },
     /// The front end beside the socket cannot be opened.
     #[error("{problem}")]
     Beside {
@@ -112,6 +134,8 @@ impl Kind for ServiceError {
             Self::Retention(error) => error.kind(),
             Self::Control(error) => error.kind(),
             Self::System(_) => ErrorKind::Exhausted,
+            Self::Sound => ErrorKind::Config,
+            Self::Gone { .. } => ErrorKind::Io,
             Self::Beside { kind, .. } => *kind,
             Self::Stuck | Self::Hangs { .. } => ErrorKind::Transient,
         }
@@ -133,6 +157,8 @@ pub(super) enum Message {
     },
     Looked {
         reasons: Vec<Reason>,
+        /// Whether each camera answered.
+        cameras: BTreeMap<CameraId, bool>,
         answer: Option<Sender<Answer>>,
     },
     Reread {
@@ -140,6 +166,8 @@ pub(super) enum Message {
         answer: Option<Sender<Answer>>,
     },
     Lookout(lookout::Told),
+    /// Whether each camera answered.
+    Probed(BTreeMap<CameraId, bool>),
     /// What was destroyed, or could not be.
     Retained(Vec<String>),
 }
@@ -150,6 +178,8 @@ pub(super) enum Job {
     Check { check: u64, lesson: Lesson, hardware: Hardware },
     /// What stands against a recording.
     Look { lesson: Option<Lesson>, hardware: Hardware, answer: Option<Sender<Answer>> },
+    /// Whether the cameras are there.
+    Probe,
     /// The configuration and the list again, the list for whoever records.
     Reread { records: Option<Records>, answer: Option<Sender<Answer>> },
 }
@@ -165,6 +195,9 @@ pub fn run<B, E: Kind>(
     beside: impl FnOnce(Desk) -> Result<B, E>,
 ) -> Result<(), ServiceError> {
     let config = &setup.config;
+    if config.audio.mode == AudioMode::Keep {
+        return Err(ServiceError::Sound);
+    }
     harden();
     let (ground, was_cut) = open(setup)?;
     let ground = Arc::new(ground);
@@ -256,9 +289,8 @@ pub fn run<B, E: Kind>(
             .map_err(|e| ServiceError::Beside { kind: e.kind(), problem: e.to_string() })?;
         let mut service = Service::new(ground, lamp, tell, jobs);
         service.lookout = lookout;
-        service.say("ready");
+        // Ready when everything was looked at once, the cameras among it.
         service.take_up(was_cut, cut);
-        service.job(Job::Look { lesson: None, hardware: service.hardware(), answer: None });
         service.run(&inbox, shutdown, reread)
     })
 }
@@ -268,11 +300,21 @@ pub fn run<B, E: Kind>(
 fn open(setup: &Setup) -> Result<(Ground, bool), ServiceError> {
     let Setup { config, places, box_key, audit_key, .. } = setup;
     let now = SystemClock.now();
+    // A disk that is not mounted yet: another store in its place would hide what is recorded, and what
+    // somebody objected to.
+    if audit_key.exists() && !AuditLog::is_in(&places.store) {
+        return Err(ServiceError::Gone { store: places.store.clone(), key: audit_key.clone() });
+    }
     let key = BoxKey::load_or_create(box_key, &places.store)?;
     let audit_key = AuditKey::load_or_create(audit_key, &places.store)?;
     let audit = AuditLog::open(&places.store, audit_key, key.public(), now)?;
     let in_force = serde_json::to_vec(config).map_err(|e| ServiceError::System(e.into()))?;
     audit.note_configuration(now, Digest::of(&in_force))?;
+    // Without them nothing is recorded, as preflight says. What there is, is kept and destroyed all the same.
+    match Models::load(&places.models, &places.runtime) {
+        Ok(_) => tracing::info!("the models are those that were measured"),
+        Err(error) => tracing::error!(%error, "the models cannot be used"),
+    }
     let was_cut = recover(places, &key, &audit)?;
     let ground = Ground {
         config: InForce::new(config.clone()),
@@ -281,6 +323,8 @@ fn open(setup: &Setup) -> Result<(Ground, bool), ServiceError> {
         audit,
         network: Mutex::new(json!("off")),
         previews: Previews::default(),
+        clock_withholds: AtomicBool::new(false),
+        clock_changes: Mutex::default(),
     };
     Ok((ground, was_cut))
 }
@@ -323,18 +367,25 @@ fn do_job(ground: &Ground, job: Job) -> Message {
     let config = ground.config.now();
     let look = |hardware, lesson: Option<&Lesson>| {
         let facts = preflight::look(&config, places, SystemClock.now(), hardware);
-        preflight::judge(&config, places, &facts, lesson)
+        (preflight::judge(&config, places, &facts, lesson), reached(facts.cameras))
     };
     match job {
         Job::Check { check, lesson, hardware } => {
-            let reasons = look(hardware, Some(&lesson));
+            let (reasons, _) = look(hardware, Some(&lesson));
             Message::Checked { check, reasons, config }
         }
         Job::Look { lesson, hardware, answer } => {
-            Message::Looked { reasons: look(hardware, lesson.as_ref()), answer }
+            let (reasons, cameras) = look(hardware, lesson.as_ref());
+            Message::Looked { reasons, cameras, answer }
         }
+        Job::Probe => Message::Probed(reached(facts::cameras(&config))),
         Job::Reread { records, answer } => {
             Message::Reread { read: reread(ground, records.as_ref()), answer }
         }
     }
+}
+
+/// Whether each camera answered.
+fn reached(cameras: Vec<(CameraId, Result<(), String>)>) -> BTreeMap<CameraId, bool> {
+    cameras.into_iter().map(|(camera, answer)| (camera, answer.is_ok())).collect()
 }

@@ -93,8 +93,13 @@ impl Service {
                 })
             })
             .collect();
+        let ends_soon = matches!(state, State::Recording { warned: true, .. });
+        let reach = |(camera, up): (&CameraId, &bool)| json!({ "camera": camera, "answers": up });
         json!({
             "state": state.word(),
+            "ready": self.looks.ready,
+            "ends_soon": ends_soon,
+            "reach": self.reach.iter().map(reach).collect::<Vec<_>>(),
             "totals": totals,
             "lesson": lesson,
             "recording_s": since,

@@ -23,19 +23,22 @@ use super::{
     button::{self, Press},
     chain::Progress,
     codes::Code,
-    control::{Answer, Call, LAST_MINUTE, NewLesson, Request},
+    control::{Answer, Call, Caller, LAST_MINUTE, NewLesson, Request},
     crew::{self, Crew, Ground},
     cut::{self, CutOff},
     dropping::Dropping,
+    idle::Looks,
     indicator::{self, Indicator, Show},
+    lesson::Lesson,
     lookout::{self, Lookout},
     notify::Notifier,
+    over::Over,
     preflight::{Hardware, Lit, Reason},
     pulse::Felt,
-    recorder::Report,
-    recording::{By, Effect, Event, Lesson, Light, Limits, Recording, State, Step},
+    recording::{By, Effect, Event, Light, Limits, Recording, State, Step},
     reload::Records,
     service::{Job, Message, ServiceError},
+    time,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -58,17 +61,6 @@ const LINES: usize = 200;
 pub(super) struct Happened {
     at: Timestamp,
     what: String,
-}
-
-/// One camera of a recording that is over.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Over {
-    camera: String,
-    pub(super) recording: Option<RecordingId>,
-    sealed: bool,
-    segments: u32,
-    seconds: f64,
-    fault: Option<String>,
 }
 
 pub(super) struct Service {
@@ -108,6 +100,14 @@ pub(super) struct Service {
     pub(super) felt: Vec<Felt>,
     /// What each camera did in recordings that are over.
     pub(super) totals: BTreeMap<CameraId, Progress>,
+    /// When to look again, and whether somebody is at it.
+    pub(super) looks: Looks,
+    /// Whether each camera answered when it was asked last.
+    pub(super) reach: BTreeMap<CameraId, bool>,
+    /// What was cut off so long ago may go on, once everything was looked at.
+    may_go_on: Option<Duration>,
+    /// Coach and teacher of what is recorded.
+    people: (Option<PersonId>, Option<PersonId>),
 }
 
 impl Service {
@@ -152,6 +152,10 @@ impl Service {
             cut: None,
             felt: Vec::new(),
             totals: BTreeMap::new(),
+            looks: Looks::default(),
+            reach: BTreeMap::new(),
+            may_go_on: None,
+            people: (None, None),
             ground,
         }
     }
@@ -164,9 +168,16 @@ impl Service {
     ) -> Result<(), ServiceError> {
         let mut told = false;
         let mut manager = Notifier::new();
-        manager.ready(self.machine.state().word());
+        let mut was_ready = false;
         loop {
-            manager.alive(self.machine.state().word());
+            if self.looks.ready && !was_ready {
+                was_ready = true;
+                self.say("ready");
+                manager.ready(self.machine.state().word());
+            }
+            if was_ready {
+                manager.alive(self.machine.state().word());
+            }
             match inbox.recv_timeout(LOOK) {
                 Ok(message) => self.take(message),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -174,6 +185,7 @@ impl Service {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
             self.hear_dropped();
+            self.look_again();
             if self.machine.next_wake().is_some_and(|due| self.began.elapsed() >= due) {
                 self.step(Event::Tick);
             }
@@ -221,7 +233,11 @@ impl Service {
     /// Notes what happened, for the log and for whoever asks.
     pub(super) fn say(&mut self, what: impl Into<String>) {
         let what = what.into();
-        tracing::info!("{what}");
+        if let Some(recording) = self.crew.as_ref().and_then(|crew| crew.recording) {
+            tracing::info!(%recording, "{what}");
+        } else {
+            tracing::info!("{what}");
+        }
         if self.lines.len() >= LINES {
             self.lines.pop_front();
         }
@@ -240,9 +256,11 @@ impl Service {
                     // Not looked at is not allowed.
                     self.step(Event::Checked { check, reasons: vec![Code::Busy] });
                 }
+                Job::Probe => self.looks.open = false,
                 // A signal has nobody who could ask again.
                 Job::Reread { answer: None, .. } => self.reread_again = true,
                 Job::Look { answer, .. } | Job::Reread { answer, .. } => {
+                    self.looks.open = false;
                     if let Some(answer) = answer {
                         let _ = answer.send(busy());
                     }
@@ -257,11 +275,14 @@ impl Service {
             Message::Button(button::Told::Readable(readable)) => {
                 self.button =
                     Some(if readable { Ok(()) } else { Err("its device is away".to_owned()) });
+                self.looks.button_told = true;
+                self.looks.all = Duration::ZERO;
             }
             Message::Button(button::Told::Pressed(press)) => self.press(press),
             Message::Lamp(indicator::Told::Lit) => self.step(Event::Lit),
             Message::Lamp(indicator::Told::Works) => {
                 self.lit = Lit::Proven;
+                self.looks.all = Duration::ZERO;
                 self.say("the indicator works again");
                 self.step(Event::Settled(Code::IndicatorDark));
             }
@@ -273,14 +294,27 @@ impl Service {
                 self.reasons = reasons;
                 self.step(Event::Checked { check, reasons: codes });
             }
-            Message::Looked { reasons, answer } => {
-                self.reasons.clone_from(&reasons);
+            Message::Looked { reasons, cameras, answer } => {
                 if let Some(answer) = answer {
                     let body = json!({ "ready": reasons.is_empty(), "reasons": reasons });
                     let _ = answer.send(Answer::done(body));
                 } else {
-                    self.say(format!("{} reasons stand against a recording", reasons.len()));
+                    self.looks.open = false;
                 }
+                self.saw(reasons);
+                self.reach = cameras;
+                self.looks.ready = true;
+                if let Some(ago) = self.may_go_on.take() {
+                    self.go_on(ago);
+                }
+            }
+            Message::Probed(cameras) => {
+                self.looks.open = false;
+                if self.reach != cameras {
+                    // What stands is said anew.
+                    self.looks.all = Duration::ZERO;
+                }
+                self.reach = cameras;
             }
             Message::Lookout(told) => self.seen(told),
             Message::Retained(lines) => lines.into_iter().for_each(|line| self.say(line)),
@@ -337,6 +371,11 @@ impl Service {
 
     /// Goes on with what was cut off so long ago, if it can.
     fn go_on(&mut self, ago: Duration) {
+        // Before everything was looked at nobody knows of the button.
+        if !self.looks.ready {
+            self.may_go_on = Some(ago);
+            return;
+        }
         if !matches!(self.machine.state(), State::SealedWithFault { .. }) {
             return;
         }
@@ -373,6 +412,7 @@ impl Service {
     fn dark(&mut self, problem: String) {
         self.say("the indicator does not do what it is told");
         self.lit = Lit::Broken(problem);
+        self.looks.all = Duration::ZERO;
         self.step(Event::Stands(Code::IndicatorDark));
     }
 
@@ -404,10 +444,76 @@ impl Service {
         self.step(event);
     }
 
-    fn call(&mut self, Call { request, answer }: Call) {
+    /// Coach and teacher of the lesson that is prepared, runs, or was cut off.
+    fn lesson_of(&self) -> Option<(Option<PersonId>, Option<PersonId>)> {
+        match self.machine.state() {
+            State::Prepared { lesson, .. }
+            | State::Arming { lesson, .. }
+            | State::Recording { lesson, .. } => {
+                Some((lesson.coach.clone(), lesson.teacher.clone()))
+            }
+            State::Stopping { .. } => Some(self.people.clone()),
+            _ => self.cut.as_ref().map(|cut| (cut.coach().cloned(), cut.teacher().cloned())),
+        }
+    }
+
+    /// Whether it is about a lesson that is somebody else's.
+    fn is_others(&self, request: &Request, by: &Caller) -> bool {
+        let is_of = |people: &(Option<PersonId>, Option<PersonId>)| {
+            by.is_of(people.0.as_ref(), people.1.as_ref())
+        };
+        match request {
+            Request::Status
+            | Request::Logs
+            | Request::Preflight
+            | Request::Reload
+            | Request::ConfirmClock => false,
+            Request::Prepare { lesson } => {
+                let config = self.ground.config.now();
+                let coach = lesson.coach.as_ref().or(config.recording.coach.as_ref());
+                let teacher = lesson.teacher.as_ref().or(config.recording.teacher.as_ref());
+                !by.is_of(coach, teacher)
+                    || self.cut.is_some() && !self.lesson_of().is_some_and(|of| is_of(&of))
+            }
+            _ => self.lesson_of().is_some_and(|of| !is_of(&of)),
+        }
+    }
+
+    /// Writes down that somebody at the box says its clock is right.
+    fn confirm_clock(&mut self, by: &Caller) -> Answer {
+        let now = SystemClock.now();
+        let audit = &self.ground.audit;
+        if audit.highest().is_some_and(|highest| now < highest) {
+            let text = "the clock is behind what the audit log has already seen: set it first";
+            return Answer::refused(text, json!({ "now": now }));
+        }
+        let uid = match by {
+            Caller::Other(uid) => Some(*uid),
+            _ => None,
+        };
+        if let Err(error) = audit.append(now, &time::confirmation(uid)) {
+            return Answer::refused(error.to_string(), Value::Null);
+        }
+        self.say("somebody at the box says that its clock is right");
+        // At once; who counts for how long nobody could say so hears it in the next round.
+        self.ground.clock_withholds.store(false, Ordering::SeqCst);
+        self.looks.all = Duration::ZERO;
+        Answer::done(json!({ "now": now }))
+    }
+
+    fn call(&mut self, Call { request, by, answer }: Call) {
+        if self.is_others(&request, &by) {
+            let body = json!({ "state": self.machine.state().word() });
+            let _ = answer.send(Answer::refused("it is somebody else's lesson", body));
+            return;
+        }
         let done = |body| drop(answer.send(Answer::done(body)));
         match request {
-            Request::Status | Request::Logs | Request::Preflight | Request::Reload => {}
+            Request::Status
+            | Request::Logs
+            | Request::Preflight
+            | Request::Reload
+            | Request::ConfirmClock => {}
             Request::Stop { objection: false } if self.cut.is_some() => {
                 self.leave_cut("somebody stopped it");
                 return done(json!({ "state": self.machine.state().word() }));
@@ -422,11 +528,12 @@ impl Service {
         match request {
             Request::Status => done(self.status()),
             Request::Logs => done(json!({ "lines": self.lines })),
+            Request::ConfirmClock => {
+                let said = self.confirm_clock(&by);
+                let _ = answer.send(said);
+            }
             Request::Preflight => {
-                let lesson = match self.machine.state() {
-                    State::Prepared { lesson, .. } => Some(lesson.clone()),
-                    _ => None,
-                };
+                let lesson = self.prepared().cloned();
                 let hardware = self.hardware();
                 self.job(Job::Look { lesson, hardware, answer: Some(answer) });
             }
@@ -647,6 +754,7 @@ impl Service {
             .flat_map(|first| [first.recording].into_iter().chain(first.earlier.clone()))
             .collect();
         self.objector = lesson.teacher.clone().unwrap_or_else(PersonId::in_the_room);
+        self.people = (lesson.coach.clone(), lesson.teacher.clone());
         let tell = self.tell.clone();
         let tell = move |told| drop(tell.send(Message::Crew(told)));
         // What is set anew meanwhile counts for the next one, when that was judged.
@@ -697,53 +805,6 @@ impl Service {
                 self.follow_settings();
             }
         }
-    }
-
-    /// Takes in what came of a recording; gives why it ended early, if it did.
-    fn done(
-        &mut self,
-        begun: Option<RecordingId>,
-        result: Result<Box<Report>, crew::Ended>,
-    ) -> Option<Code> {
-        let (overs, fault) = match result {
-            Ok(report) => {
-                let code = report.fault.as_ref().map(crew::code_of);
-                let text = report.fault.as_ref().map(ToString::to_string);
-                let Report { id, is_sealed, cameras, segments, .. } = *report;
-                let overs: Vec<Over> = cameras
-                    .into_iter()
-                    .map(|one| Over {
-                        camera: one.camera.to_string(),
-                        recording: Some(id),
-                        sealed: is_sealed,
-                        segments: one.progress.segments,
-                        seconds: one.progress.position.seconds(),
-                        fault: one.fault.or_else(|| text.clone()),
-                    })
-                    .collect();
-                let seconds = report.seconds;
-                self.say(match text {
-                    None => format!("{id} is sealed, {segments} segments, {seconds:.0} s"),
-                    Some(fault) => format!("{id} ended: {fault}"),
-                });
-                (overs, code)
-            }
-            Err(crew::Ended { code, text }) => {
-                self.say(format!("nothing more is recorded: {text}"));
-                let config = self.ground.config.now();
-                let overs = config.cameras.iter().map(|camera| Over {
-                    camera: camera.id.to_string(),
-                    recording: begun,
-                    sealed: false,
-                    segments: 0,
-                    seconds: 0.0,
-                    fault: Some(text.clone()),
-                });
-                (overs.collect(), Some(code))
-            }
-        };
-        self.over = overs;
-        fault
     }
 }
 

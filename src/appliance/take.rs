@@ -190,6 +190,7 @@ impl<'a> Ready<'a> {
         let pool = SlotPool::new(format.size, slots(capacity));
         // Capacity 2: a list and the end. Full: whoever reads lists waits for the chain's next frame.
         let (orders, told) = crossbeam_channel::bounded(2);
+        let beats = pulse.clone();
         let chain = Chain {
             around,
             recording,
@@ -209,7 +210,8 @@ impl<'a> Ready<'a> {
             watcher,
             redactor: Redactor::new(plan.style),
             encoder,
-            sender: writer.sender(),
+            // Waiting for the disk is no hanging.
+            sender: writer.sender().with_sign(move || beats.beat()),
             retention: writer.retention().clone(),
             started,
             parts: plan.parts.clone(),

@@ -19,7 +19,8 @@ const QUESTION_BYTES: usize = 16 << 10;
 #[derive(Debug, clap::Args)]
 struct Of {
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -152,6 +153,44 @@ pub(super) struct Logs {
 pub(super) struct Reload {
     #[command(flatten)]
     of: Of,
+}
+
+/// Say that the box's clock is right, where no network does.
+#[derive(Debug, clap::Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Clock {
+    #[command(subcommand)]
+    command: ClockCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ClockCommand {
+    Confirm(Confirm),
+}
+
+/// Say that the box's clock is right, with a watch at hand.
+///
+/// For a box without time from a network. It is written into the audit log, with the time, and holds
+/// until the machine is started anew or its clock is set. Deadlines follow from this clock: set it by
+/// `timedatectl set-time` first where it is wrong.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    date && classveil clock confirm\n\n\
+    Exit codes: 0 it counts as right, 75 the box does not run, 77 it is behind the audit log, or not \
+    yours to say.")]
+struct Confirm {
+    #[command(flatten)]
+    of: Of,
+}
+
+pub(super) fn clock(args: &Clock) -> Result<(), Failure> {
+    let ClockCommand::Confirm(Confirm { of }) = &args.command;
+    ask(of, &Request::ConfirmClock, |body| {
+        let said = word(&body["now"]).parse::<jiff::Timestamp>();
+        let here = said.map(|now| now.to_zoned(jiff::tz::TimeZone::system()));
+        let text = here.map_or_else(|_| word(&body["now"]).to_owned(), |now| now.to_string());
+        output::line(format_args!("confirmed: it is {text}"));
+    })
 }
 
 /// Asks the box, and fails where it refuses. What it says is printed first.

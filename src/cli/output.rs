@@ -5,17 +5,62 @@ use std::{
     sync::OnceLock,
 };
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 /// What a configuration's filter is given to, where neither option nor environment said one.
 static FOLLOW: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
+/// Where the log goes: stderr, and where that is the journal each line with its level, as `sd-daemon(3)`
+/// has it.
+#[derive(Debug)]
+struct Log {
+    to_journal: bool,
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { prefix: "" }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line {
+        let prefix = match *meta.level() {
+            _ if !self.to_journal => "",
+            Level::ERROR => "<3>",
+            Level::WARN => "<4>",
+            Level::INFO => "<6>",
+            _ => "<7>",
+        };
+        Line { prefix }
+    }
+}
+
+/// One line of the log, which is written at once.
+#[derive(Debug)]
+struct Line {
+    prefix: &'static str,
+}
+
+impl std::io::Write for Line {
+    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+        let mut stderr = std::io::stderr().lock();
+        stderr.write_all(std::mem::take(&mut self.prefix).as_bytes())?;
+        stderr.write(text)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
 
 /// Logs to stderr, without colour codes where stderr is no terminal: as `filter` says, else as the
 /// configuration will say, and until then warnings only.
 pub(super) fn init_tracing(filter: Option<&str>) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(env_filter(filter.unwrap_or("warn")))
-        .with_writer(std::io::stderr)
+        .with_writer(Log { to_journal: std::env::var_os("JOURNAL_STREAM").is_some() })
         // A terminal that is closed or a pipe that nobody reads is told about on stderr, which is the
         // one that is gone: that would end the thread that logs.
         .log_internal_errors(false)

@@ -1,9 +1,13 @@
 //! Where a command finds its settings, the models and the gallery key when nobody says so.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::{Failure, output, paths};
 use crate::{
+    api,
     appliance::preflight::Places,
     clock::{Clock, SystemClock},
     config::Config,
@@ -17,8 +21,46 @@ use crate::{
     vision::infer::Models,
 };
 
-/// The configuration of an installed box.
-pub(super) const INSTALLED: &str = "/etc/classveil/classveil.toml";
+/// Where a box that was installed has its settings.
+pub(super) const CONFIG: &str = "/etc/classveil/classveil.toml";
+/// The variable that names others.
+pub(super) const CONFIG_VARIABLE: &str = "CLASSVEIL_CONFIG";
+
+/// `given`, else the settings of the box that is installed here, if one is.
+pub(super) fn of_installed(given: Option<&Path>) -> Option<PathBuf> {
+    let named = || std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from);
+    let installed = || Some(PathBuf::from(CONFIG)).filter(|file| file.exists());
+    given.map(Path::to_owned).or_else(named).or_else(installed)
+}
+
+/// Refuses root what is another user's: what root writes there, the box could not read any more.
+fn not_as_root(folder: &Path) -> Result<(), Failure> {
+    let euid = rustix::process::geteuid().as_raw();
+    let nearest = folder.ancestors().find_map(|folder| folder.metadata().ok());
+    let Some(owner) = nearest.map(|found| found.uid()) else { return Ok(()) };
+    match root_problem(euid, owner, &users(), folder) {
+        None => Ok(()),
+        Some(text) => Err(Failure::new(ErrorKind::Denied, text)),
+    }
+}
+
+/// The machine's users, as far as they can be read.
+fn users() -> String {
+    let users = std::fs::read("/etc/passwd").unwrap_or_default();
+    String::from_utf8_lossy(&users).into_owned()
+}
+
+fn root_problem(euid: u32, owner: u32, users: &str, folder: &Path) -> Option<String> {
+    if euid != 0 || owner == 0 {
+        return None;
+    }
+    let name = api::user_name(users, owner).map_or_else(|| format!("#{owner}"), str::to_owned);
+    Some(format!(
+        "{folder} belongs to {name}, and what root writes there the box could not read any more: run \
+         this as `sudo -u {name} classveil ...`, with files that {name} may read",
+        folder = folder.display()
+    ))
+}
 
 /// The configuration in `file`, or the defaults. From here on its log filter counts.
 pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
@@ -29,9 +71,11 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
 
 /// The store: `given`, else the configured one.
 pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
-    given.or(config.store.folder.as_deref()).map(Path::to_owned).ok_or_else(|| {
+    let store = given.or(config.store.folder.as_deref()).ok_or_else(|| {
         Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
-    })
+    })?;
+    not_as_root(store)?;
+    Ok(store.to_owned())
 }
 
 /// A recording that is named by its id in a store, or by its folder, and the store it lies in.
@@ -183,10 +227,12 @@ pub(super) fn of_box(file: &Path, config: &Config) -> Result<Places, Failure> {
 
 /// The file of accounts: the configured one, else `accounts.json` beside the box key.
 pub(super) fn accounts(config: &Config) -> Result<PathBuf, Failure> {
-    if let Some(path) = &config.api.accounts {
-        return Ok(path.clone());
-    }
-    Ok(paths::box_key(config.store.box_key.as_deref())?.with_file_name("accounts.json"))
+    let path = match &config.api.accounts {
+        Some(path) => path.clone(),
+        None => paths::box_key(config.store.box_key.as_deref())?.with_file_name("accounts.json"),
+    };
+    not_as_root(&path)?;
+    Ok(path)
 }
 
 /// The configured store and its log, for an entry. Both are made where there are none yet.
@@ -203,4 +249,22 @@ pub(super) fn log(config: &Config) -> Result<(PathBuf, AuditLog), Failure> {
 pub(super) fn socket(config: &Config) -> PathBuf {
     let configured = config.control.socket.clone();
     configured.unwrap_or_else(|| PathBuf::from("/run/classveil/box.sock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_leaves_nothing_behind_that_the_box_cannot_read() {
+        let users =
+            "root:x:0:0::/root:/bin/sh\nclassveil:x:996:996::/var/lib/classveil:/bin/false\n";
+        let asked = |euid, owner| root_problem(euid, owner, users, Path::new("/var/lib/classveil"));
+        assert_eq!(asked(0, 0), None);
+        assert_eq!(asked(996, 996), None);
+        assert_eq!(asked(1000, 996), None, "the kernel says that itself");
+        let text = asked(0, 996).unwrap();
+        assert!(text.contains("sudo -u classveil classveil"), "{text}");
+        assert!(asked(0, 997).unwrap().contains("sudo -u #997"));
+    }
 }

@@ -27,7 +27,8 @@ use crate::{
     wrong.")]
 pub(super) struct Args {
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
     /// Print one JSON object.
     #[arg(long)]

@@ -1,14 +1,19 @@
 //! `classveil pupils`: check, load and list pupils.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::{civil::Date, tz::TimeZone};
 use serde_json::json;
 
 use super::{Failure, output, paths, places, retention::say_recalls};
 use crate::{
-    appliance::roster,
+    appliance::{
+        control::{self, Request},
+        roster,
+    },
     clock::{Clock, SystemClock},
+    config::Config,
+    error::ErrorKind,
     people::{
         Changes, Draft, ListProblems, PupilList, Status,
         face::Enroller,
@@ -173,7 +178,7 @@ fn check(args: &Check) -> Result<(), Failure> {
 }
 
 fn load(args: &LoadArgs) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
+    let config = places::config(of_box(args.config.as_deref(), args.store.as_deref()).as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let dpia = args.dpia.as_deref().or(config.biometrics.dpia.as_deref());
     let models = || places::models(&config).map_err(NotEnrolled::Other);
@@ -244,6 +249,38 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
         }
         say_recalls(&exports);
     }
+    tell_box(&config, &store, args.json)
+}
+
+/// The settings: those given; where not even a store is named, those of the box that is installed.
+fn of_box(config: Option<&Path>, store: Option<&Path>) -> Option<PathBuf> {
+    if store.is_some() { config.map(Path::to_owned) } else { places::of_installed(config) }
+}
+
+/// Has the box that runs on this store go by the new list, from the next frame on.
+fn tell_box(config: &Config, store: &Path, json: bool) -> Result<(), Failure> {
+    let socket = places::socket(config);
+    if config.store.folder.as_deref() != Some(store) || !control::is_there(&socket) {
+        return Ok(());
+    }
+    let later = |problem: String| {
+        let text = format!(
+            "the list is loaded, but the box that runs does not go by it yet: {problem}; \
+             `classveil reload` tries again"
+        );
+        Failure::new(ErrorKind::Transient, text)
+    };
+    let answer =
+        control::ask(&socket, &Request::Reload).map_err(|error| later(error.to_string()))?;
+    if answer.body["version"].is_null() {
+        return Err(later(answer.error.unwrap_or_default()));
+    }
+    if !json {
+        output::note("the box that runs goes by it from the next frame on");
+        if let Some(problem) = answer.error {
+            output::note(format_args!("note: {problem}"));
+        }
+    }
     Ok(())
 }
 
@@ -281,7 +318,7 @@ impl From<NotEnrolled> for Failure {
 }
 
 fn list(args: &List) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
+    let config = places::config(of_box(args.config.as_deref(), args.store.as_deref()).as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let Listed { list, version, loaded } = store::list(&store, today())?;
     if args.json {

@@ -594,8 +594,9 @@ fn record(
         let (sender, lists) = appliance::lists();
         let _ends = hangups.answer(scope, reading, people, sender, &bar)?;
         let lists = Some(&lists);
-        let around =
-            Around { store, key, audit, clock: &SystemClock, shutdown, lists, previews: None };
+        let (previews, clock_changes) = (None, None);
+        let clock = &SystemClock;
+        let around = Around { store, key, audit, clock, shutdown, lists, previews, clock_changes };
         Ok::<_, Failure>(appliance::record(&plan, &around, eyes, new, show))
     })?;
     bar.finish_and_clear();

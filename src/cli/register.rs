@@ -49,7 +49,8 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Of {
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
     /// Print one JSON object.
     #[arg(long)]

@@ -15,7 +15,7 @@ use super::{
     store::{Keys, Opened, Which},
 };
 use crate::{
-    appliance::{retention_policy, time::synchronised},
+    appliance::{retention_policy, time::is_known},
     clock::{Clock as _, SystemClock},
     config::Config,
     error::{ErrorKind, Kind},
@@ -226,7 +226,7 @@ pub(super) fn withheld(
     let key = BoxPublicKey::load(&store.join("box.pub"))?;
     let Some(known) = look_up(store, &entries, recording, &key) else { return Ok(None) };
     let highest = entries.iter().map(|entry| entry.at).max();
-    let clock = Clock { now: SystemClock.now(), trusted: synchronised(), highest };
+    let clock = Clock { now: SystemClock.now(), trusted: is_known(&entries), highest };
     let action = plan(&[known], &policy(config, None)?, &clock).pop();
     let action = action.filter(|action| action.verdict != Verdict::Keep);
     let reasons = |action: Action| {
@@ -254,7 +254,8 @@ pub(super) fn apply_now(opened: &Opened) -> Result<Applied, Failure> {
     let policy = policy(&opened.config, None)?;
     let Opened { store, key, log, .. } = opened;
     let now = SystemClock.now();
-    let clock = Clock { now, trusted: synchronised(), highest: log.highest() };
+    let trusted = is_known(&log.known()?);
+    let clock = Clock { now, trusted, highest: log.highest() };
     Ok(apply(store, log, key, &policy, &clock)?)
 }
 
@@ -305,7 +306,7 @@ fn show_plan(args: &Plan) -> Result<(), Failure> {
     // What if: the clock in question is the one given.
     let clock = match args.at {
         Some(now) => Clock { now, trusted: true, highest: None },
-        None => Clock { now: SystemClock.now(), trusted: synchronised(), highest },
+        None => Clock { now: SystemClock.now(), trusted: is_known(&entries), highest },
     };
     let actions = plan(&survey(&store, &entries, &key)?, &policy, &clock);
     let count = |verdict| actions.iter().filter(|action| action.verdict == verdict).count();
@@ -377,7 +378,7 @@ fn run_apply(args: &Apply) -> Result<(), Failure> {
     let policy = policy(&opened.config, None)?;
     let clock = Clock {
         now: SystemClock.now(),
-        trusted: args.danger_trust_clock || synchronised(),
+        trusted: args.danger_trust_clock || is_known(&opened.log.known()?),
         highest: opened.log.highest(),
     };
     let applied = apply(&opened.store, &opened.log, &opened.key, &policy, &clock)?;

@@ -138,7 +138,7 @@ impl Source {
 fn refuse_on_the_box(signer: &BoxPublicKey, config: &Config, folder: &Path) -> Result<(), Failure> {
     let store = places::store_of(folder);
     let packaged = store.and_then(|store| Some(store.parent()?.join("keys/box.key")));
-    let installed = Config::load(Path::new(places::INSTALLED)).ok();
+    let installed = Config::load(Path::new(places::CONFIG)).ok();
     let installed = installed.and_then(|config| config.store.box_key);
     let named = [paths::default_box_key(), config.store.box_key.clone(), installed, packaged];
     // What cannot be read here, nobody here signs with.

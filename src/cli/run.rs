@@ -31,7 +31,8 @@ use crate::{
     already.")]
 pub(super) struct Args {
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
 }
 

@@ -60,7 +60,8 @@ struct Add {
     #[command(flatten)]
     word: Word,
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
 }
 
@@ -80,7 +81,8 @@ struct Word {
     Exit codes: 0 said, 65 the file is damaged, 78 others can read it.")]
 struct List {
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
     /// Print one JSON object.
     #[arg(long)]
@@ -96,7 +98,8 @@ struct Remove {
     /// Which.
     name: AccountId,
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
 }
 
@@ -111,7 +114,8 @@ struct Passwd {
     #[command(flatten)]
     word: Word,
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
 }
 
@@ -124,7 +128,8 @@ struct Passwd {
     Exit codes: 0 printed, 78 there is an administrator already.")]
 struct SetupCode {
     /// The box's settings.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = places::CONFIG_VARIABLE,
+        default_value = places::CONFIG)]
     config: PathBuf,
 }
 
@@ -167,7 +172,10 @@ fn add(args: &Add) -> Result<(), Failure> {
     let (config, accounts) = of(&args.config)?;
     let password = args.word.read(&args.name)?;
     let (_, log) = places::log(&config)?;
-    let account = (&args.name, args.role, args.person.as_ref());
+    // Where nobody says who a coach or teacher is in recordings, it is the name.
+    let own = || args.role.needs_person().then(|| args.name.as_str().parse().ok()).flatten();
+    let person = args.person.clone().or_else(own);
+    let account = (&args.name, args.role, person.as_ref());
     accounts.add(&log, SystemClock.now(), account, &password)?;
     output::note(format_args!("{} logs in as {}", args.name, args.role));
     Ok(())

@@ -139,6 +139,7 @@ pub(super) fn record(
         shutdown: setup.shutdown,
         lists: None,
         previews: None,
+        clock_changes: None,
     };
     // From the first picture on: loading models is no part of a picture's cost.
     let mut meter = None;

@@ -141,6 +141,32 @@ pub struct Course {
     pub lists: Vec<ListChange>,
     /// Where it did not keep up with ease.
     pub overload: Option<Overload>,
+    /// What became of the clock meanwhile.
+    pub clock: Vec<ClockChange>,
+}
+
+/// What may become of the machine's clock while it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClockWhat {
+    /// It was set forward.
+    SetForward,
+    /// It was set back.
+    SetBack,
+    /// Nobody says any more that it is right.
+    Untrusted,
+    /// It is known to be right again.
+    Trusted,
+}
+
+/// A change of the machine's clock while it was recorded. The recording's own timeline does not know it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockChange {
+    /// What.
+    pub what: ClockWhat,
+    /// How long after the recording began it was noticed, by a count that nobody can set.
+    pub after_ms: u64,
 }
 
 /// That a recording goes on with a lesson whose recording was cut off by a crash or a power cut. The
@@ -219,6 +245,12 @@ pub struct Manifest {
     /// How it kept up with a camera, where it did not do so with ease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overload: Option<Overload>,
+    /// What became of the clock meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clock: Vec<ClockChange>,
+    /// Options with `danger` in their name that were in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<String>,
     /// SHA-256 of each model that took part.
     pub models: BTreeMap<String, String>,
     /// The encoder.

@@ -50,7 +50,8 @@ pub use digest::{Digest, FileDigest};
 pub use error::{Fault, VaultError};
 pub use keys::{BoxKey, BoxPublicKey};
 pub use manifest::{
-    Continues, Course, Gap, GapWhy, ListChange, Manifest, Overload, Segment, State,
+    ClockChange, ClockWhat, Continues, Course, Gap, GapWhy, ListChange, Manifest, Overload,
+    Segment, State,
 };
 pub use memo::Memo;
 pub use open::{Joined, Opened, open};

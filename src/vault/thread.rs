@@ -1,12 +1,14 @@
 //! The writer's own thread, so that encrypting and waiting for the disk never hold up a camera.
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     thread::{Builder, JoinHandle},
+    time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 
 use super::{
     Digest, Gap, Outcome, RecordingWriter, RetentionRecord, Sealed, SegmentFile, VaultError,
@@ -22,6 +24,12 @@ use crate::{
 /// to a segment; frames are dropped before it, at the camera.
 const WAITING: usize = 2;
 
+/// How long whoever waits for the disk waits at most. A disk that comes back within that costs frames and
+/// no recording.
+const STALLS: Duration = Duration::from_secs(120);
+/// How often whoever waits gives a sign of life.
+const SIGN: Duration = Duration::from_millis(500);
+
 /// What the thread is asked to do.
 enum Job {
     Write(SegmentFile),
@@ -34,18 +42,52 @@ enum Job {
 type Failure = Arc<OnceLock<(ErrorKind, String)>>;
 
 /// A handle for one camera.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SegmentSender {
     jobs: Sender<Job>,
     failure: Failure,
+    /// Done again and again while the disk is waited for.
+    sign: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl fmt::Debug for SegmentSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentSender").field("failure", &self.failure).finish_non_exhaustive()
+    }
 }
 
 impl SegmentSender {
+    /// Does `sign` again and again while it waits for the disk.
+    #[must_use]
+    pub fn with_sign(self, sign: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { sign: Arc::new(sign), ..self }
+    }
+
+    fn stalled() -> VaultError {
+        let reason = format!("the disk took longer than {} s", STALLS.as_secs());
+        VaultError::Stopped { kind: ErrorKind::Io, reason }
+    }
+
+    /// Waits for room, for as long as a disk may stall.
+    fn put(&self, mut job: Job) -> Result<(), VaultError> {
+        let mut waited = Duration::ZERO;
+        while waited < STALLS {
+            match self.jobs.send_timeout(job, SIGN) {
+                Ok(()) => return Ok(()),
+                Err(SendTimeoutError::Disconnected(_)) => return Err(VaultError::WriterLost),
+                Err(SendTimeoutError::Timeout(back)) => job = back,
+            }
+            waited += SIGN;
+            (self.sign)();
+        }
+        Err(Self::stalled())
+    }
+
     /// Hands over a segment, waiting for room. An error says that writing has stopped, perhaps at
     /// an earlier segment.
     pub fn send(&self, file: SegmentFile) -> Result<(), VaultError> {
         self.check()?;
-        self.jobs.send(Job::Write(file)).map_err(|_| VaultError::WriterLost)?;
+        self.put(Job::Write(file))?;
         self.check()
     }
 
@@ -55,14 +97,23 @@ impl SegmentSender {
         // Capacity 1: one answer, so that the writer never waits to give it.
         let (done, answer) = bounded(1);
         let job = Job::Discard { camera: camera.clone(), from, to, done };
-        self.jobs.send(job).map_err(|_| VaultError::WriterLost)?;
-        answer.recv().map_err(|_| VaultError::WriterLost)?
+        self.put(job)?;
+        let mut waited = Duration::ZERO;
+        while waited < STALLS {
+            match answer.recv_timeout(SIGN) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(VaultError::WriterLost),
+                Err(RecvTimeoutError::Timeout) => (self.sign)(),
+            }
+            waited += SIGN;
+        }
+        Err(Self::stalled())
     }
 
     /// States a gap; see [`RecordingWriter::state_gap`].
     pub fn state_gap(&self, camera: &CameraId, to: Pts) -> Result<(), VaultError> {
         let job = Job::State { camera: camera.clone(), to };
-        self.jobs.send(job).map_err(|_| VaultError::WriterLost)?;
+        self.put(job)?;
         self.check()
     }
 
@@ -109,10 +160,15 @@ impl WriterThread {
             .name("writer".to_owned())
             .spawn({
                 let failure = Arc::clone(&failure);
-                move || run(writer, &inbox, &failure)
+                move || {
+                    let recording = writer.retention().recording;
+                    let _span = tracing::info_span!("writer", %recording).entered();
+                    run(writer, &inbox, &failure)
+                }
             })
             .map_err(at(&path))?;
-        Ok(Self { sender: SegmentSender { jobs, failure }, retention, manifest, path, thread })
+        let sender = SegmentSender { jobs, failure, sign: Arc::new(|| ()) };
+        Ok(Self { sender, retention, manifest, path, thread })
     }
 
     /// A handle for one more camera.

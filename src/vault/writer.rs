@@ -51,7 +51,7 @@ pub struct Details {
     pub audio_reason: Option<String>,
     /// Notes.
     pub notes: Vec<String>,
-    /// Texts of waivers that apply.
+    /// Options that waive something, which the manifest names too.
     pub waivers: Vec<String>,
 }
 
@@ -447,6 +447,7 @@ impl RecordingWriter {
         }
         self.manifest.later_lists = outcome.course.lists;
         self.manifest.overload = outcome.course.overload;
+        self.manifest.clock = outcome.course.clock;
         self.manifest.state = State::Sealed;
         self.manifest.ended = Some(outcome.ended);
         self.manifest.publish(&self.dir, &self.key)
@@ -545,6 +546,8 @@ fn fill(
         list_version: new.list_version,
         later_lists: Vec::new(),
         overload: None,
+        clock: Vec::new(),
+        waivers: new.details.waivers.clone(),
         models: new.models,
         encoder: new.encoder,
         audio: new.audio,

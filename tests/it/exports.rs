@@ -265,7 +265,8 @@ fn parents_see_their_own_child_and_nobody_else() {
     ] {
         let to = school.stock(&school.path(""), "age-keygen", &["-y", "c-02.key"]);
         let to = String::from_utf8(to).unwrap();
-        let args = ["export", &lesson.folder, "--for", purpose, "--to", to.trim()];
+        let args =
+            ["export", &lesson.recording, "--store", "away", "--for", purpose, "--to", to.trim()];
         let said = away(school, &[&args[..], &coach, more].concat()).ended(77);
         assert!(said.err.contains("not a key of the recording's teacher"), "{}", said.err);
     }

@@ -123,7 +123,10 @@ fn the_service_manager_hears_of_it() {
     let first = managed.told();
     assert!(first.lines().any(|line| line == "READY=1"), "{first}");
     // Whoever is told that it is ready can ask it.
-    school.run(&["status", "--config", "box.toml"]).ended(0);
+    let said = school.run(&["status", "--config", "box.toml", "--json"]).ended(0).json();
+    // And it has looked at everything.
+    assert_eq!(said["body"]["ready"], true, "{said}");
+    assert_eq!(said["body"]["reasons"][0]["code"], "recipients-missing", "{said}");
     // It says that it lives, again and again: a single sign would be of its start.
     for _ in 0..4 {
         while !managed.told().contains("WATCHDOG=1") {}

@@ -493,7 +493,8 @@ fn a_log_that_lost_the_closed_talk_extends_nothing() {
     let before = contents(&audit);
     let by = "t-07".parse().unwrap();
     let log = scene.log(days(1));
-    close_talk(&scene.store, &log, &scene.key, id, &by, &policy(), days(1)).unwrap();
+    let here = (scene.store.as_path(), &log, &scene.key);
+    close_talk(here, &roles(), id, &by, &policy(), days(1)).unwrap();
     drop(log);
     for (name, bytes) in before {
         fs::write(audit.join(name), bytes).unwrap();

@@ -48,18 +48,27 @@ impl Camera {
             "( videotestsrc name=lens is-live=true pattern=solid-color foreground-color={GREY} \
              ! video/x-raw,format=I420,width={width},height={height},framerate=12/1 \
              ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 \
-             ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 )"
+             ! h264parse config-interval=-1 ! identity name=times ! rtph264pay name=pay0 pt=96 )"
         );
         let lamp = Lamp::default();
-        let lens = Arc::clone(&lamp.0);
+        let (lens, times) = (Arc::clone(&lamp.0), Arc::clone(&lamp.1));
         let camera = Self::start(port, launch, None, move |factory| {
             factory.connect_media_configure(move |_, media| {
                 let element = media.element();
                 let bin = element.downcast_ref::<gst::Bin>().expect("a bin");
                 *lens.lock().expect("no panic") = bin.by_name("lens");
+                *times.lock().expect("no panic") = bin.by_name("times");
             });
         });
         (camera, lamp)
+    }
+
+    /// One that sends sound alone.
+    pub(crate) fn of_sound_at(port: u16) -> Self {
+        gst::init().expect("GStreamer");
+        let launch = "( audiotestsrc is-live=true ! audioconvert ! audio/x-raw,rate=8000,channels=1 \
+                      ! mulawenc ! rtppcmupay name=pay0 pt=0 )";
+        Self::start(port, launch.to_owned(), None, |_| ())
     }
 
     fn start(
@@ -112,7 +121,10 @@ const GREY: u32 = 0xff40_4040;
 
 /// What a camera of one colour sees.
 #[derive(Clone, Default)]
-pub(crate) struct Lamp(Arc<Mutex<Option<gst::Element>>>);
+pub(crate) struct Lamp(Element, Element);
+
+/// An element of a camera that somebody looks at.
+type Element = Arc<Mutex<Option<gst::Element>>>;
 
 impl Lamp {
     /// One colour for so long, and grey again.
@@ -120,6 +132,14 @@ impl Lamp {
         self.shine(u32::from_be_bytes([255, red, green, blue]));
         std::thread::sleep(length);
         self.shine(GREY);
+    }
+
+    /// From here on its pictures say that they are so much later.
+    pub(crate) fn jump(&self, by: std::time::Duration) {
+        let times = self.1.lock().expect("no panic");
+        let nanoseconds = i64::try_from(by.as_nanos()).expect("a short time");
+        let pad = times.as_ref().expect("somebody looks").static_pad("src").expect("a pad");
+        pad.set_offset(nanoseconds);
     }
 
     /// No picture more comes, and nothing says so.

@@ -2,6 +2,7 @@
 //! against it and its lamp is on, and loses nothing of it whatever ends it.
 
 mod cameras;
+mod clock;
 mod cut;
 mod limits;
 mod reload;
@@ -147,7 +148,7 @@ impl Station {
         command.args(["--log", "info", "run", "--config", "box.toml"]);
         command.stdout(Stdio::null()).stderr(fs::File::create(self.school.path("log")).unwrap());
         self.running = Some(command.spawn().unwrap());
-        self.until("ready", |_| true);
+        self.until("ready", |body| body["ready"] == true);
     }
 
     /// Waits until the box says that it is as it should be.
@@ -347,6 +348,11 @@ fn a_lesson_by_the_button() {
     let urls = [cameras[0].url(), cameras[1].url()];
     let mut station = Station::new(&[&urls[0], &urls[1]], "");
     station.start();
+    // It is ready when it has looked at everything, and says nothing of what it had not seen yet.
+    let body = station.until("ready", |_| true);
+    assert_eq!(body["reasons"], serde_json::json!([]), "{body}");
+    let reach = serde_json::json!([{ "camera": "cam1", "answers": true }, { "camera": "cam2", "answers": true }]);
+    assert_eq!(body["reach"], reach);
     // Nothing is prepared: the press is refused, and nothing is recorded.
     station.short();
     station.prepare();
@@ -357,9 +363,9 @@ fn a_lesson_by_the_button() {
     assert_eq!(station.lamp(), 1);
     // A second box cannot take the place of the first.
     station.run(&["run"]).ended(78);
-    // A list that is loaded meanwhile counts from the next frame on.
-    station.run(&["pupils", "load", "list.csv"]).ended(0);
-    station.run(&["reload"]).ended(0);
+    // A list that is loaded meanwhile counts from the next frame on: the box is told.
+    let said = station.run(&["pupils", "load", "list.csv"]).ended(0);
+    assert!(said.err.contains("goes by it from the next frame on"), "{}", said.err);
     let began = Instant::now();
     station.short();
     station.until_state("sealed");
@@ -378,6 +384,8 @@ fn a_lesson_by_the_button() {
         let details: Value = serde_json::from_slice(&details).unwrap();
         assert_eq!(details["question"], "Does Jantje get a turn?");
         assert_eq!(details["waivers"], serde_json::json!(["danger-trust"]));
+        // Whoever has no key can read it too.
+        assert_eq!(manifest["waivers"], serde_json::json!(["danger-trust"]));
         assert_eq!(manifest["cameras"], serde_json::json!(["cam1", "cam2"]));
         // On one clock: both see the same lesson from its beginning to its end.
         let span = |camera: &str| {
@@ -437,7 +445,9 @@ fn nothing_is_recorded_from_afar_alone_or_while_a_reason_stands() {
     fs::remove_file(station.school.path("lamp/brightness")).unwrap();
     station.until("dark", |body| body["indicator"] == "broken");
     station.short();
-    station.until("refused", |body| body["reasons"][0]["code"] == "indicator-dark");
+    station.until("refused", |body| {
+        body["reasons"][0]["code"] == "indicator-dark" && body["state"] == "prepared"
+    });
     assert!(station.school.recordings().is_empty());
     fs::write(station.school.path("lamp/brightness"), "0\n").unwrap();
     station.until("lit", |body| body["indicator"] == "works");
@@ -577,6 +587,13 @@ fn whatever_ends_the_program_the_lesson_is_kept() {
     station.prepare();
     let said = station.run(&["start"]).ended(77);
     assert!(said.out.contains("camera-unreachable"), "{}", said.out);
+}
+
+#[test]
+fn a_box_that_is_to_keep_sound_says_that_it_cannot() {
+    let station = Station::bare(&[], "[audio]\nmode = \"keep\"\n");
+    let said = station.run(&["run"]).ended(78);
+    assert!(said.err.contains("the box records no sound"), "{}", said.err);
 }
 
 #[test]

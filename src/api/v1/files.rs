@@ -49,6 +49,11 @@ pub(super) fn allowed(app: &Inner, login: &Login, id: &str) -> Result<Allowed, P
         let text = "it is being made";
         return Err(Problem::new(StatusCode::CONFLICT, "recording", text));
     }
+    if app.desk.clock_withholds() {
+        let text = "nobody has been able to say for a day whether the box's clock is right, by which this \
+                    recording may be over: an operator confirms it at the box, or sets up its time";
+        return Err(Problem::denied("time-untrusted", text));
+    }
     if shelf.is_withheld(id) {
         return Err(Problem::denied("withheld", "nobody gets this recording at present"));
     }

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Query, State},
-    http::HeaderMap,
+    http::{HeaderMap, StatusCode},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -96,15 +96,23 @@ async fn with_list(
     // The folder goes with the work, which goes on where whoever asked is gone.
     app.work(move |app| match shelter.unpack()? {
         Ok(list) => what(app, &list),
-        Err(refused) => Ok(of_zip(&refused)),
+        Err(refused) => Err(of_zip(&refused)),
     })
     .await
 }
 
-fn of_zip(refused: &[Refused]) -> Value {
+fn of_zip(refused: &[Refused]) -> Problem {
     let one = |one: &Refused| json!({ "file": one.file, "line": null, "text": one.text });
     let problems: Vec<Value> = refused.iter().map(one).collect();
-    json!({ "ok": false, "problems": problems, "summary": null })
+    not_taken("zip", "the zip cannot be used", problems.into())
+}
+
+/// Nothing of what was sent is taken, for these reasons.
+fn not_taken(code: &'static str, detail: &'static str, problems: Value) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+        .with("ok", false)
+        .with("problems", problems)
+        .with("summary", Value::Null)
 }
 
 /// What is wrong with the list itself; everything else is a problem of the request.
@@ -183,17 +191,18 @@ pub(super) async fn load(
             Err(RosterError::Store(StoreError::Removals { needed, .. })) => {
                 let text =
                     "the list lifts refusals: load it with confirm_removals if that is meant";
-                let conflict = axum::http::StatusCode::CONFLICT;
+                let conflict = StatusCode::CONFLICT;
                 Err(Problem::new(conflict, "removals", text).with("removals", needed))
             }
-            Err(error) => of_list(error, name),
+            Err(error) => {
+                let mut refused = of_list(error, name)?;
+                Err(not_taken("list", "the list cannot be used", refused["problems"].take()))
+            }
         }
     });
     let mut loaded = loaded.await?;
-    if loaded["ok"] == true {
-        // For a recording that runs; if that fails, the box goes on by the list before and says so.
-        let reread = app.ask(Request::Reload, REREAD).await;
-        loaded["in_use"] = json!(reread.is_ok());
-    }
+    // For a recording that runs; if that fails, the box goes on by the list before and says so.
+    let reread = app.ask(Request::Reload, REREAD).await;
+    loaded["in_use"] = json!(reread.is_ok());
     Ok(Json(loaded))
 }

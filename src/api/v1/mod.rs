@@ -312,7 +312,10 @@ async fn cameras(State(app): State<App>) -> Result<Json<Value>, Problem> {
         let id = camera.id.as_str();
         let all = status["cameras"].as_array();
         let at_work = all.and_then(|all| all.iter().find(|one| one["camera"] == id));
-        serde_json::json!({ "id": id, "at_work": at_work })
+        let reach = status["reach"].as_array();
+        let reach = reach.and_then(|all| all.iter().find(|one| one["camera"] == id));
+        let answers = reach.map_or(&Value::Null, |one| &one["answers"]);
+        serde_json::json!({ "id": id, "at_work": at_work, "answers": answers })
     });
     Ok(Json(serde_json::json!({ "cameras": cameras.collect::<Vec<_>>() })))
 }

@@ -222,6 +222,8 @@ pub(super) struct Shelf {
     told: Arc<Told>,
     verdicts: BTreeMap<RecordingId, Verdict>,
     now: Timestamp,
+    /// For a day nobody could say whether the clock is right: by the right time anything may be over.
+    clock_withholds: bool,
 }
 
 /// By what somebody may open a recording.
@@ -244,12 +246,14 @@ impl Shelf {
         let present = Present { now, trusted: true, highest: desk.audit().highest() };
         let verdicts = plan(&told.known, &policy, &present);
         let verdicts = verdicts.into_iter().map(|action| (action.recording, action.verdict));
-        Ok(Self { told, verdicts: verdicts.collect(), now })
+        let clock_withholds = desk.clock_withholds();
+        Ok(Self { told, verdicts: verdicts.collect(), now, clock_withholds })
     }
 
     /// Whether nobody gets it, for now or for good.
     pub(super) fn is_withheld(&self, id: RecordingId) -> bool {
-        self.verdicts.get(&id).is_none_or(|verdict| *verdict != Verdict::Keep)
+        self.clock_withholds
+            || self.verdicts.get(&id).is_none_or(|verdict| *verdict != Verdict::Keep)
     }
 
     /// The deadline that counts.

@@ -456,6 +456,16 @@ pub enum Event {
         /// What happened.
         change: AccountChange,
     },
+    /// Somebody at the box said that its clock is right: as it is at this line, for as long as the
+    /// machine runs and nobody sets it.
+    ClockConfirmed {
+        /// Which run of the machine it is.
+        boot: Digest,
+        /// For how long it had run, in milliseconds.
+        running_ms: u64,
+        /// The machine's user who said so; none where that is not known.
+        uid: Option<u32>,
+    },
     /// Something went wrong.
     Fault {
         /// The recording it happened to.
@@ -548,6 +558,7 @@ impl Event {
             | Self::Answered { .. }
             | Self::BackedUp { .. }
             | Self::AccountChanged { .. }
+            | Self::ClockConfirmed { .. }
             | Self::Registered { .. }
             | Self::StoreRepaired { .. } => None,
         }

@@ -155,6 +155,12 @@ impl AuditLog {
         Ok(Arc::clone(&known.entries))
     }
 
+    /// Whether `store` has a log, whatever it is worth.
+    #[must_use]
+    pub fn is_in(store: &Path) -> bool {
+        store.join(FOLDER).join(LOG).exists()
+    }
+
     /// Length of the log in bytes.
     pub fn length(&self) -> Result<u64, AuditError> {
         let path = self.dir.join(LOG);

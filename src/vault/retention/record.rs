@@ -36,7 +36,7 @@ pub enum SelfCheck {
 /// What segments of a recording have in common. Cameras' threads hold a copy each.
 #[derive(Clone, Debug)]
 pub struct RetentionRecord {
-    recording: RecordingId,
+    pub(in crate::vault) recording: RecordingId,
     purpose: Purpose,
     legal_basis: LegalBasis,
     delete_by: Timestamp,

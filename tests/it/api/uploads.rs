@@ -83,8 +83,16 @@ fn what_is_wrong_with_a_zip_is_said_and_nothing_of_it_stays() {
         (bomb("list.csv", 1 << 30), "list.csv", "too large"),
         (bomb("p-01.jpg", 512 << 20), "p-01.jpg", "too large"),
     ];
+    let kind = [("content-type", "application/zip")];
     for (zip, file, problem) in bad {
-        let checked = check(&mut page, &zip);
+        // The list itself is what a check is about; a zip that cannot be used is no list. Neither is loaded.
+        let of_list = problem == "JPEG";
+        let wanted = if of_list { 200 } else { 422 };
+        let checked = page.send(&Method::POST, "/api/v1/pupils/check", &kind, &zip).is(wanted).body;
+        let refused = page.send(&Method::POST, "/api/v1/pupils/load", &kind, &zip).is(422);
+        assert_eq!(refused.header("content-type"), "application/problem+json");
+        assert_eq!(code(&refused), if of_list { "list" } else { "zip" });
+        assert_eq!(refused.body["problems"], checked["problems"]);
         assert_eq!(checked["ok"], false, "{problem}: {checked}");
         let found = checked["problems"].as_array().unwrap();
         let said = found
@@ -101,7 +109,6 @@ fn what_is_wrong_with_a_zip_is_said_and_nothing_of_it_stays() {
     );
 
     // Longer than anything that is taken in.
-    let kind = [("content-type", "application/zip")];
     let huge = vec![0; 129 << 20];
     let patient = [kind[0], ("expect", "100-continue")];
     let refused = page.send(&Method::POST, "/api/v1/pupils/check", &patient, &huge).is(413);

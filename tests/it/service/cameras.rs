@@ -9,7 +9,7 @@ const REMOTE: &str = "[button]\ndanger-remote-start = true\n";
 const SIZE: (u32, u32) = (320, 240);
 
 /// Within so long a camera that is gone is said to be away.
-const NOTICED: Duration = Duration::from_secs(6);
+const NOTICED: Duration = Duration::from_secs(5);
 
 /// A port at which nobody listens now.
 fn free_port() -> u16 {
@@ -141,4 +141,66 @@ fn a_camera_that_is_not_there_or_does_not_let_in_begins_nothing() {
     // Nothing came of it, and the lesson can be started again.
     station.until_state("prepared");
     assert_eq!(station.recordings().len(), 1);
+}
+
+#[test]
+fn a_camera_that_comes_back_wrong_is_dialled_until_it_comes_back_right() {
+    let port = free_port();
+    let (source, _) = Camera::of_one_colour_at(port, SIZE);
+    let mut station = Station::new(&[&source.url()], REMOTE);
+    station.start();
+    station.prepare();
+    station.run(&["start"]).ended(0);
+    station.until_kept();
+    drop(source);
+    station.until("away", |body| camera(body, "cam1")["away"] == true);
+    // Somebody set a password meanwhile.
+    let clips = Clips::new();
+    let closed = Camera::serve_at(port, &endless(&clips), Some(("coach", "secret")));
+    std::thread::sleep(Duration::from_secs(3));
+    drop(closed);
+    // It sends sound and no picture.
+    let deaf = Camera::of_sound_at(port);
+    std::thread::sleep(Duration::from_secs(6));
+    let body = station.until("recording", |body| body["state"] == "recording");
+    assert_eq!(camera(&body, "cam1")["away"], true, "{body}");
+    drop(deaf);
+    let (_source, lens) = Camera::of_one_colour_at(port, SIZE);
+    let body = station.until("back", |body| camera(body, "cam1")["away"] == false);
+    let before = camera(&body, "cam1")["segments"].as_u64();
+    station.until("new", |body| camera(body, "cam1")["segments"].as_u64() > before);
+    // Its clock jumps by a minute: it is lost, and taken in anew.
+    let gaps_before = camera(&station.until("it", |_| true), "cam1")["gaps"].as_u64();
+    lens.jump(Duration::from_secs(60));
+    station.until("lost", |body| camera(body, "cam1")["gaps"].as_u64() > gaps_before);
+    let body = station.until("back", |body| camera(body, "cam1")["away"] == false);
+    let before = camera(&body, "cam1")["segments"].as_u64();
+    station.until("new", |body| camera(body, "cam1")["segments"].as_u64() > before);
+    station.run(&["stop"]).ended(0);
+    station.until_state("sealed");
+    let (_, manifest) = of_camera(&station, "cam1");
+    assert_eq!(manifest["fault"], Value::Null);
+    assert!(gaps(&manifest, "cam1").len() >= 2, "{manifest}");
+    // A minute that nobody recorded is in no picture's time.
+    let ended =
+        manifest["segments"].as_array().unwrap().last().unwrap()["end_ns"].as_u64().unwrap();
+    let took = station_seconds(&manifest);
+    assert!((ended as f64) / 1e9 < took + 5.0, "{ended} ns in {took} s");
+}
+
+/// How long a recording took by the clock.
+fn station_seconds(manifest: &Value) -> f64 {
+    let at = |member: &str| manifest[member].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    at("ended").duration_since(at("started")).as_secs_f64()
+}
+
+#[test]
+fn a_camera_whose_name_does_not_resolve_is_a_reason_and_the_box_runs() {
+    let mut station = Station::new(&["rtsp://nowhere.invalid/stream"], REMOTE);
+    station.start();
+    let body = station.until("looked", |_| true);
+    assert_eq!(body["reasons"][0]["code"], "camera-unreachable", "{body}");
+    assert_eq!(body["reach"][0]["answers"], false, "{body}");
+    station.prepare();
+    station.run(&["start"]).ended(77);
 }

@@ -39,6 +39,11 @@ export function Lesson({ api }: { api: Api }) {
         {lost && <p class="warn">{t.problems["unreachable"]}</p>}
         {status.lesson && <About lesson={status.lesson} />}
         <Times status={status} />
+        {status.ends_soon && (
+          <p class="warn" role="alert" data-ends-soon>
+            {t.endsSoon}
+          </p>
+        )}
         {confirm !== null && status.state === "arming" && (
           <p class="notice" role="alert">
             {t.confirm(confirm)}

@@ -146,7 +146,7 @@ function Upload({ api, onLoaded }: { api: Api; onLoaded: () => void }) {
     setLoaded(false);
     setSure(false);
     if (chosen) {
-      void act(async () => setChecked(await api.upload<Checked>("pupils/check", chosen)));
+      void act(async () => setChecked(await api.uploadList<Checked>("pupils/check", chosen)));
     }
   };
   const removals = checked?.summary?.removals ?? 0;
@@ -154,7 +154,7 @@ function Upload({ api, onLoaded }: { api: Api; onLoaded: () => void }) {
     if (!file) return;
     void act(async () => {
       const asked = removals > 0 && sure ? `?confirm_removals=${removals}` : "";
-      const found = await api.upload<Checked>(`pupils/load${asked}`, file);
+      const found = await api.uploadList<Checked>(`pupils/load${asked}`, file);
       if (!found.ok) return setChecked(found);
       setChecked(null);
       setFile(null);

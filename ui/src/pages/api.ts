@@ -50,6 +50,8 @@ export interface Status {
   readonly lesson: Lesson | null;
   readonly recording_s: number | null;
   readonly left_s: number | null;
+  /** It is nearly as long as a recording may be. */
+  readonly ends_soon?: boolean;
   readonly fault: string | null;
   readonly cameras: readonly CameraAtWork[];
   readonly indicator: string;
@@ -95,6 +97,7 @@ export class Problem extends Error {
     readonly code: string,
     readonly detail: string,
     readonly reasons: readonly Reason[] = [],
+    readonly body: Record<string, unknown> = {},
   ) {
     super(detail);
     this.name = "Problem";
@@ -118,6 +121,16 @@ export class Api {
 
   upload<T>(path: string, file: Blob): Promise<T> {
     return this.#ask<T>("POST", path, file, "application/zip");
+  }
+
+  /** A pupil list in a zip. What is wrong with it comes back like an answer, whatever its status. */
+  async uploadList<T>(path: string, file: Blob): Promise<T> {
+    try {
+      return await this.upload<T>(path, file);
+    } catch (error) {
+      if (error instanceof Problem && error.body["problems"] !== undefined) return error.body as T;
+      throw error;
+    }
   }
 
   async logOut(): Promise<void> {
@@ -161,10 +174,11 @@ async function ask<T>(
     if (response.ok) throw new Problem(response.status, "unreadable", "");
   }
   if (!response.ok) {
-    const { code, detail, title, reasons } = (found ?? {}) as Record<string, unknown>;
+    const body = (found ?? {}) as Record<string, unknown>;
+    const { code, detail, title, reasons } = body;
     const said = typeof detail === "string" ? detail : typeof title === "string" ? title : "";
     const why = Array.isArray(reasons) ? (reasons as Reason[]) : [];
-    throw new Problem(response.status, typeof code === "string" ? code : "", said, why);
+    throw new Problem(response.status, typeof code === "string" ? code : "", said, why, body);
   }
   return found as T;
 }

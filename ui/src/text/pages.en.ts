@@ -383,6 +383,7 @@ export const pagesEn = {
   indicator: "Lamp",
   button: "Button",
   fault: "Last fault",
+  endsSoon: "It ends soon: it is nearly as long as a recording may be.",
   waivers: "Waived",
   noFault: "none",
   works: { works: "works", missing: "missing", broken: "does not obey", "not needed": "not needed" } as Record<

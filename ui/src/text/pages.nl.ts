@@ -386,6 +386,7 @@ export const pagesNl: PagesText = {
   indicator: "Lamp",
   button: "Knop",
   fault: "Laatste storing",
+  endsSoon: "Het stopt zo: het is bijna zo lang als een opname mag zijn.",
   waivers: "Waarvan is afgezien",
   noFault: "geen",
   works: { works: "werkt", missing: "ontbreekt", broken: "gehoorzaamt niet", "not needed": "niet nodig" },
