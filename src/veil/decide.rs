@@ -68,6 +68,17 @@ const RIM: f32 = 0.1;
 /// picture was found as a face of half its width, at its side.
 const STEADY_OVERLAP: f32 = 0.5;
 
+/// Whoever is seen in tiles only, and goes farther from one look to the next than a face is wide, becomes a
+/// track each time. Two tracks may be of one walker where the second begins this soon after the first ...
+const WALK: Duration = HOLD;
+/// ... no farther away than this many face widths a second (children run at 3 m/s, faces are 0.16 m wide)
+/// ...
+const STRIDES_PER_SECOND: f32 = 19.0;
+/// ... and with a face of the same size, or so many times that.
+const WALKER_SIZE: f32 = 1.6;
+/// What a walker's box grows by to each side, as nobody walks evenly.
+const WALKER_ROOM: f32 = 0.6;
+
 /// A track with what is known of it.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
@@ -170,6 +181,13 @@ pub fn decide(
             }
             pieces.into_iter().map(|region| Hidden { track: p.track, region })
         })
+        .chain(walkers(at, subjects).flat_map(|(track, face)| {
+            let mut pieces = vec![body(head(face), region, size)];
+            for face in &faces {
+                pieces = pieces.into_iter().flat_map(|piece| piece.without(*face)).collect();
+            }
+            pieces.into_iter().map(move |region| Hidden { track, region })
+        }))
         .collect();
     let cover = match region {
         Region::Head | Region::Person => Cover::Regions(hidden),
@@ -185,6 +203,44 @@ pub fn decide(
         }
     };
     (Verdict { seq, cover }, placements)
+}
+
+/// Who may have walked, unseen, from where one hidden track ends to where another begins, and where they
+/// are on the way. It is a chance only: faces that are shown are left out.
+fn walkers(at: &At, subjects: &[Subject<'_>]) -> impl Iterator<Item = (TrackId, Rect)> {
+    let hidden = || {
+        let tracks = subjects.iter().filter(|s| !matches!(s.state, State::Cleared(_)));
+        tracks.map(|s| s.track)
+    };
+    let near = |seen: &&Sighting| {
+        at.scene.contains(&seen.seq)
+            && at.pts.since(seen.pts) <= WALK
+            && seen.pts.since(at.pts) <= WALK
+    };
+    let ends = hidden().filter_map(move |track| {
+        let end = track.sightings.back().filter(near)?;
+        (end.seq < at.seq).then_some(end)
+    });
+    ends.flat_map(move |end| {
+        hidden().filter_map(move |track| {
+            let begin = track.sightings.front().filter(near).filter(|b| b.seq > at.seq)?;
+            walked(end, begin, at.pts).map(|face| (track.id, face))
+        })
+    })
+}
+
+/// Where a face is that went from one sighting to another, if it can have.
+fn walked(from: &Sighting, to: &Sighting, now: Pts) -> Option<Rect> {
+    let time = to.pts.since(from.pts);
+    let (small, large) = (from.rect.w.min(to.rect.w), from.rect.w.max(to.rect.w));
+    let (a, b) = (from.rect.center(), to.rect.center());
+    let way = (a.x - b.x).hypot(a.y - b.y);
+    let may = time <= WALK
+        && large <= WALKER_SIZE * small
+        && way <= STRIDES_PER_SECOND * time.as_secs_f32() * large;
+    let part = now.since(from.pts).as_secs_f32() / time.as_secs_f32().max(f32::EPSILON);
+    let middle = even(from.rect).lerp(even(to.rect), part);
+    may.then(|| middle.grown(WALKER_ROOM, WALKER_ROOM, WALKER_ROOM))
 }
 
 /// Whether the detector was never sure that the track is a face.
@@ -373,6 +429,49 @@ mod tests {
             })
             .collect();
         Track { id: TrackId(1), sightings, live: true, best_score: 0.9 }
+    }
+
+    #[test]
+    fn who_walks_from_look_to_look_is_covered_on_the_way() {
+        // 36 pixels wide and 250 a second, as somebody at the back of a room, seen every 12th frame.
+        let seen = |id: u32, seq: u64| Track {
+            id: TrackId(id),
+            sightings: VecDeque::from([Sighting {
+                seq,
+                pts: at(seq),
+                rect: walker(seq),
+                score: 0.5,
+            }]),
+            live: true,
+            best_score: 0.5,
+        };
+        fn walker(seq: u64) -> Rect {
+            Rect::new(100.0 + 10.0 * seq as f32, 200.0, 36.0, 46.0)
+        }
+        let tracks: Vec<Track> = (0..4).map(|i| seen(i, 12 * u64::from(i))).collect();
+        let cover = |seq: u64, state: &State| {
+            let subjects: Vec<_> =
+                tracks.iter().map(|track| Subject { track, state: state.clone() }).collect();
+            let still = CameraMotion::default();
+            match decide(&frame(seq, true), &subjects, &still, Region::Head).0.cover {
+                Cover::Regions(hidden) => hidden,
+                _ => panic!("not regions"),
+            }
+        };
+        for seq in 0..=36 {
+            let hidden = cover(seq, &State::Undecided);
+            let face = walker(seq);
+            assert!(hidden.iter().any(|h| h.region.contains(face)), "{seq}: {hidden:?}");
+            assert!(cover(seq, &cleared()).is_empty());
+        }
+        // Too far for anybody, or another size: two people.
+        let far = |from: Rect, to: Rect| {
+            let at_rect = |seq, rect| Sighting { seq, pts: at(seq), rect, score: 0.5 };
+            walked(&at_rect(0, from), &at_rect(12, to), at(6))
+        };
+        assert!(far(walker(0), walker(12)).is_some());
+        assert_eq!(far(walker(0), walker(40)), None);
+        assert_eq!(far(walker(0), Rect { w: 60.0, ..walker(12) }), None);
     }
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {

@@ -448,7 +448,13 @@ impl Evidence {
     /// Whether a view surely shows the person of the views before it, if there are any.
     #[must_use]
     pub fn is_same(&self, view: &View) -> bool {
-        view.reliable && self.face().is_none_or(|mean| mean.cosine(&view.embedding) >= SAME)
+        view.reliable && (self.views == 0 || self.is_alike(view))
+    }
+
+    /// Whether a view is as like the views before it as those of one person are.
+    #[must_use]
+    pub fn is_alike(&self, view: &View) -> bool {
+        self.face().is_some_and(|mean| mean.cosine(&view.embedding) >= SAME)
     }
 
     /// Whether a view shows a refused person who took the place of the one seen before: unlike the views

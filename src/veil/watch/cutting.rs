@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     super::evidence::{Evidence, State, View},
     RELIABLE_SCORE, Watcher,
-    known::{Before, Known, SETTLED},
+    known::{Before, Known},
 };
 use crate::{
     frame::Rect,
@@ -116,7 +116,7 @@ impl Watcher {
     /// Adds a view to a track, or to a new one where it may show somebody else. Returns the track.
     pub(super) fn add_view(&mut self, id: TrackId, seq: u64, pts: Pts, view: &View) -> TrackId {
         let known = self.known.entry(id).or_default();
-        let agreed_until = known.agreed.back().map(|&(seq, _)| seq);
+        let agreed_until = known.agreed.back().map(|view| view.seq);
         let unbroken = !known.is_broken();
         let was_away = agreed_until.is_some_and(|last| self.was_away(id, last));
         let known = self.known.entry(id).or_default();
@@ -135,7 +135,7 @@ impl Watcher {
             // What was seen since the cut, up to this view, may have been somebody else.
             let unsure = known.evidence.views() > 0 || !unbroken;
             known.since = unsure.then_some(pts).or(known.since);
-            known.evidence = evidence;
+            known.resume(evidence);
         } else if (known.evidence.drifts(view)
             || ((was_away || !unbroken) && known.evidence.is_passed(view, &self.judge)))
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
@@ -149,12 +149,8 @@ impl Watcher {
             self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();
-        if known.evidence.is_same(view) {
-            known.settled.extend(known.glance.flatten());
-            known.settled.drain(..known.settled.len().saturating_sub(SETTLED));
-        }
+        known.agree(seq, pts, view, unbroken);
         known.evidence.add(view, &self.judge);
-        known.agreed.push_back((seq, pts));
         known.tried = Some((seq, pts));
         self.reach_back(owner, view);
         owner

@@ -3,14 +3,14 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::super::evidence::Evidence;
+use super::super::evidence::{Evidence, Judge, View};
 use crate::{
     units::{Pts, TrackId},
     vision::glance::Glance,
 };
 
 /// Glances that are kept of a face at its latest comparisons.
-pub(super) const SETTLED: usize = 4;
+const SETTLED: usize = 4;
 /// A cleared face is shown from this long before a view that agrees with the ones before it ...
 const CONFIRMED_BEFORE: Duration = Duration::from_secs(2);
 /// ... to this long after.
@@ -19,8 +19,8 @@ const CONFIRMED_AFTER: Duration = Duration::from_millis(600);
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) evidence: Evidence,
-    /// Frames whose views agreed with the ones before, as far back as the ring reaches.
-    pub(super) agreed: VecDeque<(u64, Pts)>,
+    /// Views that did not contradict the ones before, as far back as the ring reaches.
+    pub(super) agreed: VecDeque<Agreed>,
     /// The last frame in which a comparison was tried.
     pub(super) tried: Option<(u64, Pts)>,
     /// How many looks in a row, up to the last, were not sure that it is a face.
@@ -41,6 +41,15 @@ pub(super) struct Known {
     pub(super) since: Option<Pts>,
 }
 
+/// A view that did not contradict the ones before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agreed {
+    pub(super) seq: u64,
+    pub(super) pts: Pts,
+    /// Whether it says that the person is the same, and not just that it may be.
+    pub(super) firm: bool,
+}
+
 /// What a track was cut from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Before {
@@ -51,9 +60,24 @@ pub(super) struct Before {
 }
 
 impl Known {
+    /// Takes what was known of a face before its track was cut. What was settled since may be of
+    /// whoever was there in between.
+    pub(super) fn resume(&mut self, evidence: Evidence) {
+        self.evidence = evidence;
+        self.settled.clear();
+    }
+
+    /// Forgets what comparing with another list said, but the refusals that still hold.
+    pub(super) fn under(&mut self, judge: &Judge) {
+        self.evidence = self.evidence.under(judge);
+        self.agreed.clear();
+        self.settled.clear();
+        self.tried = None;
+    }
+
     /// Whether the face looked like another one since the last view that agreed.
     pub(super) fn is_broken(&self) -> bool {
-        let agreed = self.agreed.back().map(|&(_, pts)| pts);
+        let agreed = self.agreed.iter().rev().find(|view| view.firm).map(|view| view.pts);
         self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
     }
 
@@ -68,6 +92,20 @@ impl Known {
             // A face that cannot be compared with what was there before may be another one.
             _ => true,
         };
+    }
+
+    /// Takes a view that did not contradict the ones before; `unbroken` says that the face never looked
+    /// like another one since the last of them.
+    pub(super) fn agree(&mut self, seq: u64, pts: Pts, view: &View, unbroken: bool) {
+        let alike = self.evidence.is_alike(view);
+        self.agreed.push_back(Agreed { seq, pts, firm: view.reliable || alike });
+        if !unbroken && !alike {
+            self.settled.clear();
+        }
+        if self.evidence.is_same(view) {
+            self.settled.extend(self.glance.flatten());
+            self.settled.drain(..self.settled.len().saturating_sub(SETTLED));
+        }
     }
 
     /// Whether a glance is like one at a face that was surely this person's.
@@ -89,7 +127,7 @@ impl Known {
         };
         let apart =
             |view: Pts| self.doubts.iter().any(|&d| view.min(pts) < d && d <= view.max(pts));
-        self.agreed.iter().any(|&(_, view)| near(view) && !apart(view))
+        self.agreed.iter().any(|view| view.firm && near(view.pts) && !apart(view.pts))
     }
 }
 
@@ -101,8 +139,10 @@ mod tests {
     #[test]
     fn what_was_cut_from_an_uncleared_track_is_confirmed_from_its_own_view_on() {
         let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
-        let agreed = VecDeque::from([(120, at(4000))]);
-        let mut known = Known { agreed, ..Known::default() };
+        let mut known = Known::default();
+        known.agreed.push_back(Agreed { seq: 120, pts: at(4000), firm: false });
+        assert!(!known.confirms(at(4000)), "it may be the same is not that it is");
+        known.agreed.push_back(Agreed { seq: 120, pts: at(4000), firm: true });
         assert!(known.confirms(at(2100)) && known.confirms(at(4500)));
         known.since = Some(at(4000));
         assert!(!known.confirms(at(3900)) && known.confirms(at(4000)) && known.confirms(at(4500)));

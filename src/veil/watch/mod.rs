@@ -211,9 +211,7 @@ impl Watcher {
     /// An error means that markers cannot be read: they clear nobody.
     pub fn replace_list(&mut self, judge: Judge, places: Places) -> Result<(), VisionError> {
         for known in self.known.values_mut() {
-            known.evidence = known.evidence.under(&judge);
-            known.agreed.clear();
-            known.tried = None;
+            known.under(&judge);
         }
         self.judge = judge;
         self.set_places(places)
@@ -474,7 +472,7 @@ impl Watcher {
                 known.doubts.pop_front();
             }
             // The latest one stays: a drift is split off after it.
-            while known.agreed.get(1).is_some_and(|&(_, second)| second < horizon) {
+            while known.agreed.get(1).is_some_and(|second| second.pts < horizon) {
                 known.agreed.pop_front();
             }
         }
