@@ -233,7 +233,13 @@ impl Station {
     }
 
     fn lamp(&self) -> u32 {
-        fs::read_to_string(self.school.path("lamp/brightness")).unwrap().trim().parse().unwrap()
+        // Empty for a moment while the box writes it.
+        loop {
+            let text = fs::read_to_string(self.school.path("lamp/brightness")).unwrap();
+            if !text.is_empty() {
+                return text.trim().parse().unwrap();
+            }
+        }
     }
 
     /// The running program.
