@@ -12,6 +12,10 @@ const SMALLEST: usize = 8;
 /// A block has changed when its mean brightness differs by this, in grey levels. A sensor's noise
 /// of 5 levels moves the mean of a block of 16x16 by 0.4.
 const CHANGED: f32 = 2.0;
+/// Something may have come into view where blocks differ by this, two by two of them: an edge that moves
+/// a little changes one row or column, and a face that lies in one block is too small for any but a tile.
+const APPEARED: f32 = 6.0;
+const APPEARED_BLOCKS: usize = 2;
 /// Every second row is enough for a mean.
 const ROW_STEP: usize = 2;
 
@@ -119,6 +123,31 @@ impl Reference {
         Some(Area { x: pixels(left), y: pixels(top), size })
     }
 
+    /// Whether something as large as a face may have come into view in `area`, besides what touches
+    /// `known`.
+    #[must_use]
+    pub fn shows_something_new(&self, now: &Blocks, area: Area, known: Option<Area>) -> bool {
+        let (columns, rows) = now.touching(area);
+        let known = known.map(|known| now.touching(known));
+        let differs = |column: usize, row: usize| {
+            let was = self.means.get(row * now.columns + column).copied().unwrap_or(f32::NAN);
+            let same = (now.means[row * now.columns + column] - was).abs() < APPEARED;
+            let is_known = known
+                .as_ref()
+                .is_some_and(|(across, down)| across.contains(&column) && down.contains(&row));
+            !same && !is_known
+        };
+        let step = APPEARED_BLOCKS - 1;
+        let (last_row, last_column) =
+            (rows.end.saturating_sub(step), columns.end.saturating_sub(step));
+        (rows.start..last_row).any(|row| {
+            (columns.start..last_column).any(|column| {
+                (row..=row + step)
+                    .all(|row| (column..=column + step).all(|column| differs(column, row)))
+            })
+        })
+    }
+
     /// Keeps the blocks that touch `area`: it was looked at.
     pub fn keep(&mut self, now: &Blocks, area: Area) {
         self.means.resize(now.means.len(), f32::NAN);
@@ -170,6 +199,33 @@ mod tests {
             assert!(area.size.width <= 24 && area.size.height <= 24, "{area:?}");
             let elsewhere = Area { x: 100, y: 100, size: FrameSize::new(50, 50) };
             assert_eq!(seen.changed(&blocks(&spot), elsewhere), None);
+        }
+    }
+
+    #[test]
+    fn a_face_that_comes_into_view_is_something_new_and_an_edge_that_moves_is_not() {
+        let whole = Area::whole(SIZE);
+        let luma = vec![100; 645 * 363];
+        let mut seen = Reference::default();
+        assert!(seen.shows_something_new(&blocks(&luma), whole, None), "the first picture is new");
+        seen.keep(&blocks(&luma), whole);
+        assert!(!seen.shows_something_new(&blocks(&luma), whole, None));
+        let with = |(x, y, width, height): (usize, usize, usize, usize)| {
+            let mut luma = luma.clone();
+            for row in y..y + height {
+                luma[row * 645 + x..][..width].fill(118);
+            }
+            blocks(&luma)
+        };
+        for at in [(0, 0), (300, 170), (617, 335)] {
+            let face = with((at.0, at.1, 28, 28));
+            assert!(seen.shows_something_new(&face, whole, None), "{at:?}");
+            let (x, y) = (at.0 as u32, at.1 as u32);
+            let known = Area { x, y, size: FrameSize::new(28, 28) };
+            assert!(!seen.shows_something_new(&face, whole, Some(known)), "{at:?}");
+        }
+        for edge in [(100, 0, 4, 363), (0, 200, 645, 4)] {
+            assert!(!seen.shows_something_new(&with(edge), whole, None), "{edge:?}");
         }
     }
 

@@ -46,7 +46,8 @@ const SEAM: f32 = 8.0;
 /// Such a part of a face belongs to the face of the small pass that covers this share of it.
 const SAME_FACE: f32 = 0.5;
 /// For this long after the small pass looked at all that had changed it may look at the known faces
-/// alone: every second picture at 30 a second. A new face is then found one picture later.
+/// alone, every second picture at 30 a second, unless something as large as a face may have come into
+/// view: nobody is seen in the one picture that was not looked at.
 const NARROW_FOR: Duration = Duration::from_millis(45);
 /// How far a known face may move until the next picture, in parts of its size.
 const STRIDE: f32 = 0.5;
@@ -417,8 +418,10 @@ impl Searcher {
         let lately = |at: Pts| pts.since(at) < self.narrow_for;
         let narrow =
             self.search.narrow && self.small.looked.is_some() && self.widely.is_some_and(lately);
-        if narrow {
-            let faces = self.small.around_faces()?;
+        let faces = self.small.around_faces();
+        // Who is in view for one picture is not seen in the next one.
+        if narrow && !self.small.seen.shows_something_new(&self.blocks, self.small.area, faces) {
+            let faces = faces?;
             if rect_of(faces).area() < rect_of(part).area() {
                 return Some(faces);
             }
