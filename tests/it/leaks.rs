@@ -127,6 +127,35 @@ fn a_face_told_apart_is_shown() {
     assert_eq!(shown, [true; 40]);
 }
 
+/// Whoever is seen in the look at one picture of two was not in view for the others.
+#[test]
+fn a_face_in_view_for_one_picture_is_veiled_in_it() {
+    let models = models();
+    let people = faces(&models, "multi_face.jpg");
+    // Half as large, so that nobody takes it for a cut.
+    let small = |person: &RgbImage| {
+        let face = imageops::crop_imm(person, 74, 34, 172, 172).to_image();
+        imageops::resize(&face, 86, 86, imageops::FilterType::Triangle)
+    };
+    let (refused, other) = (small(&people[0]), small(&people[1]));
+    let room = RgbImage::from_pixel(SIZE.width, SIZE.height, image::Rgb([96, 104, 100]));
+    let flashes = [20, 25, 30, 33];
+    let frames: Vec<RgbImage> = (0..40)
+        .map(|i| {
+            let mut frame = room.clone();
+            imageops::overlay(&mut frame, &other, 2 + i % 4, 2);
+            if flashes.contains(&i) {
+                imageops::overlay(&mut frame, &refused, 117, 77);
+            }
+            frame
+        })
+        .collect();
+    let shown = shown(&mut watcher(&models, &people[0]), &frames.iter().collect::<Vec<_>>());
+    for i in flashes {
+        assert!(!shown[i as usize], "picture {i}: {shown:?}");
+    }
+}
+
 #[test]
 fn a_refused_face_without_detail_is_not_taken_for_somebody_else() {
     let models = models();
