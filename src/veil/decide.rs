@@ -433,6 +433,9 @@ mod tests {
 
     #[test]
     fn who_walks_from_look_to_look_is_covered_on_the_way() {
+        fn walker(seq: u64) -> Rect {
+            Rect::new(100.0 + 10.0 * seq as f32, 200.0, 36.0, 46.0)
+        }
         // 36 pixels wide and 250 a second, as somebody at the back of a room, seen every 12th frame.
         let seen = |id: u32, seq: u64| Track {
             id: TrackId(id),
@@ -445,9 +448,6 @@ mod tests {
             live: true,
             best_score: 0.5,
         };
-        fn walker(seq: u64) -> Rect {
-            Rect::new(100.0 + 10.0 * seq as f32, 200.0, 36.0, 46.0)
-        }
         let tracks: Vec<Track> = (0..4).map(|i| seen(i, 12 * u64::from(i))).collect();
         let cover = |seq: u64, state: &State| {
             let subjects: Vec<_> =

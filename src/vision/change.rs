@@ -217,10 +217,10 @@ mod tests {
             }
             blocks(&luma)
         };
-        for at in [(0, 0), (300, 170), (617, 335)] {
-            let face = with((at.0, at.1, 28, 28));
+        for at in [(0u16, 0u16), (300, 170), (617, 335)] {
+            let face = with((at.0.into(), at.1.into(), 28, 28));
             assert!(seen.shows_something_new(&face, whole, None), "{at:?}");
-            let (x, y) = (at.0 as u32, at.1 as u32);
+            let (x, y) = (at.0.into(), at.1.into());
             let known = Area { x, y, size: FrameSize::new(28, 28) };
             assert!(!seen.shows_something_new(&face, whole, Some(known)), "{at:?}");
         }

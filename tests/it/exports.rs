@@ -175,10 +175,12 @@ fn who_is_veiled_already_is_veiled_with_their_body() {
     let (was, now) = (Pictures::of(&was), Pictures::of(&now));
     assert_eq!(was.len(), now.len());
     let root = school.path("");
-    let key = school.stock(&root, "age", &["-d", "-i", "t-07.key", "away/lesson/key.age"]);
+    let folder = format!("away/recordings/{}", lesson.recording);
+    let sealed = format!("{folder}/key.age");
+    let key = school.stock(&root, "age", &["-d", "-i", "t-07.key", &sealed]);
     fs::write(school.path("rec.key"), key).unwrap();
-    let reasons = ["-d", "-i", "rec.key", "away/lesson/cam1/000001.tracks.age"];
-    let reasons = school.stock(&root, "age", &reasons);
+    let reasons = format!("{folder}/cam1/000001.tracks.age");
+    let reasons = school.stock(&root, "age", &["-d", "-i", "rec.key", &reasons]);
     let reasons: serde_json::Value = serde_json::from_slice(&reasons).unwrap();
     let tracks = reasons["tracks"].as_array().unwrap();
     let his = tracks.iter().find(|track| track["state"] == "refused").expect("he is refused");

@@ -93,8 +93,8 @@ impl Watcher {
             {
                 let before = Some(Before { track: *id, unbroken: false });
                 // What it looked like goes along: the next change is to be seen.
-                let glance = self.known.get(id).and_then(|known| known.glance);
-                self.known.insert(new, Known { glance, before, ..Known::default() });
+                let look = self.known.get(id).map(|known| known.look).unwrap_or_default();
+                self.known.insert(new, Known { look, before, ..Known::default() });
                 *id = new;
             }
         }
@@ -144,8 +144,8 @@ impl Watcher {
             let evidence = if refused { Evidence::after_refused() } else { Evidence::default() };
             let before = Some(Before { track: id, unbroken: unbroken && !was_away });
             let since = (!cleared).then_some(pts);
-            let glance = known.glance;
-            let known = Known { evidence, glance, doubts, before, since, ..Known::default() };
+            let look = known.look;
+            let known = Known { evidence, look, doubts, before, since, ..Known::default() };
             self.known.insert(owner, known);
         }
         let known = self.known.entry(owner).or_default();

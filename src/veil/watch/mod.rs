@@ -343,7 +343,7 @@ impl Watcher {
     fn glance(&mut self, picture: &I420View<'_>, seen: &[(TrackId, Detection)]) {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
-            known.glance(Glance::at(picture, &detection.landmarks));
+            known.take(Glance::at(picture, &detection.landmarks).as_ref());
         }
     }
 

@@ -83,10 +83,12 @@ impl Watcher {
                 && (soon || (refused && waited >= u64::from(self.settings.identify_every) / 2));
             if hasty || waited >= every || (since >= COMPARE_AFTER && soon) {
                 // Of those who are shown, whoever waited longest comes first: all of them have to be seen
-                // again. Of those who are not, the clearest face: where many tremble, each having its
-                // turn in order would show nobody for long.
-                let rank = if hasty && !cleared && !refused { u64::MAX } else { waited };
-                due[usize::from(cleared)].push((!hasty, u64::MAX - rank, i));
+                // again. Of those who are not, whoever is nearest to being shown and the clearest face: where
+                // there are many, each having its turn in order would show nobody for long.
+                let nearly = soon && !cleared && known.is_some_and(|k| k.evidence.is_promising());
+                let first = hasty || nearly;
+                let rank = if first && !cleared && !refused { u64::MAX } else { waited };
+                due[usize::from(cleared)].push((!first, u64::MAX - rank, i));
             }
         }
         let [mut veiled, mut cleared] = due;
