@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    EvalError, art,
+    EvalError, FPS, art,
     cast::{CAST, Look, Samples},
     control::{self, PlainVideo},
     draw::{self, Dice, Noise, Placing, Plane},
@@ -28,8 +28,6 @@ use crate::{
     vision::{detect::Detector, infer::Models},
 };
 
-/// Pictures a second of every scene.
-const FPS: u32 = 30;
 /// A face's own pixels are the ellipse in its box, a little within it: the corners of the box and its
 /// rim are background and hair.
 const OWN: (f32, f32) = (0.46, 0.48);

@@ -29,6 +29,9 @@ mod stage;
 mod tally;
 mod truth;
 
+/// Pictures a second of every scene.
+const FPS: u32 = 30;
+
 pub use compose::{SceneOptions, compose};
 pub use error::EvalError;
 pub use record::Setup;

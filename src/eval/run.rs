@@ -214,7 +214,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         Ok(())
     }
 
-    /// Whether a picture's faces are given to the recogniser.
+    /// Whether every face of a picture is given to the recogniser.
     fn compares(&self, frame: u64) -> bool {
         frame.is_multiple_of(u64::from(self.options.match_every.max(1)))
     }
@@ -228,6 +228,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
     ) -> Result<Vec<Vec<Known>>, EvalError> {
         let least = self.setup.models.thresholds().compare_min_px;
         let mut known = Vec::with_capacity(truth.len());
+        let mut before: &[FaceTruth] = &[];
         side_by_side(&files.video(), control, truth, |frame, source, control| {
             let mut faces = Vec::with_capacity(frame.faces.len());
             for face in &frame.faces {
@@ -236,7 +237,10 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                 self.control.face_frames += 1;
                 let clear = Sight { same, cosine: None }.is_clear(f32::INFINITY);
                 self.control.clear_frames += u64::from(clear);
-                let source = if self.compares(frame.frame) {
+                // Whoever comes into view is compared at once, or a face that is there for one picture
+                // would hardly ever be.
+                let is_new = before.iter().all(|other| other.person != face.person);
+                let source = if is_new || self.compares(frame.frame) {
                     judge::describe(face, source, least, &mut self.embedder)?
                 } else {
                     None
@@ -244,6 +248,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                 faces.push(Known { tolerance, source });
             }
             known.push(faces);
+            before = &frame.faces;
             Ok(())
         })?;
         Ok(known)
@@ -449,11 +454,11 @@ fn show_worst(
 }
 
 /// Reads a scene and another video of it, picture by picture.
-fn side_by_side(
+fn side_by_side<'t>(
     source: &Path,
     other: &Path,
-    truth: &[FrameTruth],
-    mut with: impl FnMut(&FrameTruth, &I420View<'_>, &I420View<'_>) -> Result<(), VisionError>,
+    truth: &'t [FrameTruth],
+    mut with: impl FnMut(&'t FrameTruth, &I420View<'_>, &I420View<'_>) -> Result<(), VisionError>,
 ) -> Result<(), EvalError> {
     let unlike = |problem: String| EvalError::Unlike { path: other.to_owned(), problem };
     let (mut a, mut b) = (Reader::open(source)?, Reader::open(other)?);

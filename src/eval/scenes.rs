@@ -4,6 +4,7 @@
 //! (`cast`), how people sit and walk (`stage`).
 
 use super::{
+    FPS,
     cast::{LISTENER, MAN_SMILING, PORTRAIT, SPEAKER, WOMAN_HIDING, WOMAN_TURNING},
     stage::{Actor, OverTime, PAN_ROOM, Pose, Prop, Scene, Stage},
     truth::{Role, Shape},
@@ -21,7 +22,7 @@ const fn kind(name: &'static str, about: &'static str, set: fn(&mut Stage) -> Sc
 }
 
 /// All kinds of scene.
-pub(super) const ALL: [Kind; 16] = [
+pub(super) const ALL: [Kind; 18] = [
     kind("class", "a class in three rows, a teacher in front", class),
     kind("move", "people walk across", walk),
     kind("scale", "faces grow from 16 px to half the picture and shrink again", scale),
@@ -34,6 +35,8 @@ pub(super) const ALL: [Kind; 16] = [
     kind("noise", "a noisy sensor", noise),
     kind("compressed", "a camera that compresses hard", compressed),
     kind("small", "faces of 16 to 32 px at the back", small),
+    kind("far", "faces of 20 to 40 px that walk fast, in noise and little light", far),
+    kind("flash", "faces that are in view for one picture or two", flash),
     kind("near", "faces of 300 px to half the picture", near),
     kind("crowd", "twelve people close together, moving", crowd),
     kind("swap", "refused and cleared people change places behind a board", swap),
@@ -287,6 +290,51 @@ fn small(stage: &mut Stage) -> Scene {
             stage.seated(x, 0.35 + 0.3 * row, width)
         }
     }))
+}
+
+fn far(stage: &mut Stage) -> Scene {
+    let widths = [36.0, 22.0, 40.0, 28.0, 32.0, 25.0, 60.0];
+    let (unit, w) = (stage.unit, stage.w());
+    let actors = stage.people([6, 1, 0], &widths, |stage, part, width| {
+        let (from, to) = (0.05, 0.95);
+        // Pixels a second at 1080 lines, about as people walk and run who are that far away.
+        let pace = stage.dice.between(150.0, 350.0) * unit;
+        let crossings = 10.0 * pace / ((to - from) * w);
+        // These are meant as wide as they are, in a smaller picture too.
+        stage.walking([from, to], 0.2 + 0.11 * part as f32, width / unit, crossings)
+    });
+    let noise = stage.dice.between(4.0, 10.0);
+    let light = stage.dice.between(0.35, 0.7);
+    Scene { noise, light: Box::new(move |_| light), ..Scene::of(actors) }
+}
+
+fn flash(stage: &mut Stage) -> Scene {
+    // One walks about, so that there is always somebody who is followed.
+    let teacher = stage.anybody(110.0, false);
+    let pose = stage.walking([0.1, 0.4], 0.25, 110.0, 4.0);
+    let mut actors = vec![stage.actor(teacher, Role::Consented, pose)];
+    actors.extend(stage.people([5, 1, 0], &[90.0, 60.0, 130.0, 75.0], |stage, part, width| {
+        let (w, h, unit) = (stage.w(), stage.h(), stage.unit);
+        // A door's slit, a gap between two people: seen for a picture or two, somewhere else each time.
+        let every = 23 + 4 * part as i64;
+        let long = 1 + (part % 2) as i64;
+        let phase = stage.dice.between(0.0, every as f32);
+        let (across, down) = (stage.dice.between(0.0, 1.0), stage.dice.between(0.0, 1.0));
+        Box::new(move |t| {
+            #[expect(clippy::cast_possible_truncation, reason = "at most ten minutes of pictures")]
+            let picture = (t * FPS as f32 + phase).round() as i64;
+            let time = (picture / every) as f32;
+            let place = |start: f32, step: f32| 0.08 + 0.84 * (start + step * time).fract();
+            (picture % every < long).then(|| Pose {
+                x: place(across, 0.382) * w,
+                y: place(down, 0.271) * h,
+                width: width * unit,
+                tilt: 0.1 * (across - 0.5),
+                near: 2.0 * h,
+            })
+        })
+    }));
+    Scene::of(actors)
 }
 
 fn near(stage: &mut Stage) -> Scene {

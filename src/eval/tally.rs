@@ -110,9 +110,12 @@ pub(super) struct Tally<F> {
 pub(super) fn hidden(moments: &[Option<Moment>], match_from: f32) -> Tally<HiddenFigures> {
     let mut figures = HiddenFigures::default();
     let mut run = 0;
+    // What the recogniser said when it was last asked counts until it is asked again.
+    let mut recognised = false;
     let mut spots = Vec::with_capacity(moments.len());
     for moment in moments {
-        let clear = moment.is_some_and(|m| m.sight.is_clear(match_from));
+        recognised = moment.is_some_and(|m| m.sight.cosine.map_or(recognised, |c| c >= match_from));
+        let clear = recognised || moment.is_some_and(|m| m.sight.is_clear(match_from));
         spots.push(match moment {
             Some(m) if m.in_view() => {
                 figures.frames_in_view += 1;
@@ -201,6 +204,18 @@ mod tests {
         assert_eq!((figures.frames_in_view, figures.clear_frames), (19, 4));
         assert_eq!(figures.longest_clear_run, 3);
         assert_eq!(spots[3], Spot::Clear);
+    }
+
+    #[test]
+    fn who_is_recognised_is_clear_until_the_recogniser_is_asked_again() {
+        let mut moments = vec![Some(moment(0.0)); 20];
+        for (at, cosine) in [(0, 0.1), (5, 0.6), (10, 0.2), (15, 0.5)] {
+            let sight = Sight { same: 0.0, cosine: Some(cosine) };
+            moments[at] = Some(Moment { sight, ..moment(0.0) });
+        }
+        moments[17] = None;
+        let Tally { figures, .. } = hidden(&moments, 0.4);
+        assert_eq!((figures.clear_frames, figures.longest_clear_run), (7, 5));
     }
 
     #[test]
