@@ -316,13 +316,17 @@ fn flash(stage: &mut Stage) -> Scene {
     actors.extend(stage.people([5, 1, 0], &[90.0, 60.0, 130.0, 75.0], |stage, part, width| {
         let (w, h, unit) = (stage.w(), stage.h(), stage.unit);
         // A door's slit, a gap between two people: seen for a picture or two, somewhere else each time.
-        let every = 23 + 4 * part as i64;
-        let long = 1 + (part % 2) as i64;
+        let every = 23 + 4 * part;
+        let long = 1 + part % 2;
         let phase = stage.dice.between(0.0, every as f32);
         let (across, down) = (stage.dice.between(0.0, 1.0), stage.dice.between(0.0, 1.0));
         Box::new(move |t| {
-            #[expect(clippy::cast_possible_truncation, reason = "at most ten minutes of pictures")]
-            let picture = (t * FPS as f32 + phase).round() as i64;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "at most ten minutes of pictures"
+            )]
+            let picture = (t * FPS as f32 + phase).round() as usize;
             let time = (picture / every) as f32;
             let place = |start: f32, step: f32| 0.08 + 0.84 * (start + step * time).fract();
             (picture % every < long).then(|| Pose {

@@ -115,6 +115,20 @@ fn a_video_in_which_nobody_is_veiled_is_clear_throughout() {
 }
 
 #[test]
+fn another_brightness_hides_nobody() {
+    let school = School::new();
+    let folder = scenes(&school, "set", "1", &["--scenes", "class,small", "--seconds", "2"]);
+    let clips = Clips::new();
+    let brighter = "lutyuv=y=val+14:u=val+3";
+    encoded(&clips, "brighter", &folder.join("class"), brighter);
+    let videos = encoded(&clips, "brighter", &folder.join("small"), brighter);
+    let report = judge(&school, &folder, &videos, 70);
+    let all = &report["policies"][0]["all"];
+    assert!(all["hidden_face_frames"].as_u64().unwrap() >= 500, "{all}");
+    assert_eq!(all["clear_frames"], all["hidden_face_frames"], "{all}");
+}
+
+#[test]
 fn a_picture_veiled_whole_is_veiled_without_need_throughout() {
     let school = School::new();
     let folder = scenes(&school, "set", "1", &["--scenes", "class,noise", "--seconds", "3"]);
@@ -205,6 +219,25 @@ fn recording_scenes_shows_nobody_who_must_not_be_seen() {
     assert_eq!(written, expected.map(str::to_owned).into(), "recordings do not stay");
     let sheet = image::open(out.join("worst-refused.png")).expect("a picture");
     assert!(sheet.width() > 500 && sheet.height() > 100);
+}
+
+/// Between two looks at its tile a small face that runs goes many times its width; who is in view for a
+/// picture or two is in none of the others.
+#[test]
+fn whoever_runs_far_away_or_is_there_for_a_picture_is_veiled() {
+    let school = School::new();
+    let folder = school.path("set");
+    let samples = project("tests/samples");
+    let mut args = vec!["eval", "scene", "--out", text(&folder), "--samples", text(&samples)];
+    args.extend(["--seed", "1", "--seconds", "4", "--scenes", "far,flash"]);
+    school.run(&args).ended(0);
+    let out = school.path("results");
+    let mut args = vec!["eval", "run", text(&folder), "--out", text(&out), "--json"];
+    args.extend(["--policy", "everyone", "--match-every", "15"]);
+    let report = school.run(&args).ended(0).json();
+    let all = &report["policies"][0]["all"];
+    assert!(all["hidden_face_frames"].as_u64().unwrap() > 800, "{all}");
+    assert_eq!(all["clear_frames"], 0, "{all}");
 }
 
 #[test]

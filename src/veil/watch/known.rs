@@ -23,7 +23,7 @@ pub(super) struct Known {
     pub(super) agreed: VecDeque<Agreed>,
     /// The last frame in which a comparison was tried.
     pub(super) tried: Option<(u64, Pts)>,
-    /// How many looks in a row, up to the last, were not sure that it is a face.
+    /// How many more looks were not sure that it is a face than were.
     pub(super) unsure: u32,
     /// Whether it was seen before, and what it looked like then, if that could be told.
     pub(super) look: (bool, Option<Glance>),

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use self::{cutting::MERGE_OVERLAP, known::Known, worn::Worn};
+use self::{cutting::MERGE_OVERLAP, known::Known, turns::UNSURE_LOOKS, worn::Worn};
 use super::{
     Cover, Hidden, Verdict,
     decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
@@ -365,18 +365,29 @@ impl Watcher {
                 Some(found) => closest(detection, &found, others),
                 None => (detection, true),
             };
-            let known = self.known.entry(id).or_default();
             let sure = detection.score >= RELIABLE_SCORE;
             if sure {
                 self.tracker.assure(id, detection.score);
             }
-            known.unsure = if sure { 0 } else { known.unsure.saturating_add(1) };
+            let known = self.known.entry(id).or_default();
+            let unsure = known.unsure;
+            known.unsure = unsure.saturating_add(1);
+            // What was not surely a face so often, and is none now, is veiled as it is.
+            let is_open = self.state(id) == State::Undecided && !self.awaits_means(id, pts);
+            if !sure && unsure >= UNSURE_LOOKS && is_open {
+                continue;
+            }
             let Some(Described { embedding, strength }) =
                 self.embedder.embed(&picture, &detection.landmarks)?
             else {
                 continue;
             };
             let t = &self.thresholds;
+            if sure && strength >= t.clear_strength_least {
+                // One look at what is no face may be a good one.
+                self.known.entry(id).or_default().unsure =
+                    unsure.min(UNSURE_LOOKS).saturating_sub(1);
+            }
             let rect = detection.rect;
             let whole = picture.size.rect().contains(rect);
             let view = View {

@@ -1,0 +1,341 @@
+//! Where in a picture faces are looked for, at which size, and how often.
+//!
+//! Two passes, because neither sees all: a small picture of everything, in which close faces are
+//! found, and tiles at full size, in which far ones are. Each looks again only where something
+//! changed since it looked last, and everywhere after a while all the same. A search is complete
+//! when every part of the small picture was looked at, or shows nothing new.
+//!
+//! Belongs here: what the detector is run on. Does not belong: what follows from its findings.
+
+mod far;
+mod patch;
+
+use std::time::Duration;
+
+use self::{
+    far::{CLOSE_UP, Far, around_face},
+    patch::{Patch, rect_of, tiles},
+};
+use super::{
+    Detection,
+    change::Blocks,
+    detect::{Detector, suppress},
+    infer::VisionError,
+};
+use crate::{
+    frame::{FrameSize, I420View, Rect, pixels::Area},
+    units::Pts,
+};
+
+/// The widest face, in pixels of the detector's input, for which an unsure detection of the
+/// full-size pass counts: `YuNet`'s range ends near 300, and the small pass sees such a face at a
+/// third of the size, in the middle of its range.
+const FAR_FACE: f32 = 200.0;
+/// The detector was sure of a face once it scored this.
+const SURE_SCORE: f32 = 0.6;
+/// A part in which nothing changed is looked at again in the small pass after this time ...
+const SMALL_AGAIN: Duration = Duration::from_millis(300);
+/// ... and at full size after this.
+const TILE_AGAIN: Duration = Duration::from_secs(1);
+/// However few frames a second there are, every tile has its turn within this time: a small face is
+/// seen in tiles only, and what the detector is not sure of is held for no longer.
+pub const TURNS_WITHIN: Duration = Duration::from_millis(500);
+/// The same at the slowest pace.
+pub const SLOW_TURNS_WITHIN: Duration = Duration::from_millis(750);
+/// Such a part of a face belongs to the face of the small pass that covers this share of it.
+const SAME_FACE: f32 = 0.5;
+/// For this long after the small pass looked at all that had changed it may look at the known faces
+/// alone, every second picture at 30 a second, unless something as large as a face may have come into
+/// view: nobody is seen in the one picture that was not looked at.
+const NARROW_FOR: Duration = Duration::from_millis(45);
+/// Where only large faces are known the small pass looks at all of the picture at a smaller size for so
+/// long, three pictures of four at 30 a second ...
+const COARSE_FOR: Duration = Duration::from_millis(110);
+/// ... at this part of its size, 480 where it is 640: a face of 60 pixels at 1920 is 15 wide then ...
+const COARSER: f32 = 0.75;
+/// ... if the smallest of them is at least this wide at that size.
+const COARSE_FACE: f32 = 32.0;
+/// A face narrower than this, in pixels of the small pass, has landmarks too coarse to compare it by.
+const COARSE: f32 = 64.0;
+/// What a closer look finds may be the same face where they overlap (`IoU`) by this.
+pub const SAME_PLACE: f32 = 0.4;
+
+/// How closely and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Search {
+    /// Longest side of the picture of the small pass, in pixels.
+    pub size: u32,
+    /// Longest side of the picture that is cut into tiles, in pixels.
+    pub full_size: u32,
+    /// Frames in which every tile has its turn.
+    pub full_every: u32,
+    /// Whether the small pass may look at the known faces alone in between.
+    pub narrow: bool,
+}
+
+/// How often, and how closely at most times.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Longest side of the picture of the small pass, in pixels.
+    pub size: u32,
+    /// Every tile has its turn within this time.
+    pub turns_within: Duration,
+    /// For so long after a wide look the small pass may look at the known faces alone.
+    pub narrow_for: Duration,
+}
+
+impl Pace {
+    /// The usual one, with a small pass of `size`.
+    #[must_use]
+    pub fn usual(size: u32) -> Self {
+        Self { size, turns_within: TURNS_WITHIN, narrow_for: NARROW_FOR }
+    }
+
+    /// The least that keeps everybody covered: who is only seen in tiles is held for a second, and a
+    /// new near face is covered back to before it was found.
+    #[must_use]
+    pub fn slow(size: u32) -> Self {
+        Self { size, turns_within: SLOW_TURNS_WITHIN, narrow_for: Duration::from_millis(120) }
+    }
+}
+
+/// One look of the small pass.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    /// At a part of the picture.
+    Part(Area),
+    /// At all of it, smaller by this.
+    Coarse(f32),
+}
+
+/// Looks for faces in one camera's pictures. Owns its detector and memory.
+#[derive(Debug)]
+pub struct Searcher {
+    detector: Detector,
+    search: Search,
+    nms: f32,
+    blocks: Blocks,
+    size: FrameSize,
+    small: Patch,
+    /// By how much the latest look of the small pass was coarser.
+    coarser: f32,
+    tiles: Vec<Patch>,
+    far: Far,
+    /// Whose turn is next, how much of a turn is due, and when the last one was given.
+    next: usize,
+    credit: f32,
+    turned: Option<Pts>,
+    /// The time within which every tile has its turn, however few frames a second there are.
+    turns_within: Duration,
+    /// When the small pass last looked at all that had changed, and for how long after that it may
+    /// look at the known faces alone.
+    widely: Option<Pts>,
+    narrow_for: Duration,
+    /// A place in which tests let it find nothing.
+    #[cfg(test)]
+    pub(crate) blind: Option<Rect>,
+}
+
+impl Searcher {
+    /// A searcher that has seen nothing; `nms` is the overlap above which two detections are one
+    /// face.
+    #[must_use]
+    pub fn new(detector: Detector, search: Search, nms: f32) -> Self {
+        let size = FrameSize::new(0, 0);
+        Self {
+            detector,
+            search,
+            nms,
+            blocks: Blocks::default(),
+            size,
+            small: Patch::new(Area::whole(size), 1.0),
+            coarser: 1.0,
+            tiles: Vec::new(),
+            far: Far::default(),
+            next: 0,
+            credit: 0.0,
+            turned: None,
+            turns_within: TURNS_WITHIN,
+            widely: None,
+            narrow_for: NARROW_FOR,
+            #[cfg(test)]
+            blind: None,
+        }
+    }
+
+    /// The faces of the next picture, strongest first: those of the small pass, and those of the
+    /// tiles whose turn it is. After a scene cut everything is looked at. An error means that the
+    /// search was not completed; the next one looks at everything that this one left.
+    pub fn search(
+        &mut self,
+        view: &I420View<'_>,
+        pts: Pts,
+        cut: bool,
+    ) -> Result<Vec<Detection>, VisionError> {
+        if view.size != self.size {
+            self.lay_out(view.size);
+        }
+        if cut {
+            self.small.looked = None;
+            for tile in &mut self.tiles {
+                tile.looked = None;
+            }
+            self.far.clear();
+        }
+        self.blocks.measure(view);
+        match self.small_look(pts) {
+            Some(Look::Part(part)) => {
+                self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
+                self.coarser = 1.0;
+            }
+            Some(Look::Coarse(by)) => {
+                self.small.look_coarsely(&mut self.detector, view, by)?;
+                self.coarser = by;
+            }
+            None => {}
+        }
+        let mut found = self.small.found.clone();
+        self.far.follow(&mut self.detector, view, &self.blocks, &mut found)?;
+        for _ in 0..self.turns(pts, cut) {
+            let all = self.tiles.len();
+            let tile = &mut self.tiles[self.next];
+            self.next = (self.next + 1) % all;
+            let looked =
+                tile.due(&self.blocks, pts, TILE_AGAIN).map(|changed| tile.around(changed));
+            if let Some(part) = looked {
+                tile.look(&mut self.detector, view, &self.blocks, part, pts)?;
+                let scale = tile.scale;
+                // A large face that is unsure here is seen better in the small pass.
+                tile.found.retain(|d| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE);
+            }
+            // Half of a near face is no face of its own, or two standings would meet in one face.
+            let (tile, near) = (&*tile, &self.small.found);
+            let own = tile.found.iter().filter(|d| {
+                let whole =
+                    |n: &Detection| n.rect.intersection(d.rect).area() > SAME_FACE * d.rect.area();
+                !(tile.cuts(d.rect, view.size) && near.iter().any(whole))
+            });
+            found.extend(own.clone());
+            if looked.is_some() {
+                let far = own.filter(|d| near.iter().all(|n| n.rect.iou(d.rect) <= 0.0));
+                self.far.take(tile.area, far);
+            }
+        }
+        #[cfg(test)]
+        found.retain(|d| self.blind.is_none_or(|place| place.iou(d.rect) <= 0.0));
+        Ok(suppress(found, self.nms))
+    }
+
+    /// What is found in a closer look at a face and around it, for landmarks and surer scores; none where
+    /// it was seen closely enough. What the small pass finds at a third of the size is a face, but a child of
+    /// 60 pixels was never sure enough in it to be compared.
+    pub fn close_up(
+        &mut self,
+        view: &I420View<'_>,
+        face: Rect,
+    ) -> Result<Option<Vec<Detection>>, VisionError> {
+        if face.w * self.small.scale * self.coarser >= COARSE {
+            return Ok(None);
+        }
+        self.detector.detect_in(view, around_face(face, view.size), CLOSE_UP).map(Some)
+    }
+
+    /// The latest picture's blocks.
+    #[must_use]
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// Looks from now on as often and as closely as `pace` says; what the tiles found stays known.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.search.size = pace.size;
+        self.turns_within = pace.turns_within;
+        self.narrow_for = pace.narrow_for;
+        if self.size.width == 0 {
+            return;
+        }
+        let longest = self.size.width.max(self.size.height).max(1) as f32;
+        let scale = |most: u32| (most as f32 / longest).min(1.0);
+        self.small = Patch::new(Area::whole(self.size), scale(pace.size));
+        // What the small pass does not see any more the tiles have to.
+        self.coarser = 1.0;
+        let full = scale(self.search.full_size);
+        if (full > self.small.scale) == self.tiles.is_empty() {
+            self.lay_out(self.size);
+        }
+    }
+
+    /// What the small pass has to look at; none where nothing changed.
+    fn small_look(&mut self, pts: Pts) -> Option<Look> {
+        let part = self.small.around(self.small.due(&self.blocks, pts, SMALL_AGAIN)?);
+        let since = self.widely.map_or(Duration::MAX, |at| pts.since(at));
+        if self.search.narrow && self.small.looked.is_some() {
+            let faces = self.small.around_faces();
+            let coarse = self.coarse().filter(|_| since < COARSE_FOR.max(self.narrow_for));
+            let cost = |area: Area| rect_of(area).area();
+            // Who is in view for one picture is not seen in the next one.
+            let is_new = || {
+                let all = self.small.area;
+                self.small.seen.shows_something_new(&self.blocks, all, faces)
+            };
+            if since < self.narrow_for && !is_new() {
+                // Nobody is known, and nobody came.
+                let faces = faces?;
+                let coarsest = coarse.map_or(f32::MAX, |by| by * by * cost(self.small.area));
+                if cost(faces) < cost(part).min(coarsest) {
+                    return Some(Look::Part(faces));
+                }
+            }
+            if let Some(by) = coarse.filter(|by| by * by * cost(self.small.area) < cost(part)) {
+                return Some(Look::Coarse(by));
+            }
+        }
+        self.widely = Some(pts);
+        Some(Look::Part(part))
+    }
+
+    /// Whether a look at a smaller size shows the known faces well enough, and by how much smaller.
+    fn coarse(&self) -> Option<f32> {
+        let widths = self.small.found.iter().map(|d| d.rect.w * self.small.scale);
+        let least = widths.reduce(f32::min)?;
+        (least * COARSER >= COARSE_FACE).then_some(COARSER)
+    }
+
+    /// The detector, for a look of one's own.
+    pub fn detector(&mut self) -> &mut Detector {
+        &mut self.detector
+    }
+
+    fn lay_out(&mut self, size: FrameSize) {
+        let longest = size.width.max(size.height).max(1) as f32;
+        let scale = |most: u32| (most as f32 / longest).min(1.0);
+        self.size = size;
+        self.small = Patch::new(Area::whole(size), scale(self.search.size));
+        self.coarser = 1.0;
+        self.far.clear();
+        let full = scale(self.search.full_size);
+        self.tiles = if full > self.small.scale { tiles(size, full) } else { Vec::new() };
+        self.next = 0;
+        self.credit = 0.0;
+        self.turned = None;
+    }
+
+    /// The part of all tiles that has its turn in each frame.
+    fn per_frame(&self) -> f32 {
+        1.0 / self.search.full_every.max(1) as f32
+    }
+
+    /// How many tiles have their turn now.
+    fn turns(&mut self, pts: Pts, cut: bool) -> usize {
+        let all = self.tiles.len();
+        let since = self.turned.replace(pts).map(|last| pts.since(last));
+        let Some(since) = since.filter(|_| !cut) else { return all };
+        let rounds = since.as_secs_f32() / self.turns_within.as_secs_f32();
+        // Under strain the time alone counts, or a short `full_every` would leave nothing to give.
+        let every = if self.turns_within > TURNS_WITHIN { 0.0 } else { self.per_frame() };
+        self.credit += all as f32 * rounds.max(every);
+        let turns = (1..=all).take_while(|&n| n as f32 <= self.credit).count();
+        self.credit = (self.credit - turns as f32).min(1.0);
+        turns
+    }
+}
