@@ -54,6 +54,9 @@ const _: () = assert!(
 const GROWTH_PER_SECOND: f32 = 0.8;
 /// Growth between two sightings is bounded by both, so it is slower.
 const GROWTH_BETWEEN: f32 = 0.4;
+/// A face may have turned round between two sightings where going on as it did would have taken it this far
+/// from the straight way, in parts of its width: less is how boxes tremble.
+const TURNED: f32 = 0.5;
 /// Over a longer gap a cleared face is not taken to have stayed where it was: nothing is shown for
 /// its sake.
 const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
@@ -320,7 +323,15 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
             let near = to_last.min(to_next).as_secs_f32();
             let grow = GROWTH_BETWEEN * near;
             let middle = shaken(now, last, next, to_last.as_secs_f32() / gap, middle);
-            (middle.grown(grow, grow, grow), Basis::Bridged)
+            let mut face = middle.grown(grow, grow, grow);
+            if !cleared {
+                let before = after.checked_sub(2).and_then(|i| sightings.get(i));
+                let ways = [(last, before, to_last), (next, sightings.get(after + 1), to_next)];
+                for turned in ways.map(|(near, beyond, away)| turned(middle, near, beyond, away)) {
+                    face = turned.map_or(face, |rect| face.union(rect));
+                }
+            }
+            (face, Basis::Bridged)
         }
         (Some(last), None) => {
             let away = pts.since(last.pts);
@@ -344,6 +355,21 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
         (None, None) => return None,
     };
     Some(Placement { track: track.id, face, basis, shown: cleared })
+}
+
+/// Where a face is that went on as it did from one sighting to the next, if that is not `middle`, on the
+/// straight way to where it was seen again: whoever turns round in between goes out and comes back.
+fn turned(
+    middle: Rect,
+    near: &Sighting,
+    beyond: Option<&Sighting>,
+    away: Duration,
+) -> Option<Rect> {
+    let by = onward(near, beyond, Point::default(), away);
+    let face = even(near.rect);
+    let gone = Rect { x: face.x + by.x, y: face.y + by.y, ..face };
+    let (a, b) = (gone.center(), middle.center());
+    ((a.x - b.x).hypot(a.y - b.y) > TURNED * middle.w).then_some(gone)
 }
 
 /// `middle`, a box between two sightings, with where it is if the camera did not move evenly
@@ -370,27 +396,29 @@ fn steady(sightings: &VecDeque<Sighting>, i: usize) -> Option<Rect> {
     jumped.then(|| seen.rect.union(before.rect))
 }
 
+/// How far a face goes in `away` if it goes on as it did from `beyond` to `near`, less the camera's part
+/// in that.
+fn onward(near: &Sighting, beyond: Option<&Sighting>, camera: Point, away: Duration) -> Point {
+    let limit = 1.5 * near.rect.w.max(near.rect.h);
+    let Some(beyond) = beyond else { return Point::default() };
+    let step = near.pts.since(beyond.pts).max(beyond.pts.since(near.pts)).as_secs_f32();
+    if step <= 0.0 {
+        return Point::default();
+    }
+    let t = away.min(MOTION_SPAN).as_secs_f32() / step;
+    let (from, to) = (beyond.rect.center(), near.rect.center());
+    Point {
+        x: ((to.x - from.x - camera.x) * t).clamp(-limit, limit),
+        y: ((to.y - from.y - camera.y) * t).clamp(-limit, limit),
+    }
+}
+
 /// The box `away` in time from its nearest sighting: where it was, where its own motion would have
 /// taken it, and the same as the camera's motion has taken it, grown with the uncertainty. At the
 /// picture's edge it keeps its size.
 fn extended(now: &Now<'_>, near: &Sighting, beyond: Option<&Sighting>, away: Duration) -> Rect {
-    let limit = 1.5 * near.rect.w.max(near.rect.h);
     let grow = GROWTH_PER_SECOND * away.as_secs_f32();
-    let step = beyond.map_or(0.0, |beyond| {
-        near.pts.since(beyond.pts).max(beyond.pts.since(near.pts)).as_secs_f32()
-    });
-    // How far the face went from one sighting to the other, less the camera's part in it.
-    let ahead = |camera: Point| match beyond {
-        Some(beyond) if step > 0.0 => {
-            let t = away.min(MOTION_SPAN).as_secs_f32() / step;
-            let (from, to) = (beyond.rect.center(), near.rect.center());
-            Point {
-                x: ((to.x - from.x - camera.x) * t).clamp(-limit, limit),
-                y: ((to.y - from.y - camera.y) * t).clamp(-limit, limit),
-            }
-        }
-        _ => Point::default(),
-    };
+    let ahead = |camera: Point| onward(near, beyond, camera, away);
     // A face that leaves is held at the edge: it may come back or be half in view.
     let region = with_moved(now, near.rect, ahead(Point::default())).grown(grow, grow, grow);
     let Some(by) = now.camera.between(near.pts, now.pts) else { return region };
@@ -472,6 +500,24 @@ mod tests {
         assert!(far(walker(0), walker(12)).is_some());
         assert_eq!(far(walker(0), walker(40)), None);
         assert_eq!(far(walker(0), Rect { w: 60.0, ..walker(12) }), None);
+    }
+
+    #[test]
+    fn who_turns_round_between_two_looks_is_covered_out_there() {
+        // 10 pixels a frame to the left until frame 5, then back; not seen from frame 2 to frame 8.
+        let x = |seq: u64| 100.0 + 10.0 * (seq as f32 - 5.0).abs();
+        let face = |seq: u64| Rect::new(x(seq), 100.0, 25.0, 33.0);
+        let sightings: VecDeque<_> = [0, 1, 2, 8, 9, 10]
+            .map(|seq| Sighting { seq, pts: at(seq), rect: face(seq), score: 0.5 })
+            .into();
+        let track = Track { id: TrackId(1), sightings, live: true, best_score: 0.5 };
+        for seq in 0..=10 {
+            let Cover::Regions(hidden) = verdict(&track, State::Undecided, seq, true, Region::Head)
+            else {
+                panic!("not regions")
+            };
+            assert!(hidden.iter().any(|h| h.region.contains(face(seq))), "{seq}: {hidden:?}");
+        }
     }
 
     fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
