@@ -36,7 +36,7 @@ use crate::{
         store::Current,
     },
     shutdown::Shutdown,
-    units::{CameraId, RecordingId},
+    units::{CameraId, PersonId, PupilId, RecordingId},
     vault::{
         BoxKey, ClockChange, Continues, Details, NewRecording, Recipient, VaultError,
         audit::AuditLog,
@@ -182,8 +182,7 @@ fn unusable(error: &people::store::StoreError) -> Ended {
     Ended { code: Code::ListUnusable, text: error.to_string() }
 }
 
-/// Whom a recording is sealed to: where the store has a directory of people, those whom it allows,
-/// the teacher among them.
+/// Whom a recording is sealed to: those whom the directory of people allows, the teacher among them.
 fn openers(
     ground: &Ground,
     config: &Config,
@@ -194,9 +193,9 @@ fn openers(
     let unknown = |text: String| Ended { code: Code::RecipientsMissing, text };
     let entries = ground.audit.entries().map_err(|e| unknown(e.to_string()))?;
     let directory = Directory::read(&ground.places.store, &entries);
-    let Some(directory) = directory.map_err(|e| unknown(e.to_string()))? else {
-        return Ok(SealedTo::given(given, lesson.teacher.as_ref()));
-    };
+    let directory = directory.map_err(|e| unknown(e.to_string()))?;
+    let directory =
+        directory.ok_or_else(|| unknown("there is no directory of people".to_owned()))?;
     let openers = directory.openers(lesson.teacher.as_ref(), lesson.coach.as_ref(), given, now);
     let openers = openers.map_err(|e| unknown(e.to_string()))?;
     Ok(SealedTo::openers(openers, lesson.teacher.as_ref()))
@@ -370,6 +369,9 @@ fn run(
         let text = "it would have to be gone already".to_owned();
         return Err(Ended { code: Code::CutOff, text });
     }
+    let own = [lesson.teacher.as_ref(), lesson.coach.as_ref()].into_iter().flatten();
+    let pupils = list.people.people().keys().map(PupilId::as_str);
+    let names = lesson.names.of(own.map(PersonId::as_str).chain(pupils));
     let id = RecordingId::new(started_at);
     if stop.is_requested() {
         return Err(Ended { code: Code::Recorder, text: "it was stopped".to_owned() });
@@ -404,6 +406,7 @@ fn run(
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: Details {
                 question: lesson.continues.is_none().then(|| lesson.question.clone()),
+                names,
                 waivers: waivers(config),
                 ..Details::default()
             },
