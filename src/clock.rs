@@ -43,11 +43,11 @@ pub fn running() -> std::time::Duration {
 /// times can be compared, with no other.
 #[must_use]
 pub fn boot() -> String {
+    static OWN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     #[cfg(feature = "test-clock")]
     if let Some(told) = test::told() {
         return told.boot;
     }
-    static OWN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let own = || OWN.get_or_init(|| format!("process-{}", uuid::Uuid::now_v7())).clone();
     let told = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let id = told.trim();

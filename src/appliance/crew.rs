@@ -30,7 +30,7 @@ use crate::{
     config::{Camera, Config, TimeTrust},
     error::{ErrorKind, Kind},
     people::{
-        self, Rules,
+        self, PupilList, Rules,
         directory::{Directory, SealedTo},
         list::require_dpia,
         store::Current,
@@ -324,6 +324,13 @@ fn note_first(ground: &Ground, lesson: &Lesson, id: RecordingId) -> Result<(), E
     Note::of(id, 0).write(&ground.places.store).map_err(unwritten)
 }
 
+/// The names of those whom a recording is about, as far as they were given.
+fn names(lesson: &Lesson, people: &PupilList) -> BTreeMap<String, String> {
+    let own = [lesson.teacher.as_ref(), lesson.coach.as_ref()].into_iter().flatten();
+    let pupils = people.people().keys().map(PupilId::as_str);
+    lesson.names.of(own.map(PersonId::as_str).chain(pupils))
+}
+
 fn run(
     (ground, config): (&Ground, &Config),
     cameras: &[AtWork],
@@ -369,9 +376,6 @@ fn run(
         let text = "it would have to be gone already".to_owned();
         return Err(Ended { code: Code::CutOff, text });
     }
-    let own = [lesson.teacher.as_ref(), lesson.coach.as_ref()].into_iter().flatten();
-    let pupils = list.people.people().keys().map(PupilId::as_str);
-    let names = lesson.names.of(own.map(PersonId::as_str).chain(pupils));
     let id = RecordingId::new(started_at);
     if stop.is_requested() {
         return Err(Ended { code: Code::Recorder, text: "it was stopped".to_owned() });
@@ -406,7 +410,7 @@ fn run(
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: Details {
                 question: lesson.continues.is_none().then(|| lesson.question.clone()),
-                names,
+                names: names(lesson, &list.people),
                 waivers: waivers(config),
                 ..Details::default()
             },

@@ -53,7 +53,9 @@ pub fn renew(
     let mut salvage = Salvage::of(store, audit, kept)?;
     let flaws = std::mem::take(&mut salvage.flaws);
     let (lines, mut more) = certified(store, key, &salvage.entries())?;
-    lines.into_iter().for_each(|line| salvage.add(line));
+    for line in lines {
+        salvage.add(line);
+    }
     let entries = salvage.entries();
     let aside = salvage.aside(now)?;
     let folder = aside.folder.clone();
@@ -79,7 +81,7 @@ pub fn renew(
         box_key: key.public().id(),
         recordings: in_doubt.len() as u64,
         software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
-        renews: Some(renewal),
+        renews: Some(Box::new(renewal)),
     };
     let renewal = salvage.replace(audit, &aside, now, (by, reason), opened, &more)?;
     Ok(Renewed { renewal, flaws, aside: folder, registers, in_doubt })
@@ -99,7 +101,10 @@ fn certified(
     let trust = Trust::Pinned(key.public().clone());
     let folder = store.join(CERTIFICATES);
     let (mut lines, mut events) = (Vec::new(), Vec::new());
-    for name in names_in(&folder)?.into_iter().filter(|name| name.ends_with(".json")) {
+    for name in names_in(&folder)? {
+        if name.strip_suffix(".json").is_none_or(|id| id.parse::<RecordingId>().is_err()) {
+            continue;
+        }
         let path = folder.join(name);
         // One that does not hold proves nothing.
         let Ok(checked) = check_certificate(&path, &trust, None) else { continue };

@@ -237,11 +237,11 @@ fn a_folder_and_one_file_of_the_box_are_enough_to_grant() {
     fs::copy(scene.store.join("box.pub"), away.join("box.pub")).unwrap();
     stock(&away, "minisign", &["-Vm", "p.json", "-p", "box.pub"]);
     assert!(!line.contains("\"code\":{") && !line.contains("\"challenge\":{"), "{line}");
-    contents(&scene.folder(recording)).iter().for_each(|(name, bytes)| {
+    for (name, bytes) in contents(&scene.folder(recording)) {
         let path = away.join("copy").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
-    });
+    }
     for name in ["t-07.key", "c-09.key", "m-01.key"] {
         fs::rename(scene.root.join(name), away.join(name)).unwrap();
     }

@@ -136,11 +136,12 @@ fn says(verdicts: &Value, id: RecordingId, reason: &str) -> bool {
     reasons.iter().any(|one| one["why"] == reason)
 }
 
+type Damage = Box<dyn Fn(&Path)>;
+
 /// Whatever is damaged, and wherever: the box goes on under a new log, and promises nothing less.
 #[test]
 fn a_damaged_log_is_settled_wherever_the_damage_is() {
     let before = Before::new();
-    type Damage = Box<dyn Fn(&Path)>;
     let damages: Vec<(&str, Damage)> = vec![
         (
             "the first line is edited",
@@ -318,7 +319,9 @@ fn a_tail_that_a_witness_knows_of_is_renewed_as_well() {
     drop(log);
     let witness = ["audit", "checkpoint", "--store", "store", "--output", "w.checkpoint"];
     scene.run(&witness).ended(0);
-    kept.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    for (path, bytes) in kept {
+        fs::write(path, bytes).unwrap();
+    }
     renew(&scene).ended(78);
     let args = ["audit", "renew", "--by", "a-01", "--reason", "cut", "--store", "store", "--json"];
     let told = scene.run(&[&args[..], &["--checkpoint", "w.checkpoint"]].concat()).ended(0).json();

@@ -136,7 +136,7 @@ pub enum Event {
         software: String,
         /// The damaged log in whose place this one stands.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        renews: Option<Renewal>,
+        renews: Option<Box<Renewal>>,
     },
     /// A line of the log before, as its key signed it. It counts for what it said, when it said it.
     Kept {

@@ -155,18 +155,18 @@ pub(super) fn split_torn(text: &[u8]) -> (&[u8], &[u8]) {
 pub(super) fn entries(text: &[u8]) -> Vec<Entry> {
     let (whole, _) = split_torn(text);
     let lines: Vec<&[u8]> = whole.split(|&b| b == b'\n').collect();
-    let read = each(&lines, |line| entry(parse(line)?, String::from_utf8_lossy(line)));
+    let read = each(&lines, |line| entry(&parse(line)?, String::from_utf8_lossy(line)));
     read.into_iter().flatten().collect()
 }
 
 /// Reads one line, without its line end, that a proof vouches for.
 #[must_use]
 pub fn entry_of(line: &str) -> Option<Entry> {
-    entry(parse(line.as_bytes())?, line.into())
+    entry(&parse(line.as_bytes())?, line.into())
 }
 
 /// What a line says. One that was carried on says what it said, at its time.
-fn entry(line: Line<'_>, text: Cow<'_, str>) -> Option<Entry> {
+fn entry(line: &Line<'_>, text: Cow<'_, str>) -> Option<Entry> {
     let mut told = (line.at, serde_json::from_str(line.event.get()).ok());
     if let (_, Some(Event::Kept { line: kept })) = &told {
         let kept = parse(kept.as_bytes())?;

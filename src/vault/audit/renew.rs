@@ -244,7 +244,7 @@ fn genuine(text: &[u8], key: &AuditPublicKey, promised: u64) -> (Vec<String>, u6
         found.insert((parsed.n, String::from_utf8_lossy(line).into_owned()));
     }
     let last = numbers.last().copied().unwrap_or(0).max(promised);
-    let lost = last - numbers.len() as u64;
+    let missing = last - numbers.len() as u64;
     let carried = found.into_iter().filter_map(|(_, line)| lines::carried(line));
-    (carried.collect(), lost)
+    (carried.collect(), missing)
 }

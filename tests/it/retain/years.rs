@@ -15,7 +15,7 @@ use super::{DAY, HOUR, Running};
 use crate::retention::Scene;
 
 /// From one round of the box to the next.
-const ROUND: i64 = classveil::appliance::retain::EVERY.as_secs() as i64;
+const ROUND: i64 = classveil::appliance::retain::EVERY.as_secs().cast_signed();
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A box whose machine stands in `zone`.
@@ -189,7 +189,7 @@ impl World {
 
     /// To the deadline of what is due next and past it: there until then, gone at the first look after.
     #[track_caller]
-    fn to_the_next(&mut self) {
+    fn up_to_the_next(&mut self) {
         let next = self.alive.iter().map(|(_, deadline)| *deadline).min().unwrap();
         self.until(next - SignedDuration::from_secs(1));
         self.nothing_went();
@@ -227,7 +227,7 @@ fn years(zone: &'static str, shifts: [&str; 4]) {
             let _ = world.record(days, seconds);
         }
         while !world.alive.is_empty() {
-            world.to_the_next();
+            world.up_to_the_next();
         }
         // A school year of nothing; the program is updated, and the power fails.
         world.restart(40 * DAY, true);
@@ -268,7 +268,7 @@ fn years(zone: &'static str, shifts: [&str; 4]) {
     world.nothing_went();
     assert_eq!(world.verdict(late), "keep");
     while !world.alive.is_empty() {
-        world.to_the_next();
+        world.up_to_the_next();
     }
 
     // Right all the time, and set forward by ten days to stay so: what is due by that is withheld at once
