@@ -30,13 +30,13 @@ use crate::{
     config::{Camera, Config, TimeTrust},
     error::{ErrorKind, Kind},
     people::{
-        self, Rules,
+        self, PupilList, Rules,
         directory::{Directory, SealedTo},
         list::require_dpia,
         store::Current,
     },
     shutdown::Shutdown,
-    units::{CameraId, RecordingId},
+    units::{CameraId, PersonId, PupilId, RecordingId},
     vault::{
         BoxKey, ClockChange, Continues, Details, NewRecording, Recipient, VaultError,
         audit::AuditLog,
@@ -182,8 +182,7 @@ fn unusable(error: &people::store::StoreError) -> Ended {
     Ended { code: Code::ListUnusable, text: error.to_string() }
 }
 
-/// Whom a recording is sealed to: where the store has a directory of people, those whom it allows,
-/// the teacher among them.
+/// Whom a recording is sealed to: those whom the directory of people allows, the teacher among them.
 fn openers(
     ground: &Ground,
     config: &Config,
@@ -194,9 +193,9 @@ fn openers(
     let unknown = |text: String| Ended { code: Code::RecipientsMissing, text };
     let entries = ground.audit.entries().map_err(|e| unknown(e.to_string()))?;
     let directory = Directory::read(&ground.places.store, &entries);
-    let Some(directory) = directory.map_err(|e| unknown(e.to_string()))? else {
-        return Ok(SealedTo::given(given, lesson.teacher.as_ref()));
-    };
+    let directory = directory.map_err(|e| unknown(e.to_string()))?;
+    let directory =
+        directory.ok_or_else(|| unknown("there is no directory of people".to_owned()))?;
     let openers = directory.openers(lesson.teacher.as_ref(), lesson.coach.as_ref(), given, now);
     let openers = openers.map_err(|e| unknown(e.to_string()))?;
     Ok(SealedTo::openers(openers, lesson.teacher.as_ref()))
@@ -325,6 +324,13 @@ fn note_first(ground: &Ground, lesson: &Lesson, id: RecordingId) -> Result<(), E
     Note::of(id, 0).write(&ground.places.store).map_err(unwritten)
 }
 
+/// The names of those whom a recording is about, as far as they were given.
+fn names(lesson: &Lesson, people: &PupilList) -> BTreeMap<String, String> {
+    let own = [lesson.teacher.as_ref(), lesson.coach.as_ref()].into_iter().flatten();
+    let pupils = people.people().keys().map(PupilId::as_str);
+    lesson.names.of(own.map(PersonId::as_str).chain(pupils))
+}
+
 fn run(
     (ground, config): (&Ground, &Config),
     cameras: &[AtWork],
@@ -404,6 +410,7 @@ fn run(
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: Details {
                 question: lesson.continues.is_none().then(|| lesson.question.clone()),
+                names: names(lesson, &list.people),
                 waivers: waivers(config),
                 ..Details::default()
             },

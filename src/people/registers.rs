@@ -241,7 +241,7 @@ fn whose(acceptance: &Acceptance) -> &PersonId {
     }
 }
 
-/// Whether `teacher` accepts being recorded with `coach`, by a key that is among `recipients`.
+/// Whether `teacher` accepts being recorded with `coach`, by one of their keys, `recipients`.
 #[must_use]
 pub fn accepts(
     lines: &[Line<Acceptance>],

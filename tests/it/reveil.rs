@@ -148,7 +148,9 @@ fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
     let left: Vec<_> =
         fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".part")), "{left:?}");
-    away(&school, &["verify", "veiled"]).ended(0);
+    // Whole; the key that signed it is of this one making, and nobody's yet.
+    let whole = away(&school, &["verify", "veiled"]).ended(77);
+    assert!(whole.err.contains("nothing is damaged"), "{}", whole.err);
     assert_eq!(away(&school, &with("t-07.key")).code, Some(78), "nothing is replaced");
 
     // The box takes it in, if it is whole and goes by the list in force.
