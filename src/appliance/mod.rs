@@ -27,6 +27,7 @@ mod lists;
 mod lookout;
 mod notify;
 mod objection;
+pub mod openers;
 mod over;
 mod parts;
 pub mod preflight;

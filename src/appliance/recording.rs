@@ -138,6 +138,17 @@ pub enum State {
 }
 
 impl State {
+    /// What is prepared, about to be recorded, or recorded.
+    #[must_use]
+    pub const fn lesson(&self) -> Option<&Lesson> {
+        match self {
+            Self::Prepared { lesson, .. }
+            | Self::Arming { lesson, .. }
+            | Self::Recording { lesson, .. } => Some(lesson),
+            _ => None,
+        }
+    }
+
     /// The state's name.
     #[must_use]
     pub const fn word(&self) -> &'static str {

@@ -32,6 +32,7 @@ use super::{
     lesson::Lesson,
     lookout::{self, Lookout},
     notify::Notifier,
+    openers::Followed,
     over::Over,
     preflight::{Hardware, Lit, Reason},
     pulse::Felt,
@@ -108,6 +109,8 @@ pub(super) struct Service {
     may_go_on: Option<Duration>,
     /// Coach and teacher of what is recorded.
     people: (Option<PersonId>, Option<PersonId>),
+    /// Who will be able to open it.
+    pub(super) openers: Followed,
 }
 
 impl Service {
@@ -156,6 +159,7 @@ impl Service {
             reach: BTreeMap::new(),
             may_go_on: None,
             people: (None, None),
+            openers: Followed::default(),
             ground,
         }
     }
@@ -186,6 +190,7 @@ impl Service {
             }
             self.hear_dropped();
             self.look_again();
+            self.follow_openers();
             if self.machine.next_wake().is_some_and(|due| self.began.elapsed() >= due) {
                 self.step(Event::Tick);
             }
@@ -446,12 +451,11 @@ impl Service {
 
     /// Coach and teacher of the lesson that is prepared, runs, or was cut off.
     fn lesson_of(&self) -> Option<(Option<PersonId>, Option<PersonId>)> {
-        match self.machine.state() {
-            State::Prepared { lesson, .. }
-            | State::Arming { lesson, .. }
-            | State::Recording { lesson, .. } => {
-                Some((lesson.coach.clone(), lesson.teacher.clone()))
-            }
+        let state = self.machine.state();
+        if let Some(lesson) = state.lesson() {
+            return Some((lesson.coach.clone(), lesson.teacher.clone()));
+        }
+        match state {
             State::Stopping { .. } => Some(self.people.clone()),
             _ => self.cut.as_ref().map(|cut| (cut.coach().cloned(), cut.teacher().cloned())),
         }
@@ -567,8 +571,14 @@ impl Service {
             self.step(event);
             return;
         }
+        let is_prepare = matches!(event, Event::Prepare(_));
         let refused = self.step_and_hear(event);
-        let body = json!({ "state": self.machine.state().word() });
+        let mut body = json!({ "state": self.machine.state().word() });
+        if is_prepare && refused.is_none() {
+            self.openers = Followed::default();
+            self.follow_openers();
+            body["lesson"] = self.lesson_told();
+        }
         let _ = answer.send(match refused {
             Some(codes) => Answer::refused(words(&codes), body),
             None => Answer::done(body),
@@ -773,8 +783,9 @@ impl Service {
 
     fn crew(&mut self, told: crew::Told) {
         match told {
-            crew::Told::Began(recording) => {
+            crew::Told::Began(recording, openers) => {
                 self.say(format!("{recording} is recorded"));
+                self.openers.set(openers);
                 if let Some(crew) = &mut self.crew {
                     crew.recording = Some(recording);
                 }

@@ -10,10 +10,11 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, people as people_cli, places, reload, report};
+use super::{Failure, openers, output, paths, places, reload, report};
 use crate::{
     appliance::{
-        self, Around, NewList, Plan, Progress, Report, Started, encode_settings, watch_settings,
+        self, Around, NewList, Plan, Progress, Report, Started, encode_settings, openers::Openers,
+        watch_settings,
     },
     capture::{self, Input},
     clock::{Clock, SystemClock},
@@ -189,7 +190,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
-    let recipients = openers(args, &config, &wanted, &audit)?;
+    let recipients = sealed_to(args, &config, &wanted, &audit)?;
     recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
@@ -479,7 +480,7 @@ fn audit_log(
 
 /// Whom the recording is sealed to: where the store has a directory of people, those whom it allows.
 /// Says who they are.
-fn openers(
+fn sealed_to(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
@@ -496,7 +497,8 @@ fn openers(
     };
     let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
     let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
-    people_cli::announce(&openers, &directory, &entries, now);
+    let told = Openers::of(&directory, teacher, &openers, &entries, now);
+    openers::lines(&told).iter().for_each(output::note);
     if let Some(coach) = coach
         && !openers.iter().any(|opener| opener.person == *coach)
     {

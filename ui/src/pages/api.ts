@@ -27,6 +27,30 @@ export interface Lesson {
   readonly coach: string | null;
   readonly purpose: string;
   readonly planned_s: number;
+  readonly openers: readonly Opener[];
+  readonly ahead: readonly Ahead[];
+  /** Why nobody can be named, where nobody can. */
+  readonly openers_problem: string | null;
+}
+
+/** Somebody who will be able to open the recording. */
+export interface Opener {
+  readonly person: string | null;
+  readonly role: string | null;
+  readonly fingerprint: string;
+  readonly confirmed: string | null;
+  readonly since: string | null;
+  /** The teacher's last recording was not made for this key. */
+  readonly new: boolean;
+}
+
+/** A key that will count, and does not yet. */
+export interface Ahead {
+  readonly person: string;
+  readonly role: string;
+  readonly fingerprint: string;
+  readonly from: string;
+  readonly replaces: string | null;
 }
 
 export interface CameraAtWork {
