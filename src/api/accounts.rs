@@ -66,12 +66,23 @@ pub enum Role {
     Operator,
     /// Reads registers and logs.
     PrivacyOfficer,
+    /// Commissions coaching: sees how many recordings there are, and nothing else.
+    Manager,
+    /// Somebody else of the directory, such as a supervisor: looks at what a teacher granted.
+    Viewer,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Coach, Self::Admin, Self::Teacher, Self::Operator, Self::PrivacyOfficer];
+    pub const ALL: [Self; 7] = [
+        Self::Coach,
+        Self::Admin,
+        Self::Teacher,
+        Self::Operator,
+        Self::PrivacyOfficer,
+        Self::Manager,
+        Self::Viewer,
+    ];
 
     /// The role's name.
     #[must_use]
@@ -82,13 +93,15 @@ impl Role {
             Self::Teacher => "teacher",
             Self::Operator => "operator",
             Self::PrivacyOfficer => "privacy-officer",
+            Self::Manager => "manager",
+            Self::Viewer => "viewer",
         }
     }
 
     /// Whether recordings are about, or for, whoever has the role.
     #[must_use]
     pub const fn needs_person(self) -> bool {
-        matches!(self, Self::Coach | Self::Teacher)
+        matches!(self, Self::Coach | Self::Teacher | Self::Viewer)
     }
 }
 
@@ -104,7 +117,8 @@ impl FromStr for Role {
     fn from_str(word: &str) -> Result<Self, String> {
         Self::ALL.into_iter().find(|role| role.word() == word).ok_or_else(|| {
             format!(
-                "`{word}` is no role: choose coach, admin, teacher, operator or privacy-officer"
+                "`{word}` is no role: choose coach, admin, teacher, operator, privacy-officer, \
+                 manager or viewer"
             )
         })
     }

@@ -20,6 +20,7 @@ use crate::{
     config::{AudioMode, Config},
     people::registers::{self, Audience, Terms},
     units::PersonId,
+    vault::Recipient,
     veil::policy::Policy,
 };
 
@@ -241,18 +242,20 @@ fn paper(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &mut Fo
     let teacher = lesson.map_or(config.recording.teacher.as_ref(), |l| l.teacher.as_ref());
     let coach = lesson.map_or(config.recording.coach.as_ref(), |l| l.coach.as_ref());
     if let Some(teacher) = teacher {
-        acceptance(config, registers, teacher, coach, found);
+        let own =
+            facts.directory.iter().flatten().flat_map(|all| all.proofs_of(teacher, facts.now));
+        let keys: Vec<_> = config.recording.recipients.iter().cloned().chain(own).collect();
+        acceptance(&keys, registers, teacher, coach, found);
     }
 }
 
 fn acceptance(
-    config: &Config,
+    keys: &[Recipient],
     registers: &Registers,
     teacher: &PersonId,
     coach: Option<&PersonId>,
     found: &mut Found,
 ) {
-    let keys = &config.recording.recipients;
     if registers::accepts(&registers.acceptances, teacher, coach, keys) {
         return;
     }
@@ -388,13 +391,9 @@ fn box_reasons(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &
             "classveil audit verify --config FILE.toml says which line",
         ),
         Ok(highest) => {
-            if highest.is_some_and(|highest| facts.now < highest) {
-                found.add(
-                    Code::TimeUntrusted,
-                    "the clock is behind what the audit log has already seen",
-                    "set the clock; timedatectl shows it, and `classveil audit show` when the log was \
-                     written last",
-                );
+            if let Some(highest) = highest.filter(|highest| facts.now < *highest) {
+                let (sentence, settle) = behind(facts.now, highest);
+                found.add(Code::TimeUntrusted, sentence, settle);
             } else if !facts.clock_is_right {
                 found.add(
                     Code::TimeUntrusted,
@@ -405,6 +404,20 @@ fn box_reasons(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &
             }
         }
     }
+}
+
+/// A clock that is behind the log: which of the two is wrong, somebody with a watch has to see.
+#[must_use]
+pub fn behind(now: Timestamp, highest: Timestamp) -> (String, &'static str) {
+    let minute = |at: Timestamp| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+    let (now, highest) = (minute(now), minute(highest));
+    (
+        format!("the clock says {now}, and the audit log has a line of {highest} already"),
+        "compare with a watch. Where the clock is wrong: timedatectl set-ntp true, or timedatectl \
+         set-time \"YYYY-MM-DD HH:MM\". Where the clock is right the line is wrong, and nobody can \
+         confirm it away: begin a new store, as docs/guide/operator.md says under \"A line of the log \
+         from a wrong year\"",
+    )
 }
 
 #[cfg(test)]
@@ -498,6 +511,14 @@ mod tests {
             assert!(!reason.settle.contains("FILE.toml"), "{reason:?}");
         }
         reasons.into_iter().map(|reason| reason.code).collect()
+    }
+
+    #[test]
+    fn a_clock_behind_the_log_is_told_with_both_times() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (sentence, settle) = behind(at("2026-11-22T12:00:00Z"), at("2099-01-15T12:00:00Z"));
+        assert!(sentence.contains("2026-11-22") && sentence.contains("2099-01-15"), "{sentence}");
+        assert!(settle.contains("wrong year"), "{settle}");
     }
 
     #[test]

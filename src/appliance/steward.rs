@@ -34,7 +34,7 @@ use super::{
     notify::Notifier,
     openers::Followed,
     over::Over,
-    preflight::{Hardware, Lit, Reason},
+    preflight::{self, Hardware, Lit, Reason},
     pulse::Felt,
     recording::{By, Effect, Event, Light, Limits, Recording, State, Step},
     reload::Records,
@@ -487,9 +487,9 @@ impl Service {
     fn confirm_clock(&mut self, by: &Caller) -> Answer {
         let now = SystemClock.now();
         let audit = &self.ground.audit;
-        if audit.highest().is_some_and(|highest| now < highest) {
-            let text = "the clock is behind what the audit log has already seen: set it first";
-            return Answer::refused(text, json!({ "now": now }));
+        if let Some(highest) = audit.highest().filter(|highest| now < *highest) {
+            let (sentence, settle) = preflight::behind(now, highest);
+            return Answer::refused(format!("{sentence}: {settle}"), json!({ "now": now }));
         }
         let uid = match by {
             Caller::Other(uid) => Some(*uid),

@@ -16,7 +16,10 @@ use crate::{
     appliance::preflight,
     clock::{Clock, SystemClock},
     config::AudioMode,
-    people::registers::{Acceptance, Assessment, Notice, Reminder, answer, ask},
+    people::{
+        directory::Directory,
+        registers::{Acceptance, Assessment, Notice, Reminder, answer, ask},
+    },
     units::PersonId,
     vault::{
         Digest, Recipient,
@@ -246,11 +249,15 @@ pub(super) async fn acceptance(
             let coach = coach.filter(|coach| !coach.is_empty());
             let coach = coach.as_deref().map(person).transpose()?;
             let known = |text: &str| text.trim().parse::<Recipient>().ok();
-            let recipient = known(&recipient)
-                .filter(|recipient| app.desk.config().recording.recipients.contains(recipient));
-            let recipient = recipient.ok_or_else(|| {
-                let text = "recordings are not encrypted to this key; the operator names it in \
-                            [recording] recipients first";
+            let directory = Directory::read(app.desk.store(), &app.desk.audit().known()?)?;
+            let own = directory.map(|all| all.recipients_of(&teacher, SystemClock.now()));
+            let own = own.unwrap_or_default();
+            let is_own = |one: &Recipient| {
+                own.contains(one) || app.desk.config().recording.recipients.contains(one)
+            };
+            let recipient = known(&recipient).filter(is_own).ok_or_else(|| {
+                let text = "no recording of yours is encrypted to this key: enrol it on the page Keys \
+                            first";
                 Problem::bad("recipient", text)
             })?;
             let asked = ask(teacher, coach, recipient);

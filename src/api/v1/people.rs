@@ -11,15 +11,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::person;
 use crate::{
     api::{App, Inner, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::preflight::today,
     clock::{Clock, SystemClock},
-    people::directory::{Answer, Directory, KeyApproval, NewKey, new_word, roles},
+    people::directory::{Answer, Directory, KeyApproval, KeyEnd, NewKey, new_word, roles},
+    units::PersonId,
     vault::{
         Recipient,
         access::{Confirmed, Roles},
-        sign::Signed,
+        sign::{Signed, Statement},
     },
 };
 
@@ -41,6 +43,18 @@ pub(super) struct Enrolling {
     answer: String,
     /// The key that ends when this one begins, where it replaces one.
     replaces: Option<String>,
+    /// What others signed for it, where no older key did: files of `classveil people approve`, or of
+    /// their pages.
+    #[serde(default)]
+    approvals: Vec<String>,
+}
+
+/// A key is not to count any more.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ending {
+    /// The statement, signed with a key of one's own that counts: docs/ref/access.md.
+    statement: String,
 }
 
 /// A teacher takes a coach's key.
@@ -54,6 +68,17 @@ pub(super) struct Accepting {
 fn recipient(text: &str) -> Result<Recipient, Problem> {
     let problem = "this is no public key: it begins with age1";
     text.trim().parse().map_err(|_| Problem::bad("recipient", problem))
+}
+
+/// Reads what somebody signed.
+fn statement<T: Statement>(note: &str) -> Result<Signed<T>, Problem> {
+    let bad = |problem| Problem::bad("statement", format!("this {problem}"));
+    Signed::parse(note).map_err(bad)
+}
+
+/// Under which pseudonym somebody acts: the account's, else the account's name.
+pub(super) fn pseudonym(login: &Login) -> Result<PersonId, Problem> {
+    login.person.clone().map_or_else(|| person(login.account.as_str()), Ok)
 }
 
 /// Who is who at this moment, for the rule of who may do what.
@@ -81,6 +106,7 @@ pub(super) async fn list(
                     .map(|key| {
                         json!({
                             "recipient": key.recipient,
+                            "replaces": key.replaces,
                             "from": key.from,
                             "counts": key.counts(now),
                             "signs": key.sign.is_some(),
@@ -92,7 +118,7 @@ pub(super) async fn list(
                 json!({ "person": person, "role": entry.role, "keys": keys })
             })
             .collect();
-        Ok(Json(json!({ "people": people, "own": login.person })))
+        Ok(Json(json!({ "people": people, "own": pseudonym(&login).ok() })))
     })
     .await
 }
@@ -104,7 +130,7 @@ pub(super) async fn challenge(
     Sent(sent): Sent<Challenging>,
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
-        let person = login.person.ok_or_else(not_yours)?;
+        let person = pseudonym(&login)?;
         let recipient = recipient(&sent.recipient)?;
         let code = sent.code.as_deref().filter(|code| !code.trim().is_empty());
         let (word, now) = (new_word()?, SystemClock.now());
@@ -123,15 +149,17 @@ pub(super) async fn enrol(
     Sent(sent): Sent<Enrolling>,
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
-        let person = login.person.ok_or_else(not_yours)?;
+        let person = pseudonym(&login)?;
         let answer = Answer::parse(&sent.answer)?;
+        let approvals = sent.approvals.iter().map(|note| statement(note));
+        let approvals = approvals.collect::<Result<Vec<_>, _>>()?;
         let replaces = sent.replaces.as_deref().map(recipient).transpose()?;
         let new = NewKey {
             person: &person,
             answer: &answer,
             replaces: replaces.as_ref(),
             confirmed: Confirmed::OwnLogin,
-            approvals: &[],
+            approvals: &approvals,
         };
         let now = SystemClock.now();
         let made = Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
@@ -144,6 +172,29 @@ pub(super) async fn enrol(
     .await
 }
 
+/// Ends a key at the word of its owner, signed with any key of theirs that counts: also one that waits,
+/// which somebody else may have brought in.
+pub(super) async fn end(
+    State(app): State<App>,
+    Extension(login): Extension<Login>,
+    Sent(sent): Sent<Ending>,
+) -> Result<Json<Value>, Problem> {
+    app.work(move |app| {
+        let own = pseudonym(&login)?;
+        let signed: Signed<KeyEnd> = statement(&sent.statement)?;
+        let KeyEnd { by, recipient } = signed.claim();
+        if *by != own {
+            return Err(not_yours());
+        }
+        let now = SystemClock.now();
+        Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
+            directory.end_own_key(&signed, now)
+        })?;
+        Ok(Json(json!({ "recipient": recipient })))
+    })
+    .await
+}
+
 /// Takes in a teacher's signed word on somebody's key.
 pub(super) async fn accept(
     State(app): State<App>,
@@ -152,8 +203,7 @@ pub(super) async fn accept(
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
         let own = login.person.ok_or_else(not_yours)?;
-        let bad = |problem| Problem::bad("statement", format!("this {problem}"));
-        let signed = Signed::<KeyApproval>::parse(&sent.statement).map_err(bad)?;
+        let signed: Signed<KeyApproval> = statement(&sent.statement)?;
         let claim = signed.claim();
         if claim.by != own {
             return Err(not_yours());

@@ -4,7 +4,14 @@ import { toBase64, type Bytes } from "../viewer/bytes";
 import { refuse } from "../viewer/refused";
 import type { Source } from "../viewer/source";
 
-export type Role = "coach" | "admin" | "teacher" | "operator" | "privacy-officer";
+export type Role =
+  | "coach"
+  | "admin"
+  | "teacher"
+  | "operator"
+  | "privacy-officer"
+  | "manager"
+  | "viewer";
 
 export interface Session {
   readonly name: string;
@@ -134,6 +141,11 @@ export class Api {
     readonly session: Session,
     private readonly onLoggedOut: () => void,
   ) {}
+
+  /** Under which pseudonym whoever is logged in acts. */
+  get own(): string {
+    return this.session.person ?? this.session.name;
+  }
 
   get<T>(path: string): Promise<T> {
     return this.#ask<T>("GET", path);

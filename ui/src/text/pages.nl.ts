@@ -17,6 +17,7 @@ export const pagesNl: PagesText = {
     supervisor: "supervisor",
     "privacy officer": "privacyfunctionaris",
     manager: "leidinggevende",
+    viewer: "kijker",
     parent: "ouder",
   },
   loading: "Een ogenblik …",
@@ -57,6 +58,7 @@ export const pagesNl: PagesText = {
     seats: "Plaatsen",
     papers: "Registers",
     requests: "Verzoeken",
+    counts: "Aantallen",
     mine: "Mijn lessen",
     box: "De box",
     log: "Logboek",
@@ -218,17 +220,52 @@ export const pagesNl: PagesText = {
   enrolHint:
     "Met de eenmalige code die u persoonlijk kreeg. De box vraagt met een woord dat alleen uw sleutel kan lezen; de sleutel blijft op deze pagina. Vanaf dan worden opnamen ervoor gemaakt, en een leraar ondertekent ermee.",
   enrolCode: "Eenmalige code",
+  enrolWay: "Waaruit blijkt dat hij van u is",
+  enrolWays: {
+    first: {
+      word: "Het is mijn eerste sleutel",
+      hint: "Met de eenmalige code die u persoonlijk kreeg.",
+    },
+    older: {
+      word: "Mijn oudere sleutel tekent ervoor",
+      hint: "Hij telt meteen. Ook uw oudere sleutel blijft op deze pagina.",
+    },
+    approved: {
+      word: "Ik heb geen oudere sleutel meer",
+      hint: "Met een nieuwe eenmalige code, en met wat anderen op hun pagina's tekenden: voor de sleutel van een leraar de privacyfunctionaris, voor die van een ander ook een leraar. Hij telt na 72 uur; tot dan ziet iedereen om wie het gaat dat hij wacht.",
+    },
+  },
+  enrolNew: "Het bestand van de nieuwe sleutel",
+  enrolOlder: "Het bestand van de oudere sleutel",
+  enrolApprovals: "Wat zij tekenden",
+  enrolApprovalsHint:
+    "Geef ieder van hen uw nieuwe publieke sleutel en vergelijk de vingerafdruk. Kies de bestanden die zij bewaarden.",
+  enrolReplaces: "In plaats van",
+  enrolBoth: "geen: beide tellen",
   enrolDo: "Aanmelden",
   enrolled: "Aangemeld. De vingerafdruk:",
   peopleTitle: "Van wie is welke sleutel",
   peopleNone: "Niemand heeft hier een sleutel: de box gebruikt de sleutels uit zijn configuratie.",
-  keyWaits: "(geldt nog niet)",
+  keyWaits: (when) => `(telt vanaf ${when})`,
   keyAccepted: (who) => `geaccepteerd door ${who}`,
   coachKeyTitle: "De sleutel van een coach",
   coachKeyHint:
     "Een coach kan uw opnamen openen zodra u voor de sleutel van die coach tekende. Dat geldt voor opnamen die vanaf nu worden gemaakt; geef voor oudere toegang.",
   coachKey: "Wiens sleutel",
   coachKeyDo: "Ervoor tekenen",
+  vouchTitle: "Instaan voor iemands nieuwe sleutel",
+  vouchHint:
+    "Voor wie de oudere kwijt is. Teken alleen als u de stem of het gezicht kent dat u de vingerafdruk voorleest. Uw eigen sleutel moet al 72 uur tellen.",
+  vouchRecipient: "De nieuwe publieke sleutel",
+  vouchDo: "Tekenen en bewaren",
+  vouched: "Bewaard. Geef het bestand aan degene van wie de sleutel is.",
+  endTitle: "Een sleutel van uzelf beëindigen",
+  endHint:
+    "Voor een sleutel die een ander kan hebben, of die wacht en niet van u is. Vanaf dan wordt er niets meer voor gemaakt. Wat er eerder voor gemaakt is, blijft zoals het was.",
+  endWhich: "Welke",
+  endWith: "Een sleutelbestand van u dat telt; dat tekent",
+  endDo: "Beëindigen",
+  endSure: "Deze sleutel beëindigen? Hij telt nooit meer.",
 
   pupilsTitle: "De leerlingenlijst",
   pupilsNow: "Van kracht",
@@ -357,6 +394,27 @@ export const pagesNl: PagesText = {
   requestAtOnce: "Zodra het is ingevoerd krijgt niemand deze opnamen meer.",
   requestBy: "Wie vraagt, of voor wie een ouder vraagt (pseudoniem)",
   requestText: "Het verzoek zoals het geschreven is",
+  holdsTitle: "Vasthouden",
+  holdsHint:
+    "Een opname die iemand die erop staat nodig heeft, bijvoorbeeld voor een klacht, blijft na haar einddatum bestaan, telkens ten hoogste 90 dagen, en niemand krijgt haar. Zij vragen erom; u keurt het goed door het in te voeren.",
+  holdsNone: "Er wordt niets vastgehouden.",
+  holdUntil: (until, who, by) => `Tot ${until}; gevraagd door ${who}, goedgekeurd door ${by}.`,
+  holdRelease: "Niet meer vasthouden",
+  holdReleaseSure: "Niet meer vasthouden? Wat over zijn einddatum is, wordt binnen minuten vernietigd.",
+  holdPlace: "Een opname vasthouden",
+  holdByHint: "Nooit de leiding.",
+  holdDays: "Dagen",
+  holdDo: "Goedkeuren",
+
+  countsTitle: "Hoeveel opnames",
+  countsHint:
+    "Alleen aantallen: meer ziet niemand die niet is opgenomen en aan wie geen leraar toegang gaf.",
+  countsKept: "Nu aanwezig",
+  countsWithheld: "Nu achtergehouden",
+  countsMonth: "Maand",
+  countsRecorded: "Opgenomen",
+  countsDestroyed: "Vernietigd",
+
   requestNoRecordings: "Er zijn geen opnamen.",
 
   acceptTitle: "Opgenomen worden",

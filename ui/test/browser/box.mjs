@@ -446,6 +446,24 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
   await withheld(false);
   said("request decided");
 
+  // Held at the word of somebody who was recorded, never of the management; and not any more.
+  officer.on("dialog", (dialog) => void dialog.accept());
+  const hold = async (by) => {
+    await officer.fill("#hold-by", by);
+    await officer.setInputFiles("#hold-reason", school.letter);
+    await officer.locator("form", { has: officer.locator("#hold-by") }).locator("button").click();
+  };
+  await hold("p-01");
+  await officer.locator(".problem").waitFor();
+  await hold("t-07");
+  await officer.locator("[data-held]", { hasText: "asked for by t-07, approved by p-01" }).waitFor();
+  await withheld(true);
+  await look(officer, "privacy-officer-holds", DESK);
+  await officer.click("[data-act=release]");
+  await officer.locator("[data-held]").waitFor({ state: "detached" });
+  await withheld(false);
+  said("held and released");
+
   await tab(officer, "log");
   await officer.locator("li", { hasText: "list-loaded" }).first().waitFor();
   await look(officer, "privacy-officer", DESK);
