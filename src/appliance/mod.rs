@@ -5,6 +5,7 @@
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
 mod again;
+mod asked;
 mod bodies;
 pub mod button;
 mod chain;

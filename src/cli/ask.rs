@@ -236,7 +236,9 @@ fn state(body: &Value) {
 /// Who will be able to open what is prepared or recorded.
 fn openers(lesson: &Value) {
     if let Ok(told) = Openers::deserialize(lesson) {
-        openers::lines(&told).iter().for_each(|line| output::line(format_args!("  {line}")));
+        for line in openers::lines(&told) {
+            output::line(format_args!("  {line}"));
+        }
     }
 }
 

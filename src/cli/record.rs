@@ -498,7 +498,9 @@ fn sealed_to(
     let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
     let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
     let told = Openers::of(&directory, teacher, &openers, &entries, now);
-    openers::lines(&told).iter().for_each(output::note);
+    for line in openers::lines(&told) {
+        output::note(line);
+    }
     if let Some(coach) = coach
         && !openers.iter().any(|opener| opener.person == *coach)
     {

@@ -21,12 +21,12 @@ pub(super) struct Counts {
     /// Recordings that nobody gets at present.
     withheld: usize,
     /// The newest month last.
-    months: Vec<Month>,
+    months: Vec<InMonth>,
 }
 
 /// What happened in one month.
 #[derive(Default, Serialize, ToSchema)]
-pub(super) struct Month {
+pub(super) struct InMonth {
     /// YYYY-MM.
     month: String,
     /// Recordings that were begun.
@@ -40,7 +40,7 @@ pub(super) async fn counts(State(app): State<App>) -> Result<Json<Counts>, Probl
         let shelf = Shelf::look(app)?;
         let all = shelf::recordings(app.desk.store())?;
         let withheld = all.iter().filter(|id| shelf.is_withheld(**id)).count();
-        let mut months: BTreeMap<String, Month> = BTreeMap::new();
+        let mut months: BTreeMap<String, InMonth> = BTreeMap::new();
         for entry in app.desk.audit().known()?.iter() {
             let (recorded, destroyed) = match &entry.event {
                 Some(Event::Armed { .. }) => (1, 0),
@@ -48,8 +48,9 @@ pub(super) async fn counts(State(app): State<App>) -> Result<Json<Counts>, Probl
                 _ => continue,
             };
             let month = entry.at.to_zoned(TimeZone::system()).strftime("%Y-%m").to_string();
-            let of =
-                months.entry(month.clone()).or_insert_with(|| Month { month, ..Month::default() });
+            let of = months
+                .entry(month.clone())
+                .or_insert_with(|| InMonth { month, ..InMonth::default() });
             of.recorded += recorded;
             of.destroyed += destroyed;
         }

@@ -10,16 +10,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use utoipa::ToSchema;
 
-use super::person;
+use super::{people::directory, person};
 use crate::{
     api::{App, Inner, accounts::Role, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::preflight,
     clock::{Clock, SystemClock},
     config::AudioMode,
-    people::{
-        directory::Directory,
-        registers::{Acceptance, Assessment, Notice, Reminder, answer, ask},
-    },
+    people::registers::{Acceptance, Assessment, Notice, Reminder, answer, ask},
     units::PersonId,
     vault::{
         Digest, Recipient,
@@ -249,9 +246,7 @@ pub(super) async fn acceptance(
             let coach = coach.filter(|coach| !coach.is_empty());
             let coach = coach.as_deref().map(person).transpose()?;
             let known = |text: &str| text.trim().parse::<Recipient>().ok();
-            let directory = Directory::read(app.desk.store(), &app.desk.audit().known()?)?;
-            let own = directory.map(|all| all.recipients_of(&teacher, SystemClock.now()));
-            let own = own.unwrap_or_default();
+            let own = directory(app)?.recipients_of(&teacher, SystemClock.now());
             let is_own = |one: &Recipient| {
                 own.contains(one) || app.desk.config().recording.recipients.contains(one)
             };

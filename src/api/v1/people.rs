@@ -7,6 +7,7 @@ use axum::{
     extract::{Extension, State},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -16,7 +17,9 @@ use crate::{
     api::{App, Inner, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::preflight::today,
     clock::{Clock, SystemClock},
-    people::directory::{Answer, Directory, KeyApproval, KeyEnd, NewKey, new_word, roles},
+    people::directory::{
+        Announce, Answer, Directory, DirectoryError, KeyApproval, KeyEnd, NewKey, new_word, roles,
+    },
     units::PersonId,
     vault::{
         Recipient,
@@ -81,6 +84,22 @@ pub(super) fn pseudonym(login: &Login) -> Result<PersonId, Problem> {
     login.person.clone().map_or_else(|| person(login.account.as_str()), Ok)
 }
 
+/// The directory of people as it is; an empty one where the store has none.
+pub(super) fn directory(app: &Inner) -> Result<Directory, Problem> {
+    let entries = app.desk.audit().known()?;
+    Ok(Directory::read(app.desk.store(), &entries)?.unwrap_or_default())
+}
+
+/// Changes the directory by the rules that `edit` asks.
+fn change<T>(
+    app: &Inner,
+    edit: impl FnOnce(&mut Directory, Timestamp) -> Result<(T, Announce), DirectoryError>,
+) -> Result<T, Problem> {
+    let now = SystemClock.now();
+    let (store, log) = (app.desk.store(), app.desk.audit());
+    Ok(Directory::change(store, log, now, |directory| edit(directory, now))?)
+}
+
 /// Who is who at this moment, for the rule of who may do what.
 pub(super) fn roles_here(app: &Inner) -> Result<Roles, Problem> {
     let (entries, now) = (app.desk.audit().entries()?, SystemClock.now());
@@ -93,9 +112,7 @@ pub(super) async fn list(
     Extension(login): Extension<Login>,
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
-        let entries = app.desk.audit().entries()?;
-        let directory = Directory::read(app.desk.store(), &entries)?.unwrap_or_default();
-        let now = SystemClock.now();
+        let (directory, now) = (directory(app)?, SystemClock.now());
         let people: Vec<Value> = directory
             .people()
             .iter()
@@ -133,8 +150,8 @@ pub(super) async fn challenge(
         let person = pseudonym(&login)?;
         let recipient = recipient(&sent.recipient)?;
         let code = sent.code.as_deref().filter(|code| !code.trim().is_empty());
-        let (word, now) = (new_word()?, SystemClock.now());
-        let made = Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
+        let word = new_word()?;
+        let made = change(app, |directory, now| {
             directory.challenge(&person, &recipient, code, word, now)
         })?;
         Ok(Json(json!({ "challenge": STANDARD.encode(made.seal()?) })))
@@ -161,10 +178,7 @@ pub(super) async fn enrol(
             confirmed: Confirmed::OwnLogin,
             approvals: &approvals,
         };
-        let now = SystemClock.now();
-        let made = Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
-            directory.enrol(&new, now)
-        })?;
+        let made = change(app, |directory, now| directory.enrol(&new, now))?;
         Ok(Json(json!({
             "recipient": made.recipient, "from": made.from, "signs": made.signs,
         })))
@@ -186,10 +200,7 @@ pub(super) async fn end(
         if *by != own {
             return Err(not_yours());
         }
-        let now = SystemClock.now();
-        Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
-            directory.end_own_key(&signed, now)
-        })?;
+        change(app, |directory, now| directory.end_own_key(&signed, now))?;
         Ok(Json(json!({ "recipient": recipient })))
     })
     .await
@@ -208,10 +219,7 @@ pub(super) async fn accept(
         if claim.by != own {
             return Err(not_yours());
         }
-        let now = SystemClock.now();
-        Directory::change(app.desk.store(), app.desk.audit(), now, |directory| {
-            directory.accept(&signed, now)
-        })?;
+        change(app, |directory, now| directory.accept(&signed, now))?;
         Ok(Json(json!({ "person": claim.person, "recipient": claim.recipient })))
     })
     .await

@@ -58,10 +58,8 @@ fn check(schema: &Value, value: &Value) -> Result<(), String> {
     }
     if let Some(choices) = schema["oneOf"].as_array() {
         let tried: Vec<_> = choices.iter().map(|one| check(one, value)).collect();
-        return match tried.iter().any(Result::is_ok) {
-            true => Ok(()),
-            false => Err(format!("{tried:?}")),
-        };
+        let fits = tried.iter().any(Result::is_ok);
+        return if fits { Ok(()) } else { Err(format!("{tried:?}")) };
     }
     let kinds: Vec<&str> = match &schema["type"] {
         Value::String(kind) => vec![kind],
