@@ -72,6 +72,8 @@ $(DEB_TOOL):
 	@cargo install cargo-deb --version $(DEB_TOOL_VERSION) --locked --root "$(TARGET_DIR)/tools"
 
 deb: build $(DEB_TOOL) ## pack a Debian package, into target/debian/
+	@if grep -q test-clock "$(TARGET_DIR)/release/classveil"; then \
+	    echo "deb: this program takes its clock from tests; it is not packed" >&2; exit 1; fi
 	@mkdir -p "$(TARGET_DIR)/release/completions"
 	@for shell in bash:classveil.bash zsh:_classveil fish:classveil.fish; do \
 	    "$(TARGET_DIR)/release/classveil" completions "$${shell%%:*}" \

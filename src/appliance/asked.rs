@@ -190,6 +190,7 @@ impl Service {
             teacher: new.teacher.or_else(|| recording.teacher.clone()),
             coach: new.coach.or_else(|| recording.coach.clone()),
             question: new.question.trim().to_owned(),
+            names: new.names,
             purpose,
             planned: new.planned_s.map_or(recording.longest, Duration::from_secs),
             continues: None,

@@ -24,6 +24,7 @@ use crate::{
     error::{ErrorKind, Kind, advice},
     shutdown::Shutdown,
     units::{ClassId, PersonId},
+    vault::Names,
 };
 
 /// Longest request or answer: a question of 16 KiB, or some hundred log lines.
@@ -53,6 +54,8 @@ pub struct NewLesson {
     pub coach: Option<PersonId>,
     /// The learning question.
     pub question: String,
+    /// Who is who: sealed with the question.
+    pub names: Names,
     /// What for.
     pub purpose: Option<String>,
     /// How long it is meant to be, in seconds.

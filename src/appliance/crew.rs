@@ -37,7 +37,7 @@ use crate::{
         store::Current,
     },
     shutdown::Shutdown,
-    units::{CameraId, RecordingId},
+    units::{CameraId, PersonId, PupilId, RecordingId},
     vault::{
         BoxKey, ClockChange, Continues, Details, NewRecording, Recipient, VaultError,
         audit::{AuditLog, Entry},
@@ -183,8 +183,7 @@ fn unusable(error: &people::store::StoreError) -> Ended {
     Ended { code: Code::ListUnusable, text: error.to_string() }
 }
 
-/// Whom a recording is sealed to: where the store has a directory of people, those whom it allows,
-/// the teacher among them.
+/// Whom a recording is sealed to: those whom the directory of people allows, the teacher among them.
 pub(super) fn who_opens(
     ground: &Ground,
     config: &Config,
@@ -196,9 +195,9 @@ pub(super) fn who_opens(
     let unknown = |text: String| Ended { code: Code::RecipientsMissing, text };
     let entries: &[Entry] = &ground.audit.known().map_err(|e| unknown(e.to_string()))?;
     let directory = Directory::read(&ground.places.store, entries);
-    let Some(directory) = directory.map_err(|e| unknown(e.to_string()))? else {
-        return Ok((SealedTo::given(given, teacher), Openers::unknown(given, teacher, entries)));
-    };
+    let directory = directory.map_err(|e| unknown(e.to_string()))?;
+    let directory =
+        directory.ok_or_else(|| unknown("there is no directory of people".to_owned()))?;
     let openers = directory.openers(teacher, lesson.coach.as_ref(), given, now);
     let openers = openers.map_err(|e| unknown(e.to_string()))?;
     let shown = Openers::of(&directory, teacher, &openers, entries, now);
@@ -374,6 +373,9 @@ fn run(
         let text = "it would have to be gone already".to_owned();
         return Err(Ended { code: Code::CutOff, text });
     }
+    let own = [lesson.teacher.as_ref(), lesson.coach.as_ref()].into_iter().flatten();
+    let pupils = list.people.people().keys().map(PupilId::as_str);
+    let names = lesson.names.of(own.map(PersonId::as_str).chain(pupils));
     let id = RecordingId::new(started_at);
     if stop.is_requested() {
         return Err(Ended { code: Code::Recorder, text: "it was stopped".to_owned() });
@@ -408,6 +410,7 @@ fn run(
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
             details: Details {
                 question: lesson.continues.is_none().then(|| lesson.question.clone()),
+                names,
                 waivers: waivers(config),
                 ..Details::default()
             },

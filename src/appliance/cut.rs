@@ -20,7 +20,7 @@ use super::{
 use crate::{
     clock::{Clock as _, SystemClock, boot, running},
     units::{PersonId, Pts, RecordingId},
-    vault::{BoxPublicKey, Manifest, Memo, State, VaultError, shelf},
+    vault::{BoxPublicKey, Manifest, Memo, Names, State, VaultError, shelf},
 };
 
 /// A lesson that was cut off longer ago than this is over.
@@ -194,6 +194,7 @@ impl CutOff {
             coach: self.manifest.coach.clone(),
             // Sealed with the first recording; the box cannot read it.
             question: String::new(),
+            names: Names::default(),
             purpose: self.manifest.purpose,
             planned: left,
             continues: Some(Box::new(Continued {

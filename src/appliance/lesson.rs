@@ -11,7 +11,7 @@ use super::recording::At;
 use crate::{
     config::Config,
     units::{CameraId, ClassId, PersonId, RecordingId},
-    vault::{Manifest, Purpose, Recipient},
+    vault::{Manifest, Names, Purpose, Recipient},
 };
 
 /// What is to be recorded, as it was prepared.
@@ -25,6 +25,8 @@ pub struct Lesson {
     pub coach: Option<PersonId>,
     /// The teacher's learning question.
     pub question: String,
+    /// Who is who, for those who can open the recording.
+    pub names: Names,
     /// What for.
     pub purpose: Purpose,
     /// How long it is meant to be.
@@ -123,7 +125,7 @@ impl Continued {
 }
 
 impl fmt::Debug for Lesson {
-    /// Without the question, which only who can open the recording may read.
+    /// Without question and names, which only who can open the recording may read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lesson")
             .field("class", &self.class)

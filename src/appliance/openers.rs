@@ -37,7 +37,7 @@ pub struct Openers {
 /// One who will be able to open it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {
-    /// Who; none where the store has no directory of people.
+    /// Who.
     pub person: Option<PersonId>,
     /// What they are to it.
     pub role: Option<Role>,
@@ -136,25 +136,6 @@ impl Openers {
             ahead: directory.ahead(now).filter_map(waiting).collect(),
             openers_problem: None,
         }
-    }
-
-    /// In a store that has no directory: keys of which nobody knows whose they are.
-    #[must_use]
-    pub fn unknown(
-        recipients: &[Recipient],
-        teacher: Option<&PersonId>,
-        entries: &[Entry],
-    ) -> Self {
-        let before = last_armed(entries, teacher);
-        let shown = |recipient: &Recipient| Shown {
-            person: None,
-            role: None,
-            fingerprint: recipient.fingerprint(),
-            confirmed: None,
-            since: None,
-            new: is_new(recipient, before),
-        };
-        Self { openers: recipients.iter().map(shown).collect(), ..Self::default() }
     }
 
     /// Nobody, and why.

@@ -157,14 +157,13 @@ fn lesson_reasons(config: &Config, lesson: &Lesson, found: &mut Found) {
     }
 }
 
-/// Whether somebody could open a recording, and, where the store knows people, only those whom the
-/// teacher allows.
+/// Whether the directory of people says that the teacher could open a recording, and nobody whom the
+/// teacher does not allow. Without a directory nobody knows which key is the teacher's.
 fn recipients(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &mut Found) {
     let given = &config.recording.recipients;
     let problem = match &facts.directory {
         Err(problem) => format!("the directory of people cannot be relied on: {problem}"),
-        Ok(None) if given.is_empty() => "nobody could open a recording".to_owned(),
-        Ok(None) => return,
+        Ok(None) => "no directory of people says which key is the teacher's".to_owned(),
         Ok(Some(directory)) => {
             let teacher = lesson.map_or(config.recording.teacher.as_ref(), |l| l.teacher.as_ref());
             let coach = lesson.map_or(config.recording.coach.as_ref(), |l| l.coach.as_ref());
@@ -181,8 +180,9 @@ fn recipients(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &m
     found.add(
         Code::RecipientsMissing,
         problem,
-        "name keys of `classveil keygen` in [recording] recipients of FILE.toml; where people are \
-         enrolled, only keys that `classveil people list` shows, the teacher's among them",
+        "enrol the teacher's key: classveil people add ID --role teacher --config FILE.toml, then \
+         challenge, answer and enrol; [recording] recipients of FILE.toml names only keys that \
+         `classveil people list` shows, the teacher's among them",
     );
 }
 
@@ -242,13 +242,16 @@ fn paper(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &mut Fo
     let teacher = lesson.map_or(config.recording.teacher.as_ref(), |l| l.teacher.as_ref());
     let coach = lesson.map_or(config.recording.coach.as_ref(), |l| l.coach.as_ref());
     if let Some(teacher) = teacher {
-        let own =
-            facts.directory.iter().flatten().flat_map(|all| all.proofs_of(teacher, facts.now));
-        let keys: Vec<_> = config.recording.recipients.iter().cloned().chain(own).collect();
+        // Where the directory says nothing, that is a reason of its own.
+        let keys = match &facts.directory {
+            Ok(Some(directory)) => directory.proofs_of(teacher, facts.now),
+            _ => config.recording.recipients.clone(),
+        };
         acceptance(&keys, registers, teacher, coach, found);
     }
 }
 
+/// Whether `teacher` accepted by one of these keys.
 fn acceptance(
     keys: &[Recipient],
     registers: &Registers,
@@ -426,7 +429,10 @@ mod tests {
 
     use super::{super::lesson::Continued, *};
     use crate::{
-        people::registers::{Acceptance, Assessment, Notice, Reminder},
+        people::{
+            directory::Directory,
+            registers::{Acceptance, Assessment, Notice, Reminder},
+        },
         units::CameraId,
         vault::{Digest, ledger::Line},
     };
@@ -448,6 +454,22 @@ mod tests {
              [biometrics]\ndpia = \"D-1\"\n[[camera]]\ninput = \"/dev/video0\"\n"
         );
         Config::parse(&text, Path::new("/etc")).unwrap()
+    }
+
+    /// A directory that has the teacher, with this key.
+    fn directory(recipient: &Recipient) -> Directory {
+        let since = "2026-09-01T09:00:00Z";
+        serde_json::from_value(serde_json::json!({
+            "format": "classveil-people/1",
+            "people": { "t-07": {
+                "role": "teacher", "added": since, "removed": null, "code": null, "challenge": null,
+                "keys": [{
+                    "recipient": recipient, "sign": null, "from": since, "until": null,
+                    "replaces": null, "confirmed": "in-person", "accepted": {},
+                }],
+            } },
+        }))
+        .unwrap()
     }
 
     /// A box about which nothing is wrong.
@@ -476,7 +498,7 @@ mod tests {
                     recipient: config.recording.recipients[0].clone(),
                 })],
             }),
-            directory: Ok(None),
+            directory: Ok(Some(directory(&config.recording.recipients[0]))),
             models: Ok(()),
             list: ListFacts::Usable { loaded: time("2026-10-01T09:00:00Z"), weak: 0, photos: true },
             disk: Ok(100 << 30),
@@ -491,6 +513,7 @@ mod tests {
             class: None,
             teacher: config.recording.teacher.clone(),
             coach: config.recording.coach.clone(),
+            names: crate::vault::Names::default(),
             question: "Do I wait long enough?".to_owned(),
             purpose: config.recording.purpose,
             planned: Duration::from_secs(1200),
@@ -536,6 +559,8 @@ mod tests {
             (Code::LogDamaged, Box::new(|f| f.log = Err("line 4".to_owned()))),
             (Code::RegistersDamaged, Box::new(|f| f.registers = Err("altered".to_owned()))),
             (Code::RecipientsMissing, Box::new(|f| f.directory = Err("altered".to_owned()))),
+            // Keys that are given are nobody's where no directory says whose they are.
+            (Code::RecipientsMissing, Box::new(|f| f.directory = Ok(None))),
             (Code::ModelDigest, Box::new(|f| f.models = wrong())),
             (Code::ListMissing, Box::new(|f| f.list = ListFacts::Missing)),
             (Code::ListUnusable, Box::new(|f| f.list = ListFacts::Unusable("x".to_owned()))),
@@ -569,7 +594,8 @@ mod tests {
         };
         assert_eq!(with(&|l| l.question = " ".to_owned()), [Code::QuestionMissing]);
         assert_eq!(with(&|l| l.teacher = None), [Code::TeacherMissing]);
-        assert_eq!(with(&|l| l.teacher = "t-08".parse().ok()), [Code::AcceptanceMissing]);
+        let unknown = [Code::RecipientsMissing, Code::AcceptanceMissing];
+        assert_eq!(with(&|l| l.teacher = "t-08".parse().ok()), unknown);
         assert_eq!(with(&|l| l.coach = None), [Code::AcceptanceMissing]);
         assert_eq!(
             with(&|l| l.purpose = crate::vault::Purpose::TeamSession),
@@ -618,8 +644,11 @@ mod tests {
         changed.recording.retain += Duration::from_secs(1);
         let facts = super::tests::facts(&config);
         assert_eq!(codes(&changed, &facts, None), [Code::NoticesStale]);
+        // The teacher's own keys, without any that is given.
         changed.recording.recipients.clear();
-        let both = [Code::RecipientsMissing, Code::NoticesStale, Code::AcceptanceMissing];
-        assert_eq!(codes(&changed, &facts, None), both);
+        assert_eq!(codes(&changed, &facts, None), [Code::NoticesStale]);
+        let ended = Facts { directory: Ok(Some(Directory::default())), ..facts };
+        let all = [Code::RecipientsMissing, Code::NoticesStale, Code::AcceptanceMissing];
+        assert_eq!(codes(&changed, &ended, None), all);
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     },
     error::{ErrorKind, advice},
     units::{ClassId, PersonId, parse_duration},
+    vault::Names,
 };
 
 /// Longest learning question that is kept.
@@ -67,6 +68,11 @@ pub(super) struct Prepare {
     /// A file with the learning question.
     #[arg(long, value_name = "FILE")]
     question_file: Option<PathBuf>,
+    /// A file of names: a pseudonym and a name on each line, with a comma between. The teacher's, the coach's
+    /// and the listed pupils' go into the recording; only who can open it reads them, and they are gone with
+    /// it. The file itself is not kept.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
     /// What for: coaching or team-session [default: the configured one].
     #[arg(long, value_name = "PURPOSE")]
     purpose: Option<String>,
@@ -297,6 +303,7 @@ pub(super) fn prepare(args: &Prepare) -> Result<(), Failure> {
         teacher: args.teacher.clone(),
         coach: args.coach.clone(),
         question: question(args)?,
+        names: args.names.as_deref().map_or_else(|| Ok(Names::default()), Names::load)?,
         purpose: args.purpose.clone(),
         planned_s: planned.map(|planned| planned.as_secs()),
     };

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Failure, output, paths, places};
+use super::{Failure, output, paths, places, renew};
 use crate::{
     error::ErrorKind,
     units::RecordingId,
@@ -34,6 +34,8 @@ enum Command {
     Show(Show),
     Checkpoint(Export),
     Prove(Prove),
+    Renew(renew::Renew),
+    Clear(renew::Clear),
 }
 
 /// Which log, and whose signature counts in it.
@@ -58,22 +60,23 @@ impl Of {
         let kept = checkpoints.iter().map(|path| checkpoints_in(path));
         let kept = kept.collect::<Result<Vec<_>, _>>()?.concat();
         let checked = check_log(&store, &trust, &kept)?;
-        if matches!(trust, AuditTrust::Unpinned) {
-            output::note(
-                "warning: unpinned key: this shows damage but not forgery; give the log's key by \
-                 --key FILE.vkey",
-            );
-        }
         Ok((checked, trust))
     }
 
     /// A log without flaws, or the error that names them.
     fn whole(&self) -> Result<Checked, Failure> {
-        let (mut checked, _) = self.check(&[])?;
+        let (mut checked, trust) = self.check(&[])?;
+        if matches!(trust, AuditTrust::Unpinned) {
+            output::note(format_args!("warning: {UNPINNED}"));
+        }
         let flaws = std::mem::take(&mut checked.flaws);
         if flaws.is_empty() { Ok(checked) } else { Err(damaged(&checked, flaws)) }
     }
 }
+
+/// What is said of a log whose key nobody vouches for.
+const UNPINNED: &str =
+    "unpinned key: this shows damage but not forgery; give the log's key by --key FILE.vkey";
 
 fn damaged(checked: &Checked, flaws: Vec<Flaw>) -> Failure {
     AuditError::Damaged { path: PathBuf::from(checked.key.origin()), flaws }.into()
@@ -83,13 +86,15 @@ fn damaged(checked: &Checked, flaws: Vec<Flaw>) -> Failure {
 ///
 /// Names each line at fault. A tail that was cut off cleanly, together with the checkpoint beside
 /// the log, shows only against a checkpoint that somebody kept: give it with --checkpoint. A last
-/// line that a crash tore is no tampering; the next line written sets it right.
+/// line that a crash tore is no tampering; the next line written sets it right. Where the log's key is neither
+/// given nor this machine's own, anybody could have written it: then this fails, and says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil audit verify --store /var/lib/classveil/store\n  \
     classveil audit verify --store COPY --key log.vkey --checkpoint 2026-11.checkpoint --json\n  \
     classveil audit verify --config box.toml --checkpoint /mnt/witness\n\n\
-    Exit codes: 0 as it was written, 65 tampered with or damaged, 66 no log, 78 of another key.")]
+    Exit codes: 0 as it was written, 65 tampered with or damaged, 66 no log, 77 nobody vouches for its \
+    key, 78 of another key.")]
 struct Verify {
     #[command(flatten)]
     of: Of,
@@ -176,6 +181,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let proof = args.of.whole()?.prove(args.line)?;
             hand_out(&proof.to_string(), args.output.as_deref())
         }
+        Command::Renew(args) => renew::run(args),
+        Command::Clear(args) => renew::run_clear(args),
     }
 }
 
@@ -206,12 +213,13 @@ struct Report<'a> {
 fn verify(args: &Verify) -> Result<(), Failure> {
     let (checked, trust) = args.of.check(&args.checkpoints)?;
     let ok = checked.flaws.is_empty();
+    let pinned = !matches!(trust, AuditTrust::Unpinned);
     if args.json {
         output::json(&Report {
-            ok,
+            ok: ok && pinned,
             log: checked.key.origin(),
             key: checked.key.to_string(),
-            pinned: !matches!(trust, AuditTrust::Unpinned),
+            pinned,
             lines: checked.lines,
             checkpoint_lines: checked.checkpoint.as_ref().map(|c| c.size),
             torn_bytes: checked.torn.map(|torn| torn.bytes),
@@ -238,7 +246,11 @@ fn verify(args: &Verify) -> Result<(), Failure> {
             ));
         }
     }
-    if ok { Ok(()) } else { Err(damaged(&checked, checked.flaws.clone())) }
+    match (ok, pinned) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Failure::new(ErrorKind::Denied, UNPINNED)),
+        (false, _) => Err(damaged(&checked, checked.flaws.clone())),
+    }
 }
 
 /// What a line says besides its frame.

@@ -1,6 +1,6 @@
 //! `classveil grant`, `revoke` and `grants`: one person more for one recording, for a time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
@@ -19,10 +19,10 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     error::ErrorKind,
-    people::directory::Directory,
+    people::directory::{Carried, Directory},
     units::{PersonId, RecordingId},
     vault::{
-        Identities,
+        BoxPublicKey, Checked, Identities,
         access::{Listed, NewGrant},
         check, open,
         sign::PersonKey,
@@ -32,15 +32,16 @@ use crate::{
 /// Let one person more open a recording, until a day.
 ///
 /// For the recording's teacher: opens the recording's key with the teacher's own and wraps it for
-/// that person alone, with a statement that the teacher signs. On a computer that has the box's keys
-/// the grant is entered at once; elsewhere give --output, and the box takes the file by `classveil
-/// grants accept`. It ends by itself, or by `classveil revoke`. What the person opened before that
+/// that person alone, with a statement that the teacher signs. On the teacher's own computer a copy of
+/// the recording's folder and the file of `classveil people export` are enough: give --people and
+/// --output, and the box takes what comes of it by `classveil grants accept`. On a computer that has the
+/// box's keys the grant is entered at once. It ends by itself, or by `classveil revoke`. What the person opened before that
 /// cannot be taken back.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil grant 0197c2a0-... --to c-09 --until 2026-11-20 --identity teacher.key --store STORE\n  \
-    classveil grant STORE/recordings/0197c2a0-... --to c-09 --until 2026-11-20 \\\n      \
-      --identity teacher.key --output c-09.parcel\n\n\
+    classveil grant COPY/0197c2a0-... --people school.people --to c-09 --until 2026-11-20 \\\n      \
+      --identity teacher.key --box-key box.pub --output c-09.parcel\n\n\
     Exit codes: 0 granted, 65 the recording or the directory is damaged, 66 no such recording or \
     person,\n77 not this recording's teacher, or not a person who may look.")]
 pub(super) struct Args {
@@ -61,6 +62,10 @@ pub(super) struct Args {
     /// Write the grant to this new file, for the box to take in.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The directory of people, as `classveil people export` on the box wrote it: then a copy of the
+    /// recording's folder is enough.
+    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "store")]
+    people: Option<PathBuf>,
     /// The store, or a copy of it [default: the one that the recording lies in, or the configured].
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
@@ -167,19 +172,31 @@ struct Granted<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let (folder, store) = places::recording(&args.recording, args.store.as_deref(), &config)?;
     let trust = args.keys.trust(&config)?;
-    let checked = check(&folder, &trust, |_| ())?;
-    note_trust(&checked, &trust);
+    let look = |folder: &Path| -> Result<Checked, Failure> {
+        let checked = check(folder, &trust, |_| ())?;
+        note_trust(&checked, &trust);
+        Ok(checked)
+    };
+    let (checked, directory, store) = if let Some(people) = &args.people {
+        let checked = look(Path::new(&args.recording))?;
+        let directory = carried(people, &checked.manifest().box_key)?;
+        (checked, directory, None)
+    } else {
+        let (folder, store) = places::recording(&args.recording, args.store.as_deref(), &config)?;
+        let known = entries(&store, config.store.box_key.as_deref())?;
+        (look(&folder)?, directory(&store, &known)?, Some(store))
+    };
     let now = SystemClock.now();
-    let directory = directory(&store, &entries(&store, config.store.box_key.as_deref())?)?;
     let manifest = checked.manifest();
     let recording = manifest.recording;
     let teacher = manifest.teacher.clone().ok_or_else(|| {
         let message = format!("{recording} names no teacher, so nobody can grant access to it");
         Failure::new(ErrorKind::Denied, message)
     })?;
-    refuse_withheld(&store, recording, &config)?;
+    if let Some(store) = &store {
+        refuse_withheld(store, recording, &config)?;
+    }
     let recipients = directory.keys_to_look(&args.to, now)?;
     let key_file = args.passphrase.open(&args.identity)?;
     let own = Identities::load(key_file.path())?;
@@ -197,8 +214,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.output {
         write_new(path, &grant.to_parcel())?;
     } else {
-        let store_given = Some(store.as_path());
-        let opened = Opened::new(store_given, args.config.as_deref(), &args.keys)?;
+        let opened = Opened::new(store.as_deref(), args.config.as_deref(), &args.keys)?;
         install(&opened, &grant, now)?;
         output::note(
             "note: this computer has the box's keys; a teacher's key is better kept and used \
@@ -207,6 +223,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     say(args.json, &grant, args.output.as_ref());
     Ok(())
+}
+
+/// The directory that a file brings, signed by the box that signed the recording.
+fn carried(people: &Path, key: &BoxPublicKey) -> Result<Directory, Failure> {
+    let Carried { at, directory, .. } = Carried::load(people, key)?;
+    output::note(format_args!("people as they were on {}", seconds(at)));
+    Ok(directory)
 }
 
 /// The key among `own` with which `person` signs, by the directory.

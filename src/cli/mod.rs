@@ -25,6 +25,7 @@ mod record;
 mod recover;
 mod register;
 mod reload;
+mod renew;
 mod report;
 mod request;
 mod retention;
@@ -59,6 +60,10 @@ pub struct Cli {
         display_order = 900
     )]
     log: Option<String>,
+    /// Where a test says what time it is.
+    #[cfg(feature = "test-clock")]
+    #[arg(long, global = true, value_name = "FILE", hide = true)]
+    test_clock: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -168,6 +173,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             });
         }
     };
+    #[cfg(feature = "test-clock")]
+    cli.test_clock.into_iter().for_each(crate::clock::test::follow);
     output::init_tracing(cli.log.as_deref());
     let result = prepare(&cli.command).and_then(|()| match cli.command {
         Command::Keygen(args) => keygen::run(&args),

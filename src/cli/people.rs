@@ -61,6 +61,7 @@ enum Command {
     EndKey(EndKey),
     Remove(Remove),
     List(List),
+    Export(Export),
 }
 
 impl AtStore {
@@ -322,6 +323,47 @@ struct List {
     of: Which,
 }
 
+/// Write the directory to a file for a teacher's own computer, signed by the box.
+///
+/// With it and a copy of a recording's folder `classveil grant --people FILE` works where there is no
+/// store: no key of a person has to come near the box. It holds public keys and pseudonyms, and no
+/// one-time code. Hand out a new one when keys change.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    classveil people export --output school.people --store /srv/classveil\n  \
+    head -n 1 school.people > p.json; tail -n +2 school.people > p.json.minisig\n  \
+    minisign -Vm p.json -p box.pub          # stock minisign checks it\n\n\
+    Exit codes: 0 written, 65 the directory is not the one that the audit log names, 66 there is none, \
+    78 the file exists.")]
+struct Export {
+    /// The new file.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    of: AtStore,
+}
+
+#[derive(Serialize)]
+struct Exported<'a> {
+    path: &'a Path,
+    at: Timestamp,
+    people: usize,
+}
+
+fn export(args: &Export) -> Result<(), Failure> {
+    let Opened { store, log, key, .. } = &args.of.open()?;
+    let directory = directory(store, &log.entries()?)?;
+    let at = SystemClock.now();
+    write_new(&args.output, directory.carry(key, at)?.as_bytes())?;
+    let people = directory.people().len();
+    if args.of.at.json {
+        output::json(&Exported { path: &args.output, at, people });
+    } else {
+        output::line(format_args!("{}: {people} people", args.output.display()));
+    }
+    Ok(())
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Add(args) => add(args),
@@ -349,6 +391,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             Ok(())
         }
         Command::List(args) => list(args),
+        Command::Export(args) => export(args),
     }
 }
 

@@ -28,9 +28,9 @@ use crate::{
         store::Current,
     },
     shutdown::Shutdown,
-    units::{CameraId, ClassId, PersonId, RecordingId, parse_duration},
+    units::{CameraId, ClassId, PersonId, PupilId, RecordingId, parse_duration},
     vault::{
-        self, BoxKey, Details, Digest, LegalBasis, NewRecording, Purpose, Recipient,
+        self, BoxKey, Details, Digest, LegalBasis, Names, NewRecording, Purpose, Recipient,
         audit::{AuditKey, AuditLog},
     },
     veil::{
@@ -54,8 +54,7 @@ const QUESTION_BYTES: u64 = 16 << 10;
     classveil record --input lesson.mp4 --pupils pupils.csv --policy refused --dpia DPIA-2026-04 \\\n      \
       --recipient age1... --store /srv/classveil\n  \
     classveil record --input rtsp://10.0.0.20/stream --credentials camera.login \\\n      \
-      --policy unless-cleared --recipient age1... --recipient age1... --store /srv/classveil \\\n      \
-      --class 5b --teacher t-07 --coach c-02 --question \"Do I wait long enough?\" --retain \"14 d\"\n  \
+      --policy unless-cleared --store /srv/classveil --class 5b --teacher t-07 --coach c-02 --question \"Do I wait long enough?\" --retain \"14 d\"\n  \
     classveil record --input /dev/video0 --policy everyone --recipient age1... --store store --json\n\n\
     Exit codes: 0 recorded, 64 usage, 65 the input is damaged, 66 not found, 74 disk, 75 the camera \
     is away, 77 not allowed, 78 a list, key or setting is wrong. Where a recording had begun, what \
@@ -76,9 +75,8 @@ pub(super) struct Args {
     /// Who is veiled: refused, unless-cleared or everyone [default: refused].
     #[arg(long, value_name = "P")]
     policy: Option<Policy>,
-    /// Who can open the recording: an age public key. Give one for each person, the teacher's first.
-    /// Where the store has a directory of people: those of it who can [default there: teacher and
-    /// accepted coach].
+    /// Who can open the recording: an age public key. Give one for each person. Where the store has a
+    /// directory of people: those of it who can [default there: teacher and accepted coach].
     #[arg(long = "recipient", value_name = "age1...")]
     recipients: Vec<String>,
     /// The store's folder; made where it is missing.
@@ -87,7 +85,7 @@ pub(super) struct Args {
     /// The class's pseudonym.
     #[arg(long, value_name = "ID")]
     class: Option<ClassId>,
-    /// The teacher's pseudonym.
+    /// The teacher's pseudonym; takes a directory of people, which says whose keys are whose.
     #[arg(long, value_name = "ID")]
     teacher: Option<PersonId>,
     /// The coach's pseudonym.
@@ -99,6 +97,11 @@ pub(super) struct Args {
     /// A file with the learning question.
     #[arg(long, value_name = "FILE")]
     question_file: Option<PathBuf>,
+    /// A file of names: a pseudonym and a name on each line, with a comma between. The teacher's, the coach's
+    /// and the listed pupils' go into the recording; only who can open it reads them, and they are gone with
+    /// it.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
     /// What for: coaching or team-session [default: coaching].
     #[arg(long, value_name = "PURPOSE")]
     purpose: Option<String>,
@@ -168,6 +171,7 @@ struct Wanted {
     segment: Duration,
     audio: bool,
     details: Details,
+    names: Names,
     dpia: Option<String>,
 }
 
@@ -190,14 +194,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
-    let recipients = sealed_to(args, &config, &wanted, &audit)?;
+    let (recipients, warning) = sealed_to(args, &config, &wanted, &audit)?;
     recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over Ctrl-C and termination: {error}"))
     })?;
     let result = record(&reading, recipients, list, eyes, &audit, &shutdown)?;
-    report::finish(args.json, result)
+    report::finish(args.json, warning, result)
 }
 
 fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
@@ -251,6 +255,7 @@ fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
             audio_reason: reason.filter(|_| audio).map(str::to_owned),
             ..Details::default()
         },
+        names: args.names.as_deref().map_or_else(|| Ok(Names::default()), Names::load)?,
         dpia: args.dpia.clone().or_else(|| config.biometrics.dpia.clone()),
     })
 }
@@ -478,22 +483,42 @@ fn audit_log(
     Ok(audit)
 }
 
+/// What is said of a recording in a store that knows nobody.
+const NOBODY_VOUCHES: &str = "this store has no directory of people and no teacher is named, so nobody vouches \
+     that a teacher can open this recording: for a lesson enrol the teacher by `classveil people add` first, \
+     and name them by --teacher";
+
 /// Whom the recording is sealed to: where the store has a directory of people, those whom it allows.
-/// Says who they are.
+/// Says who they are, and what is to be said of a recording that has no teacher.
+///
+/// Without a directory no key is known to be a teacher's, so a recording that names one cannot start;
+/// one that names none, as a trial of a camera does, is nobody's lesson.
 fn sealed_to(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
     audit: &AuditLog,
-) -> Result<SealedTo, Failure> {
+) -> Result<(SealedTo, Option<&'static str>), Failure> {
     let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
     let (entries, now) = (audit.entries()?, SystemClock.now());
     let Some(directory) = Directory::read(&wanted.store, &entries)? else {
+        if let Some(teacher) = teacher {
+            return Err(Failure::new(
+                ErrorKind::Denied,
+                format!(
+                    "this store has no directory of people, so nobody vouches for {teacher}'s key, and a \
+                     recording that its teacher may not be able to open is not made: enrol the teacher by \
+                     `classveil people add {teacher} --role teacher`; a trial with nobody's lesson names no \
+                     teacher"
+                ),
+            ));
+        }
         output::note("who will be able to open this recording:");
         for recipient in &wanted.recipients {
             output::note(format_args!("  {recipient}"));
         }
-        return Ok(SealedTo::given(&wanted.recipients, teacher));
+        output::note(format_args!("warning: {NOBODY_VOUCHES}"));
+        return Ok((SealedTo::given(&wanted.recipients), Some(NOBODY_VOUCHES)));
     };
     let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
     let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
@@ -508,7 +533,7 @@ fn sealed_to(
             "  not {coach}, the coach: the teacher has accepted no key of theirs"
         ));
     }
-    Ok(SealedTo::openers(openers, teacher))
+    Ok((SealedTo::openers(openers, teacher), None))
 }
 
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
@@ -554,6 +579,10 @@ fn record(
     let started_at = SystemClock.now();
     let retain = SignedDuration::try_from(wanted.retain).map_err(|e| wrong(e.to_string()))?;
     let delete_by = started_at.checked_add(retain).map_err(|e| wrong(e.to_string()))?;
+    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
+    let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
+    let own = [teacher, coach].into_iter().flatten().map(PersonId::as_str);
+    let names = wanted.names.of(own.chain(people.people().keys().map(PupilId::as_str)));
     let bar = progress_bar(args.json);
     let new = |started: &Started| {
         if wanted.audio && !started.audio {
@@ -571,8 +600,8 @@ fn record(
             dpia: list.dpia,
             continues: None,
             class: args.class.clone().or_else(|| config.recording.class.clone()),
-            teacher: args.teacher.clone().or_else(|| config.recording.teacher.clone()),
-            coach: args.coach.clone().or_else(|| config.recording.coach.clone()),
+            teacher: teacher.cloned(),
+            coach: coach.cloned(),
             cameras: vec![wanted.camera.clone()],
             policy: started.policy.to_string(),
             veil: wanted.style.to_string(),
@@ -586,7 +615,7 @@ fn record(
             segment: wanted.segment,
             look_ahead: config.veil.look_ahead,
             software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
-            details: wanted.details.clone(),
+            details: Details { names, ..wanted.details.clone() },
             gaps: Vec::new(),
         }
     };

@@ -10,8 +10,8 @@ use crate::{
     error::Kind,
     vault::{
         BoxKey, Recovery,
-        audit::{AuditKey, AuditLog},
-        recover,
+        audit::{AuditKey, AuditLog, AuditTrust},
+        recover_by,
     },
 };
 
@@ -73,7 +73,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let box_key = args.box_key.as_deref().or(config.store.box_key.as_deref());
     let box_key_path = paths::box_key(box_key)?;
     let key = BoxKey::load(&box_key_path)?;
-    let recovery = recover(&store, &key, SystemClock.now())?;
+    // A log that somebody put there says nothing about what was dropped.
+    let audit_key = paths::audit_key(args.audit_key.as_deref(), &box_key_path);
+    let trust = if audit_key.exists() {
+        AuditTrust::Own(AuditKey::load(&audit_key)?)
+    } else {
+        AuditTrust::Unpinned
+    };
+    let recovery = recover_by(&store, &key, &trust, SystemClock.now())?;
     // After the work: a log that is damaged keeps nobody from completing a recording.
     let audited = note(args, &store, &box_key_path, &key, &recovery);
     if args.json {

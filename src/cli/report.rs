@@ -82,9 +82,11 @@ fn warnings(report: &Report) -> Vec<String> {
     warnings
 }
 
-/// Prints what came of the recording, and fails where it ended early.
+/// Prints what came of the recording, and fails where it ended early. `said` is a warning that was given
+/// when it began.
 pub(super) fn finish(
     json: bool,
+    said: Option<&str>,
     (report, delete_by): (Report, jiff::Timestamp),
 ) -> Result<(), Failure> {
     let progress = report.progress;
@@ -92,6 +94,7 @@ pub(super) fn finish(
     for warning in &warnings {
         output::note(format_args!("warning: {warning}"));
     }
+    let warnings = warnings.into_iter().chain(said.map(str::to_owned)).collect();
     if json {
         output::json(&Summary {
             recording: report.id,

@@ -7,13 +7,16 @@ use serde::Serialize;
 use super::{Failure, output, paths, places::Within};
 use crate::{
     clock::{Clock, SystemClock},
+    error::ErrorKind,
     units::CameraId,
     vault::{Checked, Fault, State, Trust, VaultError, check},
 };
 
 /// Check a recording without a key.
 ///
-/// Checks signature, chain, sizes and digests, and that nothing is missing, added or reordered.
+/// Checks signature, chain, sizes and digests, and that nothing is missing, added or reordered. Where the
+/// box's key is neither given nor this machine's own, any box could have made it: then this fails, and says
+/// so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil verify STORE/recordings/0197c2a0-...\n  \
@@ -21,7 +24,7 @@ use crate::{
     classveil verify 0197c2a0-... --store /srv/classveil\n  \
     minisign -Vm manifest.json -p STORE/box.pub          # stock minisign checks the signature\n\n\
     Exit codes: 0 whole, 65 damaged or tampered with, 66 no recording, 75 still recording,\n\
-    77 signed by another box, 78 cut off and not yet recovered.")]
+    77 signed by another box, or by one for whose key nobody vouches, 78 cut off and not yet recovered.")]
 pub(super) struct Args {
     /// The recording: its folder, or its id.
     #[arg(value_name = "RECORDING")]
@@ -68,10 +71,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let folder = args.within.folder(&args.recording, &config)?;
     match check(&folder, &trust, |_| ()) {
         Ok(checked) => {
-            note_trust(&checked, &trust);
             note_end(&checked);
             print(args.json, &folder, &checked, &trust);
-            Ok(())
+            refuse_unpinned(&trust, &checked.signer().id())
         }
         Err(error) => {
             if args.json {
@@ -104,7 +106,8 @@ fn print(json: bool, path: &Path, checked: &Checked, trust: &Trust) {
             box_key: checked.signer().id(),
             pinned: matches!(trust, Trust::Pinned(_)),
         };
-        output::json(&Report { ok: true, path, recording: Some(whole), error: None, faults: &[] });
+        let (ok, error) = (whole.pinned, None);
+        output::json(&Report { ok, path, recording: Some(whole), error, faults: &[] });
     } else {
         output::line(format_args!(
             "{}: whole, {} segments, {} bytes, for {}, delete by {}, box key {}",
@@ -115,6 +118,20 @@ fn print(json: bool, path: &Path, checked: &Checked, trust: &Trust) {
             manifest.delete_by,
             checked.signer().id(),
         ));
+    }
+}
+
+/// A check that nobody can rely on is none that succeeded: whoever made the thing chose the key.
+pub(super) fn refuse_unpinned(trust: &Trust, key: &str) -> Result<(), Failure> {
+    match trust {
+        Trust::Pinned(_) => Ok(()),
+        Trust::Unpinned => Err(Failure::new(
+            ErrorKind::Denied,
+            format!(
+                "unpinned key {key}: nothing is damaged, and anybody could have signed this with a key of \
+                 their own; give the box's own key with --box-key FILE.pub"
+            ),
+        )),
     }
 }
 

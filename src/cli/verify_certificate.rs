@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Failure, output, paths, places::Within};
+use super::{Failure, output, paths, places::Within, verify::refuse_unpinned};
 use crate::vault::{
     Trust,
     audit::AuditPublicKey,
@@ -15,7 +15,8 @@ use crate::vault::{
 ///
 /// Checks the box's signature, the line of the audit log that ordered the destruction, and the way
 /// from that line to the log's signed checkpoint. Needs the certificate and its .minisig beside it,
-/// and the box's public key that was kept since the box was set up.
+/// and the box's public key that was kept since the box was set up: by --box-key, from the configuration, or
+/// this machine's own. Where there is none, anybody could have made it: then this fails, and says so.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil verify-certificate 0197c2a0-....json --box-key box.pub\n  \
@@ -23,7 +24,8 @@ use crate::vault::{
     classveil verify-certificate 0197c2a0-... --store /srv/classveil\n  \
     minisign -Vm 0197c2a0-....json -p box.pub          # stock minisign checks the signature\n\n\
     It proves what the box did with its own keys. It cannot prove that nobody kept a copy of them.\n\n\
-    Exit codes: 0 it holds, 65 it was altered, 66 no such file, 77 of another box.")]
+    Exit codes: 0 it holds, 65 it was altered, 66 no such file, 77 of another box, or nobody vouches for \
+    the box's key.")]
 pub(super) struct Args {
     /// The certificate, with its signature beside it as FILE.minisig; or the id of the recording that was
     /// destroyed, whose certificate lies in the store.
@@ -59,16 +61,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let checked = check_certificate(&path, &trust, log.as_ref())?;
     let CheckedCertificate { certificate, line, lines } = &checked;
     let pinned = matches!(trust, Trust::Pinned(_));
-    if !pinned {
-        output::note(format_args!(
-            "warning: unpinned key {}: this shows damage but not forgery; give the box's own key \
-             with --box-key FILE.pub",
-            certificate.box_key.id()
-        ));
-    }
     if args.json {
-        output::json(&Report { ok: true, pinned, line: *line, lines: *lines, certificate });
-        return Ok(());
+        output::json(&Report { ok: pinned, pinned, line: *line, lines: *lines, certificate });
+        return refuse_unpinned(&trust, &certificate.box_key.id());
     }
     let time = |at: jiff::Timestamp| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let facts = &certificate.facts;
@@ -92,5 +87,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     ));
     let vouched = if pinned { "" } else { ", for which nothing here vouches" };
     output::line(format_args!("  signed by  box key {}{vouched}", certificate.box_key.id()));
-    Ok(())
+    refuse_unpinned(&trust, &certificate.box_key.id())
 }

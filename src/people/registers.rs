@@ -241,8 +241,7 @@ fn whose(acceptance: &Acceptance) -> &PersonId {
     }
 }
 
-/// Whether `teacher` accepts being recorded with `coach`, by a key that is among `recipients`: those that
-/// recordings are encrypted to by the configuration, and the teacher's by the directory of people.
+/// Whether `teacher` accepts being recorded with `coach`, by one of their keys, `recipients`.
 #[must_use]
 pub fn accepts(
     lines: &[Line<Acceptance>],

@@ -35,6 +35,18 @@ fn list(faults: &[Fault]) -> String {
 /// Everything that fails in the vault.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
+    /// A table of names that is none.
+    #[error(
+        "{path}, line {line}: a pseudonym that is there once and a name are expected, such as `t-07,A. \
+         Jansen`",
+        path = path.display()
+    )]
+    BadNames {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
     /// The operating system refused.
     #[error("{path}: {source}{advice}", path = path.display(), advice = advice(source))]
     Io {
@@ -295,7 +307,7 @@ impl Kind for VaultError {
             Self::Damaged { .. } | Self::Join { .. } | Self::NoAgeFile { .. } => {
                 ErrorKind::DataLoss
             }
-            Self::UnknownFormat { .. } => ErrorKind::Config,
+            Self::UnknownFormat { .. } | Self::BadNames { .. } => ErrorKind::Config,
             Self::Stopped { kind, .. } => *kind,
             Self::NotSealed { source, .. } => source.kind(),
             Self::Seal { .. } | Self::Sign { .. } | Self::OutOfTurn { .. } | Self::WriterLost => {

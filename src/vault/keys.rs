@@ -138,6 +138,13 @@ impl BoxKey {
         Ok(())
     }
 
+    /// One line that the box stands for, with its signature below it in one text.
+    pub fn attest(&self, line: &str) -> Result<String, VaultError> {
+        let line = format!("{line}\n");
+        let signature = self.sign(line.as_bytes(), "classveil attests")?;
+        Ok(line + &signature)
+    }
+
     /// A key for one use, HKDF-SHA256 (RFC 5869) of the secret seed with `info` as context. Who
     /// knows the derived key learns nothing of the box key or of other derived keys.
     #[must_use]
@@ -223,6 +230,17 @@ impl BoxPublicKey {
     #[must_use]
     pub fn to_file(&self) -> String {
         format!("untrusted comment: classveil box key {}\n{}\n", self.id(), self.0.to_base64())
+    }
+
+    /// The line of a text that [`BoxKey::attest`] made, if this key signed it.
+    pub fn attested<'a>(&self, text: &'a str) -> Result<&'a str, &'static str> {
+        let end = text.find('\n').ok_or("has no signature")?;
+        let (line, signature) = text.split_at(end + 1);
+        match self.verify(line.as_bytes(), signature.as_bytes()) {
+            Ok(()) => Ok(line.trim_end()),
+            Err(BadSignature::OtherKey(_)) => Err("is signed by another box"),
+            Err(BadSignature::Invalid(_)) => Err("was altered: its signature does not fit"),
+        }
     }
 
     fn signature_comment(&self) -> String {

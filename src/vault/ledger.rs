@@ -48,7 +48,7 @@ impl Ledger {
     pub const ALL: [Self; 4] =
         [Self::Assessments, Self::Reminders, Self::Notices, Self::Acceptances];
 
-    const fn file(self) -> &'static str {
+    pub(super) const fn file(self) -> &'static str {
         match self {
             Self::Assessments => "assessments.jsonl",
             Self::Reminders => "reminders.jsonl",
@@ -87,13 +87,15 @@ struct Vouched {
 
 fn vouched(store: &Path, ledger: Ledger, entries: &[Entry]) -> Result<Vouched, RegisterError> {
     let path = ledger.path(store);
-    let named = |entry: &Entry| match entry.event {
-        Some(Event::Registered { register, line, sha256 }) if register == ledger => {
-            Some((line, sha256))
+    let named = |entry: &Entry| match &entry.event {
+        Some(Event::Registered { register, line, sha256 }) if *register == ledger => {
+            Some(Some((*line, *sha256)))
         }
+        // It was set aside: there is none.
+        Some(Event::SetAside { register }) if register.is(ledger.file()) => Some(None),
         _ => None,
     };
-    let Some((lines, last)) = entries.iter().rev().find_map(named) else {
+    let Some((lines, last)) = entries.iter().rev().find_map(named).flatten() else {
         return Ok(Vouched { bytes: Vec::new(), lines: 0, last: Digest::of(&[]) });
     };
     let altered = || RegisterError::Altered { path: path.clone() };
@@ -166,6 +168,12 @@ pub fn append(
     let event = Event::Registered { register: ledger, line: line.n, sha256: Digest::of(&text) };
     log.append(now, &event).map(drop)?;
     Ok(line.n)
+}
+
+/// Whether the register is what the log, read as `entries`, vouches for, and not a line more.
+pub(super) fn is_vouched(store: &Path, ledger: Ledger, entries: &[Entry]) -> bool {
+    let length = fs::metadata(ledger.path(store)).map_or(0, |found| found.len());
+    vouched(store, ledger, entries).is_ok_and(|vouched| vouched.bytes.len() as u64 == length)
 }
 
 /// Whether there is a register file at all, whatever it is worth.

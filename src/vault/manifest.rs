@@ -265,7 +265,7 @@ pub struct Manifest {
     pub software: String,
     /// Who can open `key.age`, all of them.
     pub recipients: Vec<Recipient>,
-    /// Which of them are the teacher's.
+    /// Which of them are the teacher's, by the directory of people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teacher_keys: Vec<Recipient>,
     /// Public half of the key that signs this file.
@@ -290,11 +290,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether `recipient` is the teacher's: one of their keys, or the only key there is.
+    /// Whether `recipient` is the teacher's.
     #[must_use]
     pub fn is_teachers(&self, recipient: &Recipient) -> bool {
-        let alone = self.recipients.len() == 1 && self.recipients.first() == Some(recipient);
-        self.teacher.is_some() && (self.teacher_keys.contains(recipient) || alone)
+        self.teacher.is_some() && self.teacher_keys.contains(recipient)
     }
 
     /// Total size of the encrypted segments, in bytes.

@@ -32,10 +32,13 @@ mod keys;
 pub mod ledger;
 mod manifest;
 mod memo;
+mod names;
 mod open;
 mod output;
+mod parallel;
 mod recover;
 pub mod register;
+pub mod renewal;
 pub mod retention;
 mod seal;
 pub mod shelf;
@@ -54,13 +57,15 @@ pub use manifest::{
     Segment, State,
 };
 pub use memo::Memo;
+pub use names::Names;
 pub use open::{Joined, Opened, open};
 pub use output::{Existing, Output};
-pub use recover::{Recovered, Recovery, recover};
+pub use recover::{Recovered, Recovery, recover, recover_by};
 pub use retention::{RetentionRecord, SegmentCounts, SelfCheck};
 pub use seal::{
     BadRecipient, Identities, Recipient, encrypt_to, is_locked, unlock, write_identity,
 };
+pub use store::read_small;
 pub use terms::{BadLegalBasis, BadPurpose, LegalBasis, Purpose};
 pub use thread::{Finished, SegmentSender, WriterThread};
 pub use writer::{Details, NewRecording, Outcome, RecordingWriter, Sealed, SegmentFile};

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::{
     Digest, Fault, FileDigest, VaultError,
-    audit::{Stretch, dropped},
+    audit::{AuditTrust, Stretch, dropped},
     journal::{Entry, Journal},
     keys::BoxKey,
     manifest::{Gap, GapWhy, JournalHead, Manifest, Segment, State, newest, next_number},
@@ -60,10 +60,21 @@ pub struct Recovery {
     pub complete: usize,
 }
 
-/// Completes all recordings of a store that were cut off before `now`.
+/// As [`recover_by`], where the log was checked before: the key beside it counts.
+pub fn recover(store: &Path, key: &BoxKey, now: Timestamp) -> Result<Recovery, VaultError> {
+    recover_by(store, key, &AuditTrust::Unpinned, now)
+}
+
+/// Completes all recordings of a store that were cut off before `now`. What was dropped of them is what the
+/// log says with a key that `trust` says.
 ///
 /// A recording that cannot be completed does not keep the others from it.
-pub fn recover(store: &Path, key: &BoxKey, now: Timestamp) -> Result<Recovery, VaultError> {
+pub fn recover_by(
+    store: &Path,
+    key: &BoxKey,
+    trust: &AuditTrust,
+    now: Timestamp,
+) -> Result<Recovery, VaultError> {
     let store = Store::existing(store, key)?;
     let mut recovery = Recovery::default();
     if !store.recordings().is_dir() {
@@ -73,7 +84,7 @@ pub fn recover(store: &Path, key: &BoxKey, now: Timestamp) -> Result<Recovery, V
     for name in names_in(&store.recordings())? {
         let Ok(id) = name.parse::<RecordingId>() else { continue };
         let dir = store.recording(id);
-        match one(&store, &dir, id, key, now) {
+        match one(&store, &dir, id, (key, trust), now) {
             Ok(Found::Complete) => recovery.complete += 1,
             Ok(Found::Busy) => recovery.busy.push(dir.0),
             Ok(Found::Recovered(recovered)) => recovery.recovered.push(recovered),
@@ -111,7 +122,7 @@ fn one(
     store: &Store,
     dir: &RecordingDir,
     id: RecordingId,
-    key: &BoxKey,
+    (key, trust): (&BoxKey, &AuditTrust),
     now: Timestamp,
 ) -> Result<Found, VaultError> {
     let Locked::Held(_lock) = lock_to_write(&dir.0)? else { return Ok(Found::Busy) };
@@ -141,7 +152,7 @@ fn one(
     for (name, listed) in [(KEY, manifest.key), (DETAILS, manifest.details)] {
         expect(dir, name, listed)?;
     }
-    let settled = settle(dir, &manifest, None, &dropped(store.path(), id)?)?;
+    let settled = settle(dir, &manifest, None, &dropped(store.path(), id, trust)?)?;
     let may_miss =
         Duration::from_millis(manifest.segment_ms.saturating_add(manifest.look_ahead_ms));
     manifest.state = State::Interrupted;

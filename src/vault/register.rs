@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     Digest, VaultError,
-    audit::{AuditError, Entry},
+    audit::{AuditError, Entry, Event},
     store::{Lock, PART, PartFile, at, lock_and_wait, make_dirs, read_at_most, sync_dir},
 };
 use crate::error::{ErrorKind, Kind};
@@ -38,7 +38,10 @@ pub enum Name {
 }
 
 impl Name {
-    const fn file(self) -> &'static str {
+    /// All of them.
+    pub(super) const ALL: [Self; 2] = [Self::People, Self::Requests];
+
+    pub(super) const fn file(self) -> &'static str {
         match self {
             Self::People => "people.json",
             Self::Requests => "requests.json",
@@ -133,11 +136,20 @@ impl Register {
 
     /// The digest that the log names last.
     fn named(&self, entries: &[Entry]) -> Option<Digest> {
-        let named = |entry: &Entry| match entry.event.as_ref()?.register() {
-            Some((name, digest)) if name == self.name => Some(digest),
-            _ => None,
+        let named = |entry: &Entry| match entry.event.as_ref()? {
+            // It was set aside: there is none.
+            Event::SetAside { register } if register.is(self.name.file()) => Some(None),
+            event => {
+                event.register().filter(|(name, _)| *name == self.name).map(|(_, to)| Some(to))
+            }
         };
-        entries.iter().rev().find_map(named)
+        entries.iter().rev().find_map(named).flatten()
+    }
+
+    /// All files of it.
+    pub(super) fn files(&self) -> [PathBuf; 2] {
+        let path = self.path();
+        [part_of(&path), path]
     }
 
     /// Keeps everybody else from changing the register until the value is dropped.

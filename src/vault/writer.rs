@@ -43,7 +43,7 @@ use crate::{
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Details {
-    /// Names of the people whose pseudonyms the manifest has.
+    /// Names of the teacher, the coach and the pupils, where somebody gave them.
     pub names: BTreeMap<String, String>,
     /// The teacher's learning question.
     pub question: Option<String>,

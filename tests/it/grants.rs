@@ -215,6 +215,72 @@ fn a_grant_travels_from_the_teacher_to_the_box() {
     accept(&again).ended(77);
 }
 
+/// The teacher's computer has a copy of one recording's folder, and one file of the box: no store, no log and
+/// no key of the box's.
+#[test]
+fn a_folder_and_one_file_of_the_box_are_enough_to_grant() {
+    let scene = school();
+    let recording = scene.record(&scene.log(at(0)), SystemClock.now(), 30);
+    let other = Scene::new();
+    let away = scene.root.join("away");
+    fs::create_dir(&away).unwrap();
+    let export = ["people", "export", "--output", "away/school.people", "--store", "store"];
+    let said = scene.run(&[&export[..], &["--json"]].concat()).ended(0).json();
+    assert_eq!(said["people"], 4, "{said}");
+    scene.run(&export).ended(78);
+    // Stock minisign reads it; no code that was handed out is in it.
+    scene.run(&["people", "invite", "c-09", "--store", "store"]).ended(0);
+    let text = fs::read_to_string(away.join("school.people")).unwrap();
+    let (line, signature) = text.split_once('\n').unwrap();
+    fs::write(away.join("p.json"), format!("{line}\n")).unwrap();
+    fs::write(away.join("p.json.minisig"), signature).unwrap();
+    fs::copy(scene.store.join("box.pub"), away.join("box.pub")).unwrap();
+    stock(&away, "minisign", &["-Vm", "p.json", "-p", "box.pub"]);
+    assert!(!line.contains("\"code\":{") && !line.contains("\"challenge\":{"), "{line}");
+    contents(&scene.folder(recording)).iter().for_each(|(name, bytes)| {
+        let path = away.join("copy").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    });
+    for name in ["t-07.key", "c-09.key", "m-01.key"] {
+        fs::rename(scene.root.join(name), away.join(name)).unwrap();
+    }
+    let until = tomorrow();
+    let at_home = |to: &str, people: &str, identity: &str, output: &str| -> crate::scene::Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_classveil"));
+        command.env("XDG_DATA_HOME", away.join("home")).current_dir(&away);
+        command.args(["grant", "copy", "--people", people, "--to", to, "--until", &until]);
+        command.args(["--identity", identity, "--box-key", "box.pub", "--output", output]);
+        command.output().unwrap().into()
+    };
+    let grant = |to: &str, output: &str| at_home(to, "school.people", "t-07.key", output);
+    grant("m-01", "no").ended(77);
+    grant("x-99", "no").ended(66);
+    at_home("c-09", "school.people", "c-09.key", "no").ended(77);
+    // Altered, or another box's: nothing is wrapped for whoever it names.
+    for (altered, code) in [
+        (text.replace("\"c-09\"", "\"c-10\""), 77),
+        (text.replacen('\n', "\n\n", 1), 77),
+        (other.key.attest(line).unwrap(), 77),
+        (line.to_owned(), 77),
+    ] {
+        assert_ne!(altered, text);
+        fs::write(away.join("altered"), &altered).unwrap();
+        at_home("c-09", "altered", "t-07.key", "no").ended(code);
+    }
+    assert!(!away.join("no").exists());
+    let said = grant("c-09", "c-09.parcel").ended(0);
+    assert!(said.err.contains("people as they were on"), "{}", said.err);
+    scene.run(&["grants", "accept", "away/c-09.parcel", "--store", "store"]).ended(0);
+    // Opened by stock age, with the grantee's own key.
+    assert!(opens(&scene, "away/c-09.key", &granted(&scene, recording, "c-09")));
+    assert!(!opens(&scene, "away/t-07.key", &granted(&scene, recording, "c-09")));
+    // A key that ended meanwhile is taken in by nobody, whatever the file says.
+    grant("t-08", "t-08.parcel").ended(0);
+    scene.run(&["people", "remove", "t-08", "--store", "store"]).ended(0);
+    scene.run(&["grants", "accept", "away/t-08.parcel", "--store", "store"]).ended(66);
+}
+
 #[test]
 fn grants_end_by_themselves() {
     let scene = Scene::new();

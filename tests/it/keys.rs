@@ -264,9 +264,19 @@ fn who_will_be_able_to_open_a_recording_is_said_and_so_it_is() {
         run(&[&args[..], &["--pupils", "list.csv", "--json"], more].concat())
     };
     school.list("p-01,5b,consented,2026-09-01,\n");
-    // Without a directory as before, and it is said.
-    let plain = record(&["--recipient", &school.recipient]).ended(0);
+    // Without a directory nobody is a teacher: a recording that names one cannot start, and of one that
+    // names none it is said.
+    let given = ["--recipient", &school.recipient];
+    let named = record(&[&["--teacher", "t-07"][..], &given].concat()).ended(77);
+    assert!(named.err.contains("nobody vouches for t-07's key"), "{}", named.err);
+    assert!(school.recordings().is_empty());
+    let plain = record(&given).ended(0);
     assert!(plain.err.contains(&school.recipient), "{}", plain.err);
+    assert!(plain.err.contains("warning: this store has no directory of people"), "{}", plain.err);
+    let warnings = &plain.json()["warnings"];
+    assert!(warnings[0].as_str().unwrap().contains("nobody vouches"), "{warnings}");
+    let manifest = school.recorded(plain).manifest();
+    assert!(manifest["teacher"].is_null() && manifest.get("teacher_keys").is_none(), "{manifest}");
     record(&[]).ended(64);
     let teacher = enrol(run, &root, "t-07", "teacher");
     let coach = enrol(run, &root, "c-02", "coach");

@@ -31,6 +31,7 @@ mod package;
 mod people;
 mod privacy;
 mod record;
+mod renewal;
 mod requests;
 mod retain;
 mod retention;

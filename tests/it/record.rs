@@ -6,11 +6,13 @@ mod inputs;
 pub(crate) mod people;
 pub(crate) mod stop;
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use crate::{
     eyes::Pictures,
+    keys::enrol,
     media::{Clips, ffprobe, frame_times, sample},
+    retention::contents,
     scene::{Recorded, School, text},
 };
 
@@ -38,10 +40,16 @@ pub(crate) fn comment(mp4: &std::path::Path) -> serde_json::Value {
 #[test]
 fn stock_tools_read_a_recording() {
     let school = School::with_refused_man();
+    fs::copy(school.path("teacher.key"), school.path("t-07.key")).unwrap();
+    enrol(|args| school.run(args), &school.path(""), "t-07", "teacher");
+    // A school's whole table of names, of which the recording takes those it is about.
+    let names = "id,name\nt-07,Anneke Smit\np-01,Jantje Vos\np-77,Pieter Post\nc-02,Corrie Bos\n";
+    fs::write(school.path("names.csv"), names).unwrap();
     let words = "--policy refused --dpia DPIA-1 --class 5b --teacher t-07 --coach c-02";
     let mut args: Vec<&str> = words.split(' ').collect();
     args.extend(["--segment", "3 s", "--retain", "14 d", "--question", "Does Jantje get a turn?"]);
-    let Recorded { json, folder, .. } = school.record(&sample("obama_speech.mp4"), &args);
+    args.extend(["--names", "names.csv"]);
+    let Recorded { json, folder, err } = school.record(&sample("obama_speech.mp4"), &args);
     let recorded = &json;
     assert_eq!(recorded["frames_in"], 105);
     assert_eq!(recorded["segments"], 3);
@@ -75,6 +83,15 @@ fn stock_tools_read_a_recording() {
     let details: serde_json::Value =
         serde_json::from_slice(&school.unseal(&folder, "details.json.age")).unwrap();
     assert_eq!(details["question"], "Does Jantje get a turn?");
+    let known = [("c-02", "Corrie Bos"), ("p-01", "Jantje Vos"), ("t-07", "Anneke Smit")];
+    assert_eq!(details["names"], serde_json::json!(BTreeMap::from(known)));
+    // Under the recording's key and nowhere else.
+    let mut all: Vec<u8> = contents(&school.store()).into_values().flatten().collect();
+    all.extend(contents(&school.path("home")).into_values().flatten());
+    all.extend(err.bytes().chain(json.to_string().bytes()));
+    for name in ["Anneke", "Jantje", "Corrie", "Pieter"] {
+        assert!(!all.windows(name.len()).any(|part| part == name.as_bytes()), "{name}");
+    }
 
     let days =
         |value: &serde_json::Value| -> jiff::Timestamp { value.as_str().unwrap().parse().unwrap() };

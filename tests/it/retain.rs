@@ -1,5 +1,7 @@
 //! Promise: the box itself keeps every deadline, for years, whatever its clock does meanwhile.
 
+mod years;
+
 use std::{
     fs,
     process::{Child, Command, Stdio},

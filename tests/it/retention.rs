@@ -129,8 +129,11 @@ impl Scene {
 
     /// A sealed recording of two segments that begins at `started` and lives for `keep` days.
     pub(crate) fn record(&self, log: &AuditLog, started: Timestamp, keep: i64) -> RecordingId {
-        let new = self.new_recording(started, keep);
-        let id = new.id;
+        self.record_new(log, self.new_recording(started, keep))
+    }
+
+    pub(crate) fn record_new(&self, log: &AuditLog, new: NewRecording) -> RecordingId {
+        let (id, started) = (new.id, new.started);
         let _ = log.append(started, &Event::armed(&new)).unwrap();
         let mut writer = RecordingWriter::create(&self.store, new, &self.key).unwrap();
         for number in 1..=2 {
@@ -749,6 +752,17 @@ fn commands_show_and_do_the_same() {
     assert!(again.out.contains("nothing destroyed, 1 recordings"), "{}", again.out);
     let certificate = format!("store/certificates/{}.json", ids[0]);
     scene.run(&["verify-certificate", &certificate]).ended(0);
+    // Where nobody knows the box's key anybody could have made it, and a script has to notice.
+    let anywhere = |more: &[&str]| -> crate::scene::Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_classveil"));
+        command.env("XDG_DATA_HOME", scene.root.join("nothing")).current_dir(&scene.root);
+        command.args(["verify-certificate", &certificate, "--json"]).args(more);
+        command.output().unwrap().into()
+    };
+    let said = anywhere(&[]).ended(77);
+    assert!(said.err.contains("unpinned key"), "{}", said.err);
+    assert_eq!((&said.json()["ok"], &said.json()["pinned"]), (&false.into(), &false.into()));
+    assert_eq!(anywhere(&["--box-key", "store/box.pub"]).ended(0).json()["ok"], true);
     scene.run(&["audit", "verify", "--store", "store"]).ended(0);
     let log = fs::read_to_string(scene.store.join("audit/log.jsonl")).unwrap();
     assert!(!log.contains("a claim"), "{log}");

@@ -24,6 +24,7 @@ use rustix::{
 use serde_json::Value;
 
 use crate::{
+    keys::{accept, enrol},
     media::{Clips, ffprobe, frame_times, sample},
     record::stop::endless,
     rtsp::Camera,
@@ -77,8 +78,26 @@ impl Station {
         command.args(args).args(["--config", "box.toml"]).output().unwrap().into()
     }
 
+    /// Puts the teacher into the directory of people, with the key that recordings are sealed to.
+    pub(crate) fn enrol_teacher(&self) {
+        fs::copy(self.school.path("teacher.key"), self.school.path("t-07.key")).unwrap();
+        enrol(|args| self.school.run(args), &self.school.path(""), "t-07", "teacher");
+    }
+
+    /// The same for the coach, whom the teacher accepts: recordings are sealed to both.
+    pub(crate) fn enrol_coach(&self) {
+        let run = |args: &[&str]| self.school.run(args);
+        let public = enrol(run, &self.school.path(""), "c-02", "coach");
+        accept(run, "c-02", &public, "t-07");
+        let config = fs::read_to_string(self.school.path("box.toml")).unwrap();
+        let teacher = format!("[\"{}\"]", self.school.recipient);
+        let both = format!("[\"{}\", \"{public}\"]", self.school.recipient);
+        fs::write(self.school.path("box.toml"), config.replace(&teacher, &both)).unwrap();
+    }
+
     /// Does what preflight says, as the guide says it.
     pub(crate) fn settle(&self) {
+        self.enrol_teacher();
         self.run(&["pupils", "load", "list.csv"]).ended(0);
         self.run(&[
             "register",
@@ -210,8 +229,9 @@ impl Station {
     }
 
     fn prepare(&self) {
-        self.run(&["prepare", "--question", "Does Jantje get a turn?", "--planned", "1 min"])
-            .ended(0);
+        fs::write(self.school.path("names.csv"), "t-07;Anneke Smit\np-01;Jantje Vos\n").unwrap();
+        let asked = ["--question", "Does Jantje get a turn?", "--names", "names.csv"];
+        self.run(&[&["prepare", "--planned", "1 min"][..], &asked].concat()).ended(0);
     }
 
     /// Presses the button for as long.
@@ -302,6 +322,7 @@ fn a_fresh_box_comes_to_green_by_what_it_says_itself() {
     assert_eq!(
         station.reasons(),
         [
+            "recipients-missing",
             "assessment-missing",
             "reminder-old",
             "notices-stale",
@@ -332,6 +353,8 @@ fn a_fresh_box_comes_to_green_by_what_it_says_itself() {
     assert_eq!(with("led = \"lamp\"", "led = \"nowhere\""), ["indicator-dark"]);
     assert_eq!(with("device = \"button\"", "device = \"nowhere\""), ["button-missing"]);
     assert_eq!(with("c-02", "c-03"), ["acceptance-missing"]);
+    // Whose key is not in the directory cannot open it, whatever key is given.
+    assert_eq!(with("t-07", "t-08"), ["recipients-missing", "acceptance-missing"]);
     assert_eq!(
         with("folder = \"store\"", "folder = \"store\"\n[models]\nfolder = \"lamp\""),
         ["model-digest"]
@@ -389,6 +412,7 @@ fn a_lesson_by_the_button() {
         let details = station.school.unseal(&folder, "details.json.age");
         let details: Value = serde_json::from_slice(&details).unwrap();
         assert_eq!(details["question"], "Does Jantje get a turn?");
+        assert_eq!(details["names"]["t-07"], "Anneke Smit");
         assert_eq!(details["waivers"], serde_json::json!(["danger-trust"]));
         // Whoever has no key can read it too.
         assert_eq!(manifest["waivers"], serde_json::json!(["danger-trust"]));

@@ -58,8 +58,10 @@ fn the_pages_own_tests_pass() {
 fn the_viewer_plays_what_is_whole_and_refuses_the_rest() {
     let school = School::with_refused_man();
     let clip = sample("obama_speech.mp4");
+    fs::copy(school.path("teacher.key"), school.path("t-07.key")).unwrap();
+    let enrolling = |args: &[&str]| school.run(args);
+    enrol(enrolling, &school.path(""), "t-07", "teacher");
     let words = ["--policy", "refused", "--dpia", "D", "--segment", "2 s", "--teacher", "t-07"];
-    let words = [&words[..], &["--box-key", "box.key"]].concat();
     let recorded = school.record(&clip, &words);
     let folder = school.path("viewer");
     copy_folder(&recorded.folder, &folder.join("recording"));
@@ -74,7 +76,7 @@ fn the_viewer_plays_what_is_whole_and_refuses_the_rest() {
     assert!(made.status.success(), "{made:?}");
     // The very file that the program hands out, signed as stock minisign checks it.
     let viewer = folder.join("viewer.html");
-    let args = ["viewer", "--output", text(&viewer), "--box-key", "box.key"];
+    let args = ["viewer", "--output", text(&viewer)];
     school.run(&args).ended(0);
     school.run(&args).ended(78);
     let public = folder.join("box.pub");

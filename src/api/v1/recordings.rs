@@ -109,6 +109,7 @@ pub(super) async fn prepare(
         question: sent.question,
         purpose: sent.purpose.filter(|purpose| !purpose.is_empty()),
         planned_s: sent.planned_s,
+        ..NewLesson::default()
     };
     app.ask(Request::Prepare { lesson }, AT_ONCE).await.map(Json)
 }

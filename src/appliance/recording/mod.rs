@@ -161,6 +161,7 @@ mod tests {
             class: None,
             teacher: None,
             coach: None,
+            names: crate::vault::Names::default(),
             question: "Do I wait long enough?".to_owned(),
             purpose: Purpose::Coaching,
             planned: Duration::from_secs(600),

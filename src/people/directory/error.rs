@@ -28,6 +28,14 @@ pub enum DirectoryError {
         /// The register.
         path: PathBuf,
     },
+    /// A file that does not bring a directory.
+    #[error("{path} {problem}: get it anew from the box, by `classveil people export`", path = path.display())]
+    NotCarried {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The operating system has no random numbers.
     #[error("no random numbers for a code: {problem}")]
     Random {
@@ -179,7 +187,8 @@ impl Kind for DirectoryError {
             }
             Self::NoTeacher => ErrorKind::Usage,
             Self::Random { .. } => ErrorKind::Io,
-            Self::WrongCode { .. }
+            Self::NotCarried { .. }
+            | Self::WrongCode { .. }
             | Self::BadAnswer { .. }
             | Self::NotVouched { .. }
             | Self::NotATeacher { .. }

@@ -16,6 +16,7 @@
 //! Nobody's password, and no administrator alone, replaces a key. Entries are never taken out, so
 //! that a pseudonym and a key are used once.
 
+mod carried;
 mod change;
 mod error;
 mod roles;
@@ -29,6 +30,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    carried::Carried,
     change::{Enrolled, NewKey},
     error::DirectoryError,
     roles::roles,
@@ -366,11 +368,10 @@ impl SealedTo {
         }
     }
 
-    /// In a store that has no directory: the first of the keys that are given is the teacher's.
+    /// In a store that has no directory, where nobody says whose keys these are.
     #[must_use]
-    pub fn given(recipients: &[Recipient], teacher: Option<&PersonId>) -> Self {
-        let first = recipients.first().filter(|_| teacher.is_some());
-        Self { recipients: recipients.to_vec(), teacher_keys: first.cloned().into_iter().collect() }
+    pub fn given(recipients: &[Recipient]) -> Self {
+        Self { recipients: recipients.to_vec(), teacher_keys: Vec::new() }
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Act<'a> {
     },
     /// Answer a request.
     Answer,
+    /// Say that a damaged log leaves no doubt about a recording.
+    Clear,
     /// End a grant.
     Revoke {
         /// The teacher who made it.
@@ -69,6 +71,9 @@ impl Act<'_> {
                 ("end a hold", "the privacy officer of the directory does, or who asked for it")
             }
             Self::Answer => ("answer a request", "the privacy officer of the directory does"),
+            Self::Clear => {
+                ("say that nothing is in doubt", "the privacy officer of the directory does")
+            }
             Self::Revoke { .. } => {
                 ("end this grant", "the teacher who made it does, or the privacy officer")
             }
@@ -114,7 +119,7 @@ impl Roles {
             Act::AskForHold => {
                 self.people.is_some() && recorded.unwrap_or_else(|| self.pupils.contains(person))
             }
-            Act::ApproveHold | Act::Answer => is(Role::PrivacyOfficer),
+            Act::ApproveHold | Act::Answer | Act::Clear => is(Role::PrivacyOfficer),
             Act::Release { asked_by } => asked_by.contains(person) || is(Role::PrivacyOfficer),
             Act::Revoke { granted_by } => {
                 named(Some(granted_by), Role::Teacher) || is(Role::PrivacyOfficer)

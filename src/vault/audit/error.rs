@@ -86,8 +86,9 @@ pub enum AuditError {
     },
     /// The log is not as it was written.
     #[error(
-        "the audit log in {path} was tampered with or is damaged: {}; keep a copy and tell the \
-         privacy officer",
+        "the audit log in {path} was tampered with or is damaged: {}; tell the privacy officer, and \
+         restore it from a copy, or begin a new one that keeps what this one still proves by \
+         `classveil audit renew`",
         list(flaws),
         path = path.display()
     )]
@@ -96,6 +97,12 @@ pub enum AuditError {
         path: PathBuf,
         /// What was found, at least one.
         flaws: Vec<Flaw>,
+    },
+    /// The log is as it was written.
+    #[error("the audit log in {path} is as it was written: there is nothing to renew", path = path.display())]
+    Whole {
+        /// The log's folder.
+        path: PathBuf,
     },
     /// A checkpoint that cannot be used.
     #[error("the checkpoint {path} {problem}", path = path.display())]
@@ -121,7 +128,7 @@ impl Kind for AuditError {
             Self::Store(error) => error.kind(),
             Self::BadKey { .. } => ErrorKind::Config,
             Self::ExposedKey { .. } => ErrorKind::Denied,
-            Self::OtherKey { .. } => ErrorKind::Conflict,
+            Self::OtherKey { .. } | Self::Whole { .. } => ErrorKind::Conflict,
             Self::NoLog { .. } | Self::NoLine { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } | Self::BadCheckpoint { .. } => ErrorKind::DataLoss,
         }

@@ -14,7 +14,7 @@ use super::{
         ledger::Ledger,
         register::Name,
     },
-    AuditPublicKey,
+    AuditPublicKey, Renewal,
 };
 use crate::units::{AccountId, CameraId, ClassId, PersonId, Pts, RecordingId};
 
@@ -29,6 +29,12 @@ impl Word {
     #[must_use]
     pub const fn new(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
+    }
+
+    /// Whether it is this one.
+    #[must_use]
+    pub fn is(&self, text: &str) -> bool {
+        self.0 == text
     }
 }
 
@@ -128,6 +134,26 @@ pub enum Event {
         recordings: u64,
         /// The program and its version.
         software: String,
+        /// The damaged log in whose place this one stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        renews: Option<Renewal>,
+    },
+    /// A line of the log before, as its key signed it. It counts for what it said, when it said it.
+    Kept {
+        /// The line.
+        line: String,
+    },
+    /// A register that nothing vouches for any more begins anew.
+    SetAside {
+        /// Its file.
+        register: Word,
+    },
+    /// Somebody looked into what a damaged log leaves in doubt about a recording: it is handed out again.
+    Cleared {
+        /// The recording.
+        recording: RecordingId,
+        /// The privacy officer.
+        by: PersonId,
     },
     /// A last line that a crash had torn was cut away.
     Repaired {
@@ -541,6 +567,7 @@ impl Event {
             | Self::TalkClosed { recording, .. }
             | Self::Held { recording, .. }
             | Self::Released { recording, .. }
+            | Self::Cleared { recording, .. }
             | Self::Destroyed { recording, .. }
             | Self::Certified { recording, .. }
             | Self::Adopted { recording, .. }
@@ -548,6 +575,8 @@ impl Event {
             | Self::Returned { recording, .. } => Some(*recording),
             Self::Waiver { recording, .. } | Self::Fault { recording, .. } => *recording,
             Self::Opened { .. }
+            | Self::Kept { .. }
+            | Self::SetAside { .. }
             | Self::Repaired { .. }
             | Self::ConfigurationChanged { .. }
             | Self::ListLoaded { .. }

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::Digest,
+    super::{Digest, parallel::each},
     AuditPublicKey, Checkpoint, Flaw,
-    lines::{Head, START, is_authentic, parse, split_torn},
+    lines::{Hashed, Head, START, is_authentic, parse, split_torn},
     tree::{self, Tree},
 };
 
@@ -55,11 +55,15 @@ pub(super) fn inspect(
     let mut head = Head::start();
     // Lines that no checkpoint beside the log stands for speak for themselves.
     let covered = newest.map_or(0, |checkpoint| checkpoint.size);
+    let read = each(&lines, |line| {
+        let parsed = parse(line)?;
+        Some((parsed.n, parsed.at, parsed.previous, Hashed::of(line)))
+    });
     let in_order = !open_end
-        && lines.iter().zip(1..).all(|(line, n)| {
-            let Some(parsed) = parse(line) else { return false };
-            let follows = parsed.n == n && parsed.previous == head.previous;
-            head.follow(line, parsed.at);
+        && lines.iter().zip(read).zip(1..).all(|((line, read), n)| {
+            let Some((number, at, previous, hashed)) = read else { return false };
+            let follows = number == n && previous == head.previous;
+            head.pass(hashed, at);
             follows && (n <= covered || is_authentic(line, key))
         });
     let fits = |c: &Checkpoint| head.tree.root_at(c.size) == Some(c.root);

@@ -8,13 +8,15 @@
 //! bytes of the line before `,"signature"`, so a line can be neither made nor moved to another log
 //! without the key; chain and tree say where it belongs. Nothing here reads or writes a file.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    super::Digest,
+    super::{Digest, parallel::each},
     AuditKey, AuditPublicKey, Event,
     tree::{self, Tree},
 };
@@ -64,6 +66,19 @@ pub struct Entry {
     pub text: String,
 }
 
+/// What chain and tree need of a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashed {
+    digest: Digest,
+    leaf: Digest,
+}
+
+impl Hashed {
+    pub(super) fn of(line: &[u8]) -> Self {
+        Self { digest: Digest::of(line), leaf: tree::leaf(line) }
+    }
+}
+
 /// Where a log stands: what the next line has to continue.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -80,8 +95,13 @@ impl Head {
 
     /// Goes on to the next line, given without its line end.
     pub(super) fn follow(&mut self, line: &[u8], at: Timestamp) {
-        self.tree.push(tree::leaf(line));
-        self.previous = Digest::of(line);
+        self.pass(Hashed::of(line), at);
+    }
+
+    /// Goes on to the next line.
+    pub(super) fn pass(&mut self, line: Hashed, at: Timestamp) {
+        self.tree.push(line.leaf);
+        self.previous = line.digest;
         self.highest = self.highest.max(Some(at));
     }
 
@@ -134,21 +154,34 @@ pub(super) fn split_torn(text: &[u8]) -> (&[u8], &[u8]) {
 /// The entries of a log that has no flaw.
 pub(super) fn entries(text: &[u8]) -> Vec<Entry> {
     let (whole, _) = split_torn(text);
-    let lines = whole.split(|&b| b == b'\n').filter_map(|line| Some((parse(line)?, line)));
-    lines
-        .map(|(parsed, line)| Entry {
-            line: parsed.n,
-            at: parsed.at,
-            event: serde_json::from_str(parsed.event.get()).ok(),
-            text: String::from_utf8_lossy(line).into_owned(),
-        })
-        .collect()
+    let lines: Vec<&[u8]> = whole.split(|&b| b == b'\n').collect();
+    let read = each(&lines, |line| entry(parse(line)?, String::from_utf8_lossy(line)));
+    read.into_iter().flatten().collect()
 }
 
 /// Reads one line, without its line end, that a proof vouches for.
 #[must_use]
 pub fn entry_of(line: &str) -> Option<Entry> {
-    let parsed = parse(line.as_bytes())?;
-    let event = serde_json::from_str(parsed.event.get()).ok();
-    Some(Entry { line: parsed.n, at: parsed.at, event, text: line.to_owned() })
+    entry(parse(line.as_bytes())?, line.into())
+}
+
+/// What a line says. One that was carried on says what it said, at its time.
+fn entry(line: Line<'_>, text: Cow<'_, str>) -> Option<Entry> {
+    let mut told = (line.at, serde_json::from_str(line.event.get()).ok());
+    if let (_, Some(Event::Kept { line: kept })) = &told {
+        let kept = parse(kept.as_bytes())?;
+        told = (kept.at, serde_json::from_str(kept.event.get()).ok());
+    }
+    let (at, event) = told;
+    Some(Entry { line: line.n, at, event, text: text.into_owned() })
+}
+
+/// A genuine line as the next log carries it on: once, however many logs came between. None for what only
+/// the old log needed.
+pub(super) fn carried(line: String) -> Option<String> {
+    match serde_json::from_str(parse(line.as_bytes())?.event.get()) {
+        Ok(Event::Kept { line }) => Some(line),
+        Ok(Event::Opened { .. } | Event::SetAside { .. }) => None,
+        _ => Some(line),
+    }
 }

@@ -26,19 +26,20 @@ use super::{
     AuditError, AuditKey, AuditPublicKey, Checkpoint, Entry, Event, Flaw, Proof,
     inspect::{Inspection, Torn, inspect},
     lines::{self, Head},
+    renew::origin,
 };
 use crate::units::{CameraId, Pts, RecordingId};
 
 /// Folder of the log in a store.
 pub(super) const FOLDER: &str = "audit";
-const LOG: &str = "log.jsonl";
-const CHECKPOINT: &str = "checkpoint";
-const PUBLIC: &str = "log.vkey";
+pub(super) const LOG: &str = "log.jsonl";
+pub(super) const CHECKPOINT: &str = "checkpoint";
+pub(super) const PUBLIC: &str = "log.vkey";
 
 /// Some three million lines.
-const LOG_LIMIT: u64 = 1 << 30;
+pub(super) const LOG_LIMIT: u64 = 1 << 30;
 /// A checkpoint with the signatures of many witnesses.
-const NOTE_LIMIT: u64 = 1 << 16;
+pub(super) const NOTE_LIMIT: u64 = 1 << 16;
 
 /// The log of a store, open for writing. Threads may share it; other processes may write to the
 /// same log at the same time.
@@ -145,9 +146,13 @@ impl AuditLog {
             let text = read_log(&self.dir)?;
             let (whole, _) = lines::split_torn(&text);
             let seen = usize::try_from(known.bytes).unwrap_or(usize::MAX);
-            match whole.get(seen..) {
-                Some(new) => Arc::make_mut(&mut known.entries).extend(lines::entries(new)),
-                // It is shorter than it was: another log, or one that was cut.
+            let last = known.entries.last().map_or("", |entry| &entry.text);
+            let new = whole.split_at_checked(seen).filter(|(old, _)| {
+                old.is_empty() || old.trim_ascii_end().ends_with(last.as_bytes())
+            });
+            match new {
+                Some((_, new)) => Arc::make_mut(&mut known.entries).extend(lines::entries(new)),
+                // It is not what it was: another log, or one that was cut.
                 None => known.entries = Arc::new(lines::entries(whole)),
             }
             known.bytes = whole.len() as u64;
@@ -209,7 +214,7 @@ fn prove(head: &Head, line: u64, checkpoint: Checkpoint) -> Result<Proof, AuditE
 }
 
 /// A new origin: which log this is, among all there are.
-fn new_origin(now: Timestamp) -> String {
+pub(super) fn new_origin(now: Timestamp) -> String {
     format!("classveil/{}", RecordingId::new(now))
 }
 
@@ -240,6 +245,7 @@ fn begin_or_load(
         box_key: box_key.id(),
         recordings: recordings.iter().filter(|n| n.parse::<RecordingId>().is_ok()).count() as u64,
         software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
+        renews: None,
     };
     let Written { .. } = append(dir, key, &mut state, now, &event)?;
     Ok(state)
@@ -338,14 +344,18 @@ fn read_log(dir: &Path) -> Result<Vec<u8>, AuditError> {
     })
 }
 
-struct Found {
-    inspection: Inspection,
+pub(super) struct Found {
+    pub(super) inspection: Inspection,
     checkpoint: Option<Checkpoint>,
     text: Vec<u8>,
 }
 
 /// Reads the log and what lies beside it, and judges both.
-fn look(dir: &Path, key: &AuditPublicKey, older: &[Checkpoint]) -> Result<Found, AuditError> {
+pub(super) fn look(
+    dir: &Path,
+    key: &AuditPublicKey,
+    older: &[Checkpoint],
+) -> Result<Found, AuditError> {
     let text = read_log(dir)?;
     let mut flaws = Vec::new();
     let path = dir.join(CHECKPOINT);
@@ -474,11 +484,13 @@ pub(in super::super) struct Stretch {
 }
 
 /// What the log of `store` says was dropped of `recording`, in its order. A line counts by its own
-/// signature: a log that is damaged elsewhere brings nothing back, and where its key cannot be read
-/// every line counts, because what goes too early is seen to be missing.
+/// signature, with the key that `trust` says: a log that is damaged elsewhere brings nothing back. Where no key is
+/// known and the one beside the log cannot be read every line counts, because what goes too early is seen to be
+/// missing.
 pub(in super::super) fn dropped(
     store: &Path,
     recording: RecordingId,
+    trust: &AuditTrust,
 ) -> Result<Vec<Stretch>, VaultError> {
     let dir = store.join(FOLDER);
     let path = dir.join(LOG);
@@ -487,7 +499,16 @@ pub(in super::super) fn dropped(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(at(&path)(error)),
     };
-    let key = AuditPublicKey::load(&dir.join(PUBLIC)).ok();
+    let beside = AuditPublicKey::load(&dir.join(PUBLIC)).ok();
+    let key = match trust {
+        AuditTrust::Pinned(key) => Some(key.clone()),
+        AuditTrust::Own(key) => match origin(&text, "", beside.as_ref(), key) {
+            Some(own) => Some(own),
+            // Not a line of it is this box's.
+            None => return Ok(Vec::new()),
+        },
+        AuditTrust::Unpinned => beside,
+    };
     let mut stretches = Vec::new();
     for entry in lines::entries(&text) {
         let Some(Event::Dropped { recording: of, camera, from_ns, to_ns }) = entry.event else {
@@ -503,7 +524,7 @@ pub(in super::super) fn dropped(
 }
 
 /// Reads a checkpoint that was kept elsewhere.
-fn read_checkpoint(path: &Path, key: &AuditPublicKey) -> Result<Checkpoint, AuditError> {
+pub(super) fn read_checkpoint(path: &Path, key: &AuditPublicKey) -> Result<Checkpoint, AuditError> {
     let bad = |problem| AuditError::BadCheckpoint { path: path.to_owned(), problem };
     let note = read_at_most(path, NOTE_LIMIT).map_err(at(path))?;
     let note = std::str::from_utf8(&note).map_err(|_| bad("is no checkpoint"))?;

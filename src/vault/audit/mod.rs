@@ -10,6 +10,7 @@
 //! STORE/audit/log.jsonl     a line per event, each signed, each with the digest of the one before
 //! STORE/audit/checkpoint    size and RFC 6962 root of the log, signed: C2SP tlog-checkpoint
 //! STORE/audit/log.vkey      origin and public key of the log: C2SP vkey
+//! STORE/audit/aside-ID/     a damaged log in whose place another came, as it was
 //! AUDIT_KEY                 the secret half, outside the store, mode 0600
 //! ```
 //! Who keeps a copy of a checkpoint is a witness: what the log said up to there cannot be taken
@@ -26,6 +27,7 @@ mod inspect;
 mod lines;
 mod log;
 mod note;
+mod renew;
 mod tree;
 mod witness;
 
@@ -37,4 +39,6 @@ pub use log::{AuditLog, AuditTrust, Checked, Written, check_log};
 pub(super) use log::{Stretch, dropped};
 pub(super) use note::signed_text;
 pub use note::{AuditKey, AuditPublicKey, Checkpoint, Proof};
+pub use renew::Renewal;
+pub(super) use renew::Salvage;
 pub use witness::{CHECKPOINT_FILE, Witness, checkpoints_in};

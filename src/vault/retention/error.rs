@@ -54,6 +54,14 @@ pub enum RetentionError {
         /// Why.
         problem: &'static str,
     },
+    /// Nothing to clear.
+    #[error(
+        "nothing is in doubt about recording {recording}: no damaged log was renewed since it began"
+    )]
+    NoDoubt {
+        /// The recording.
+        recording: RecordingId,
+    },
     /// A certificate that does not hold.
     #[error("the certificate {path} does not hold: {problem}", path = path.display())]
     BadCertificate {
@@ -88,7 +96,9 @@ impl Kind for RetentionError {
             Self::NoRecording { .. } => ErrorKind::NotFound,
             Self::InUse { .. } => ErrorKind::Transient,
             Self::Destroyed { .. } => ErrorKind::Conflict,
-            Self::BadHold { .. } | Self::OtherBox { .. } => ErrorKind::Denied,
+            Self::BadHold { .. } | Self::NoDoubt { .. } | Self::OtherBox { .. } => {
+                ErrorKind::Denied
+            }
             Self::BadCertificate { .. } => ErrorKind::DataLoss,
         }
     }

@@ -42,5 +42,5 @@ pub use plan::{
 pub use recall::{Cause, Recall, recalls, recalls_of};
 pub(super) use record::joined;
 pub use record::{RetentionRecord, SegmentCounts, SelfCheck};
-pub(super) use survey::GONE;
+pub(super) use survey::{GONE, in_doubt};
 pub use survey::{look_up, survey};

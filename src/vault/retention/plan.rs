@@ -131,6 +131,8 @@ pub enum Why {
     },
     /// A pupil who may be in it has refused since it was made.
     LateRefusal,
+    /// The log was damaged and renewed: nobody knows what else it said about it.
+    Doubt,
 }
 
 /// A time during which nobody gets a recording. Destruction is not postponed.
@@ -169,11 +171,11 @@ pub struct Known {
 }
 
 impl Known {
-    /// Whether it is held, or withheld because somebody asked for that, at the time `now`: then it
-    /// stays as it is, too.
+    /// Whether it is held, or withheld because somebody asked for that or may have, at the time `now`: then
+    /// it stays as it is, too.
     #[must_use]
     pub fn is_frozen(&self, now: Timestamp) -> bool {
-        let asked = |one: &Withheld| matches!(one.why, Why::Request { .. }) && one.counts(now);
+        let asked = |one: &Withheld| one.why != Why::LateRefusal && one.counts(now);
         self.holds.iter().any(|hold| hold.end() > now) || self.withheld.iter().any(asked)
     }
 }
@@ -220,6 +222,8 @@ pub enum Reason {
     },
     /// A pupil of its class has refused since it was made: it is to be veiled anew.
     LateRefusal,
+    /// The log was damaged: what it says no more may have been a hold or an objection.
+    LogRenewed,
     /// The clock cannot be relied on.
     TimeNotTrusted,
     /// The log says that it is destroyed already.
@@ -236,6 +240,9 @@ impl fmt::Display for Reason {
             }
             Self::Restricted { request } => write!(f, "restricted by request {request}"),
             Self::LateRefusal => f.write_str("a pupil has refused since it was made: veil it anew"),
+            Self::LogRenewed => f.write_str(
+                "the log was damaged, and what it said of it is in doubt: `classveil audit clear` settles it",
+            ),
             Self::TimeNotTrusted => f.write_str("the clock cannot be relied on"),
             Self::DestroyedBefore => f.write_str("destroyed before, and there again"),
         }
@@ -300,6 +307,7 @@ fn one(known: &Known, policy: &Policy, clock: &Clock) -> Action {
         reasons.push(match one.why {
             Why::Request { request } => Reason::Restricted { request },
             Why::LateRefusal => Reason::LateRefusal,
+            Why::Doubt => Reason::LogRenewed,
         });
     }
     // What somebody ordered is due whatever the time.

@@ -18,6 +18,7 @@ use super::{
         access::{Ask, Decision},
         audit::{Entry, Event},
         manifest,
+        parallel::each,
         store::{MANIFEST, RecordingDir, names_in, open_regular, read_at_most},
     },
     Deadline, Hold, Known, Life, SetBy, Why, Withheld,
@@ -39,6 +40,8 @@ pub(super) struct Story {
     pub(super) destroyed: Option<Entry>,
     /// Whether the destruction was completed.
     pub(super) certified: bool,
+    /// The line that says that a damaged log leaves no doubt about it.
+    cleared: Option<(u64, Timestamp)>,
 }
 
 impl Story {
@@ -68,6 +71,7 @@ impl Story {
                 self.destroyed = Some(entry.clone());
             }
             Event::Certified { .. } => self.certified = true,
+            Event::Cleared { .. } => self.cleared = Some((entry.line, entry.at)),
             _ => {}
         }
     }
@@ -124,9 +128,12 @@ fn about_many(stories: &mut BTreeMap<RecordingId, Story>, entry: &Entry, event: 
     }
 }
 
-/// Pupil lists that came into force.
+/// What concerns many recordings: pupil lists that came into force, and a log that was renewed.
 #[derive(Debug, Default)]
-pub(super) struct Loads<'a>(Vec<(&'a Entry, &'a str, &'a [ClassId])>);
+pub(super) struct Loads<'a> {
+    lists: Vec<(&'a Entry, &'a str, &'a [ClassId])>,
+    renewed: Option<(u64, Timestamp)>,
+}
 
 impl<'a> Loads<'a> {
     pub(super) fn of(entries: &'a [Entry]) -> Self {
@@ -134,7 +141,7 @@ impl<'a> Loads<'a> {
             Some(Event::ListLoaded { version, late }) => Some((entry, &version[..], &late[..])),
             _ => None,
         };
-        Self(entries.iter().filter_map(load).collect())
+        Self { lists: entries.iter().filter_map(load).collect(), renewed: renewed(entries) }
     }
 
     /// Since when a recording is to be veiled anew: the first list with a new refusal in its class
@@ -146,14 +153,37 @@ impl<'a> Loads<'a> {
         class: Option<&ClassId>,
         list: Option<&str>,
     ) -> Option<Timestamp> {
-        let newest = |list| self.0.iter().rev().find(|(_, version, _)| *version == list);
+        let newest = |list| self.lists.iter().rev().find(|(_, version, _)| *version == list);
         // A list that was never in force is known by when the recording began only.
         let knows = list.and_then(newest).map_or(begun, |(entry, ..)| entry.line);
-        let late = self.0.iter().find(|(entry, version, late)| {
+        let late = self.lists.iter().find(|(entry, version, late)| {
             let of_class = class.map_or(!late.is_empty(), |class| late.contains(class));
             of_class && list != Some(*version) && entry.line > knows
         });
         late.map(|(entry, ..)| entry.at)
+    }
+}
+
+/// A log that was renewed: up to which line it repeats the one before, and when it began.
+pub(super) fn renewed(entries: &[Entry]) -> Option<(u64, Timestamp)> {
+    let first = entries.first()?;
+    match &first.event {
+        Some(Event::Opened { renews: Some(renewal), .. }) => Some((1 + renewal.kept, first.at)),
+        _ => None,
+    }
+}
+
+/// Which recordings a damaged log left in doubt, by the lines of the one in its place.
+pub(in super::super) fn in_doubt(entries: &[Entry]) -> impl Fn(RecordingId) -> bool + use<> {
+    let (stories, renewed) = (stories(entries), renewed(entries));
+    move |id| {
+        let story = stories.get(&id);
+        if story.is_some_and(|story| story.destroyed.is_some()) {
+            return false;
+        }
+        let first = story.and_then(|story| story.begun.as_ref()).map_or(0, |(line, _)| *line);
+        let cleared = story.and_then(|story| story.cleared).map_or(0, |(line, _)| line);
+        renewed.is_some_and(|(last, _)| first <= last && cleared <= last)
     }
 }
 
@@ -175,17 +205,16 @@ pub fn survey(
     let stories = stories(entries);
     let loads = Loads::of(entries);
     let recordings = store.join("recordings");
-    let mut known = Vec::new();
-    for name in names_in(&recordings)? {
-        let Ok(id) = name.parse::<RecordingId>() else { continue };
+    let known = each(&names_in(&recordings)?, |name| {
+        let id = name.parse::<RecordingId>().ok()?;
         // Only the one spelling that is written: what it names is what is destroyed.
-        if id.to_string() != name {
-            continue;
+        if id.to_string() != *name {
+            return None;
         }
-        let dir = RecordingDir(recordings.join(&name));
-        known.push(one(&dir, id, stories.get(&id).cloned().unwrap_or_default(), &loads, key));
-    }
-    Ok(known)
+        let dir = RecordingDir(recordings.join(name));
+        Some(one(&dir, id, stories.get(&id).cloned().unwrap_or_default(), &loads, key))
+    });
+    Ok(known.into_iter().flatten().collect())
 }
 
 /// What is known of the recording `id` in `store`; none where it is not there.
@@ -208,7 +237,7 @@ fn one(
     loads: &Loads<'_>,
     key: &BoxPublicKey,
 ) -> Known {
-    let Story { mut deadlines, holds, mut withheld, mut begun, mut list, destroyed, .. } = story;
+    let Story { mut deadlines, holds, mut withheld, mut begun, mut list, .. } = story;
     let mut began = None;
     // A deadline that somebody ordered says nothing about its own end.
     let own = deadlines.iter().filter(|one| !one.set_by.is_order()).map(|one| one.at).min();
@@ -235,7 +264,13 @@ fn one(
     if let Some(from) = loads.late(first, class.as_ref(), list.as_deref()) {
         withheld.push(Withheld { from, until: None, why: Why::LateRefusal });
     }
-    let life = if destroyed.is_some() { Life::Destroyed } else { Life::Kept };
+    if let Some((last, from)) = loads.renewed
+        && first <= last
+    {
+        let cleared = story.cleared.filter(|(line, _)| *line > last);
+        withheld.push(Withheld { from, until: cleared.map(|(_, at)| at), why: Why::Doubt });
+    }
+    let life = if story.destroyed.is_some() { Life::Destroyed } else { Life::Kept };
     let began = began.or_else(|| id.made()).or_else(|| changed(dir)).unwrap_or(Timestamp::MAX);
     Known { id, life, began, deadlines, holds, withheld }
 }

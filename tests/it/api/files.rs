@@ -45,7 +45,7 @@ fn views(station: &Station) -> Vec<String> {
 
 #[test]
 fn the_teacher_and_the_coach_get_what_stock_tools_open() {
-    let (mut station, id, folder) = recorded();
+    let (mut station, id, folder) = recorded_by(Station::enrol_coach);
     let mut teacher = logged_in(&mut station, "t-07");
     let mut coach = logged_in(&mut station, "c-02");
     let listed = fetch(&mut teacher, &id, "files").is(200).body;

@@ -53,6 +53,7 @@ fn codes(page: &mut Client) -> Vec<String> {
 
 /// Does what preflight says, each by whom it is for.
 fn settle(station: &Station, pages: &mut Pages) {
+    station.enrol_teacher();
     let today = jiff::Zoned::now().date().to_string();
     let digest = "ab".repeat(32);
     let assessment = json!({ "reference": "IA-1", "by": "d-01", "review": "2999-01-01" });
@@ -105,6 +106,7 @@ fn a_fresh_box_comes_to_green_and_records_by_its_pages_alone() {
     assert_eq!(
         codes(&mut pages.coach),
         [
+            "recipients-missing",
             "assessment-missing",
             "reminder-old",
             "notices-stale",
@@ -117,8 +119,8 @@ fn a_fresh_box_comes_to_green_and_records_by_its_pages_alone() {
     // While a reason stands nothing is recorded, whatever is asked.
     pages.coach.post("/recordings/prepare", &lesson).is(200);
     let refused = pages.coach.post("/recordings/start", &json!({})).is(409);
-    assert_eq!(code(&refused), "assessment-missing");
-    assert_eq!(refused.body["reasons"].as_array().unwrap().len(), 5, "{}", refused.text);
+    assert_eq!(code(&refused), "recipients-missing");
+    assert_eq!(refused.body["reasons"].as_array().unwrap().len(), 6, "{}", refused.text);
     settle(&station, &mut pages);
     assert_eq!(codes(&mut pages.coach), [""; 0]);
 
@@ -149,10 +151,15 @@ fn a_fresh_box_comes_to_green_and_records_by_its_pages_alone() {
     events.until(|status| status["state"] == "sealed");
     assert_eq!(code(&pages.coach.post("/recordings/stop", &json!({})).is(409)), "nothing-to-stop");
 
-    for page in [&mut pages.coach, &mut pages.teacher] {
+    // The coach has no key that the teacher accepted.
+    for (page, may_view) in [(&mut pages.coach, false), (&mut pages.teacher, true)] {
         let all = page.get("/recordings").is(200).body;
         let one = &all["recordings"][0];
-        assert_eq!((&one["state"], &one["may_view"]), (&json!("sealed"), &json!(true)), "{all}");
+        assert_eq!(
+            (&one["state"], &one["may_view"]),
+            (&json!("sealed"), &json!(may_view)),
+            "{all}"
+        );
         assert!(one["seconds"].as_f64() > Some(0.5), "{all}");
     }
     assert_eq!(other.get("/recordings").is(200).body["recordings"], json!([]));

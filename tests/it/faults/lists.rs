@@ -109,7 +109,7 @@ fn a_new_refusal_counts_for_the_frames_that_still_wait() {
     let before = seen.iter().filter(|(t, s)| *s && *t <= at - 1.7).count();
     assert!(before >= 12, "a list at {at}, and he is seen in {before} frames before");
     assert!(seen.iter().filter(|(t, _)| *t > at).count() > 24);
-    assert_eq!(recorded.json["warnings"], serde_json::json!([]));
+    assert!(!recorded.json["warnings"].to_string().contains("list"), "{}", recorded.json);
 }
 
 /// The same for a list that is loaded into the store, which also says who may be seen again.

@@ -1,0 +1,250 @@
+//! A log that cannot be relied on any more gives way to a new one, which keeps what the old one still
+//! proves.
+//!
+//! Belongs here: which lines are genuine whatever happened around them, and the order in which one log
+//! takes the other's place. Does not belong: what else in a store the log vouched for (`super::super::renewal`).
+//!
+//! # Order of writing
+//! What counted till now is copied into `audit/aside-ID/` and synced. Then the new log, its checkpoint and
+//! its public key, each as a part file, fsync, rename; directory fsync. A crash between two of them leaves a log
+//! that is damaged, too, and every line that was kept is in it: it is renewed again.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    super::{
+        Digest,
+        store::{Lock, PartFile, at, lock_and_wait, make_dirs, read_at_most, sync_dir, write_new},
+    },
+    AuditError, AuditKey, AuditPublicKey, Checkpoint, Entry, Event, Flaw,
+    lines::{self, Head},
+    log::{
+        CHECKPOINT, FOLDER, LOG, LOG_LIMIT, NOTE_LIMIT, PUBLIC, look, new_origin, read_checkpoint,
+    },
+};
+use crate::units::PersonId;
+
+/// What the first line of a log says of the one before, in whose place it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renewal {
+    /// Origin and key of the log before.
+    pub log: AuditPublicKey,
+    /// Length of the file that was set aside.
+    pub bytes: u64,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Lines that the newest checkpoint of it stood for that its key signed; none where there was none.
+    pub size: Option<u64>,
+    /// The root of that checkpoint's tree.
+    pub root: Option<Digest>,
+    /// Lines that follow here, each as the old key signed it: lines 2 to `kept` + 1.
+    pub kept: u64,
+    /// Lines of which it is known that they are lost.
+    pub lost: u64,
+    /// Who renewed it.
+    pub by: PersonId,
+    /// Digest of the reason given.
+    pub reason: Digest,
+}
+
+/// A damaged log, and what of it is genuine. Nobody writes to it as long as this lives.
+#[derive(Debug)]
+pub(in super::super) struct Salvage {
+    dir: PathBuf,
+    old: AuditPublicKey,
+    text: Vec<u8>,
+    checkpoint: Option<Checkpoint>,
+    /// Genuine lines, in the order of their numbers.
+    lines: Vec<String>,
+    lost: u64,
+    /// What is wrong with it.
+    pub(in super::super) flaws: Vec<Flaw>,
+    #[expect(dead_code, reason = "held for its lock")]
+    lock: Lock,
+}
+
+impl Salvage {
+    /// Looks at the log of `store`, also against checkpoints that somebody kept.
+    ///
+    /// # Errors
+    /// [`AuditError::Whole`] where nothing is wrong with it; another key's log.
+    pub(in super::super) fn of(
+        store: &Path,
+        key: &AuditKey,
+        kept: &[PathBuf],
+    ) -> Result<Self, AuditError> {
+        let dir = store.join(FOLDER);
+        if !dir.is_dir() {
+            return Err(AuditError::NoLog { path: dir });
+        }
+        let lock = lock_and_wait(&dir)?;
+        // What is gone or no file holds no line.
+        let text = read_at_most(&dir.join(LOG), LOG_LIMIT).unwrap_or_default();
+        let note = read_at_most(&dir.join(CHECKPOINT), NOTE_LIMIT).unwrap_or_default();
+        let note = String::from_utf8_lossy(&note);
+        let beside = AuditPublicKey::load(&dir.join(PUBLIC)).ok();
+        let old = origin(&text, &note, beside.as_ref(), key)
+            .ok_or_else(|| AuditError::OtherKey { path: dir.clone() })?;
+        let older = kept.iter().map(|path| read_checkpoint(path, &old));
+        let older = older.collect::<Result<Vec<_>, _>>()?;
+        let mut flaws = match look(&dir, &old, &older) {
+            Ok(found) => found.inspection.flaws,
+            Err(AuditError::Damaged { flaws, .. }) => flaws,
+            Err(AuditError::Store(error)) => vec![Flaw::of_file(error.to_string())],
+            Err(error) => return Err(error),
+        };
+        if beside.as_ref() != Some(&old) {
+            flaws.push(Flaw::of_file("audit/log.vkey is not the key of the log"));
+        }
+        if flaws.is_empty() {
+            return Err(AuditError::Whole { path: dir });
+        }
+        let checkpoint = Checkpoint::parse(&note, &old).ok();
+        let promised = checkpoint.iter().chain(&older).map(|c| c.size).max().unwrap_or(0);
+        let (lines, lost) = genuine(&text, &old, promised);
+        Ok(Self { dir, old, text, checkpoint, lines, lost, flaws, lock })
+    }
+
+    /// What the genuine lines say.
+    pub(in super::super) fn entries(&self) -> Vec<Entry> {
+        self.lines.iter().filter_map(|line| lines::entry_of(line)).collect()
+    }
+
+    /// Adds a line that something else vouches for, such as a certificate.
+    pub(in super::super) fn add(&mut self, line: String) {
+        self.lines.extend(lines::carried(line));
+    }
+
+    /// Where the old log goes, and what else is set aside with it; made.
+    pub(in super::super) fn aside(&self, now: Timestamp) -> Result<Aside, AuditError> {
+        let origin = new_origin(now);
+        let name = origin.rsplit('/').next().unwrap_or_default();
+        let folder = self.dir.join(format!("aside-{name}"));
+        make_dirs(&folder)?;
+        Ok(Aside { folder, origin })
+    }
+
+    /// Puts a new log in the place of the old one: `opened` makes its first line, `more` comes last.
+    pub(in super::super) fn replace(
+        self,
+        key: &AuditKey,
+        aside: &Aside,
+        now: Timestamp,
+        (by, reason): (&PersonId, Digest),
+        opened: impl FnOnce(AuditPublicKey, Renewal) -> Event,
+        more: &[Event],
+    ) -> Result<Renewal, AuditError> {
+        for name in [LOG, CHECKPOINT, PUBLIC] {
+            let from = self.dir.join(name);
+            if let Ok(bytes) = read_at_most(&from, LOG_LIMIT) {
+                write_new(&aside.folder.join(name), &bytes, 0o600)?;
+            }
+        }
+        sync_dir(&aside.folder)?;
+        sync_dir(&self.dir)?;
+        let public = key.public(&aside.origin);
+        let renewal = Renewal {
+            log: self.old,
+            bytes: self.text.len() as u64,
+            sha256: Digest::of(&self.text),
+            size: self.checkpoint.as_ref().map(|c| c.size),
+            root: self.checkpoint.as_ref().map(|c| c.root),
+            kept: self.lines.len() as u64,
+            lost: self.lost,
+            by: by.clone(),
+            reason,
+        };
+        let path = self.dir.join(LOG);
+        let (mut head, mut text) = (Head::start(), Vec::new());
+        let first = opened(public.clone(), renewal.clone());
+        let kept = self.lines.into_iter().map(|line| Event::Kept { line });
+        for event in std::iter::once(first).chain(kept).chain(more.iter().cloned()) {
+            let line = head.next_line(now, &event, key, &aside.origin);
+            let line = line.map_err(|error| at(&path)(error.into()))?;
+            head.follow(&line[..line.len() - 1], now);
+            text.extend_from_slice(&line);
+        }
+        let note = key.checkpoint(&aside.origin, head.tree.len(), head.tree.root());
+        let new = [
+            (LOG, text),
+            (CHECKPOINT, note.into_bytes()),
+            (PUBLIC, format!("{public}\n").into_bytes()),
+        ];
+        // All are written before one counts.
+        let parts = new.map(|(name, bytes)| PartFile::write(&self.dir.join(name), &bytes));
+        for part in parts {
+            part?.publish()?;
+        }
+        sync_dir(&self.dir)?;
+        Ok(renewal)
+    }
+}
+
+/// Where a log that was renewed lies.
+#[derive(Debug)]
+pub(in super::super) struct Aside {
+    /// The folder.
+    pub(in super::super) folder: PathBuf,
+    origin: String,
+}
+
+impl Aside {
+    /// Moves a file there, which does not count any more.
+    pub(in super::super) fn take(&self, path: &Path) -> Result<(), AuditError> {
+        let Some(name) = path.file_name() else { return Ok(()) };
+        match fs::rename(path, self.folder.join(name)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(at(path)(error).into()),
+        }
+        sync_dir(&self.folder)?;
+        path.parent().map_or(Ok(()), |folder| Ok(sync_dir(folder)?))
+    }
+}
+
+/// Which log it was, by whatever still says so: the name under which most lines are genuine.
+pub(super) fn origin(
+    text: &[u8],
+    note: &str,
+    beside: Option<&AuditPublicKey>,
+    key: &AuditKey,
+) -> Option<AuditPublicKey> {
+    let own = beside.filter(|public| key.fits(public)).map(|public| public.origin().to_owned());
+    let named = own.into_iter().chain(note.lines().next().map(str::to_owned));
+    let opened = lines::entries(text).into_iter().find_map(|entry| match entry.event {
+        Some(Event::Opened { key, .. }) => Some(key.origin().to_owned()),
+        _ => None,
+    });
+    let candidates = named.chain(opened).filter(|origin| origin.starts_with("classveil/"));
+    let counted = candidates.map(|origin| {
+        let public = key.public(&origin);
+        (genuine(text, &public, 0).0.len(), public)
+    });
+    let best = counted.reduce(|best, one| if one.0 > best.0 { one } else { best });
+    // Of a log without a single line of ours nobody knows that it was.
+    best.filter(|(lines, public)| *lines > 0 || beside == Some(public)).map(|(_, public)| public)
+}
+
+/// The lines that were written with the key, as they are carried on, and how many are known to be lost.
+fn genuine(text: &[u8], key: &AuditPublicKey, promised: u64) -> (Vec<String>, u64) {
+    let mut found = BTreeSet::new();
+    let mut numbers = BTreeSet::new();
+    for line in text.split(|&b| b == b'\n').filter(|line| lines::is_authentic(line, key)) {
+        let Some(parsed) = lines::parse(line) else { continue };
+        numbers.insert(parsed.n);
+        // Two of one number are of a log that was set back and went on: both were written.
+        found.insert((parsed.n, String::from_utf8_lossy(line).into_owned()));
+    }
+    let last = numbers.last().copied().unwrap_or(0).max(promised);
+    let lost = last - numbers.len() as u64;
+    let carried = found.into_iter().filter_map(|(_, line)| lines::carried(line));
+    (carried.collect(), lost)
+}

@@ -1,0 +1,140 @@
+//! The way out of a damaged log: a new one in its place, and what is in doubt is nobody's.
+//!
+//! Belongs here: what of a store the old log still proves. Does not belong: how one log takes the
+//! other's place (`audit`), and what follows from doubt (`retention`).
+//!
+//! Every genuine line is carried on and counts as before. A destruction whose line is lost is known by
+//! its certificate, so nothing destroyed comes back. What a lost line said nobody knows: it may have been a hold or
+//! an objection, so whatever was recorded till now is withheld until the privacy officer clears it, while its
+//! deadline stays. A register that is not exactly what the genuine lines name begins anew.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{
+    BoxKey, Digest, Trust,
+    access::{Act, Roles},
+    audit::{AuditKey, AuditLog, Entry, Event, Flaw, Renewal, Salvage, Word},
+    ledger::{self, Ledger},
+    register::{Name, Register},
+    retention::{self, CERTIFICATES, RetentionError, check_certificate},
+    store::{names_in, read_small},
+};
+use crate::units::{PersonId, RecordingId};
+
+/// What became of a damaged log.
+#[derive(Debug)]
+pub struct Renewed {
+    /// What the new one says of it.
+    pub renewal: Renewal,
+    /// What was wrong.
+    pub flaws: Vec<Flaw>,
+    /// Where it lies.
+    pub aside: PathBuf,
+    /// Registers that lie there as well and begin anew.
+    pub registers: Vec<&'static str>,
+    /// Recordings that nobody gets until they are cleared.
+    pub in_doubt: Vec<RecordingId>,
+}
+
+/// Puts a new log in the place of the damaged one of `store`. `kept` are checkpoints that somebody kept;
+/// `by` does it, and `reason` is the digest of why.
+///
+/// # Errors
+/// [`Whole`](super::audit::AuditError::Whole) where nothing is wrong with the log.
+pub fn renew(
+    store: &Path,
+    (key, audit): (&BoxKey, &AuditKey),
+    kept: &[PathBuf],
+    (by, reason): (&PersonId, Digest),
+    now: Timestamp,
+) -> Result<Renewed, RetentionError> {
+    let mut salvage = Salvage::of(store, audit, kept)?;
+    let flaws = std::mem::take(&mut salvage.flaws);
+    let (lines, mut more) = certified(store, key, &salvage.entries())?;
+    lines.into_iter().for_each(|line| salvage.add(line));
+    let entries = salvage.entries();
+    let aside = salvage.aside(now)?;
+    let folder = aside.folder.clone();
+    let mut registers = Vec::new();
+    for name in Name::ALL {
+        let register = Register::new(store, name);
+        if register.read(&entries).is_err() {
+            register.files().iter().try_for_each(|file| aside.take(file))?;
+            registers.push(name.file());
+        }
+    }
+    for one in Ledger::ALL {
+        if !ledger::is_vouched(store, one, &entries) {
+            aside.take(&one.path(store))?;
+            registers.push(one.file());
+        }
+    }
+    more.extend(registers.iter().map(|&file| Event::SetAside { register: Word::new(file) }));
+    let names = names_in(&store.join("recordings"))?;
+    let in_doubt: Vec<RecordingId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    let opened = |log, renewal| Event::Opened {
+        key: log,
+        box_key: key.public().id(),
+        recordings: in_doubt.len() as u64,
+        software: concat!("classveil ", env!("CARGO_PKG_VERSION")).to_owned(),
+        renews: Some(renewal),
+    };
+    let renewal = salvage.replace(audit, &aside, now, (by, reason), opened, &more)?;
+    Ok(Renewed { renewal, flaws, aside: folder, registers, in_doubt })
+}
+
+/// What the certificates in the store prove and the genuine lines do not: lines that ordered destructions,
+/// and that these were completed.
+fn certified(
+    store: &Path,
+    key: &BoxKey,
+    entries: &[Entry],
+) -> Result<(Vec<String>, Vec<Event>), RetentionError> {
+    let says = |what: fn(&Event) -> bool, id| {
+        let mut of_it = entries.iter().filter_map(|entry| entry.event.as_ref());
+        of_it.any(|event| event.recording() == Some(id) && what(event))
+    };
+    let trust = Trust::Pinned(key.public().clone());
+    let folder = store.join(CERTIFICATES);
+    let (mut lines, mut events) = (Vec::new(), Vec::new());
+    for name in names_in(&folder)?.into_iter().filter(|name| name.ends_with(".json")) {
+        let path = folder.join(name);
+        // One that does not hold proves nothing.
+        let Ok(checked) = check_certificate(&path, &trust, None) else { continue };
+        let recording = checked.certificate.recording;
+        if !says(|event| matches!(event, Event::Destroyed { .. }), recording) {
+            lines.push(checked.certificate.line);
+        }
+        if !says(|event| matches!(event, Event::Certified { .. }), recording) {
+            let certificate = Digest::of(&read_small(&path)?);
+            events.push(Event::Certified { recording, certificate });
+        }
+    }
+    Ok((lines, events))
+}
+
+/// Says that nothing is in doubt about recordings that a damaged log left in doubt. By `roles` the privacy
+/// officer does so.
+///
+/// # Errors
+/// Nobody may, or there is no doubt about one of them; then nothing is said of any.
+pub fn clear(
+    log: &AuditLog,
+    roles: &Roles,
+    recordings: &[RecordingId],
+    by: &PersonId,
+    now: Timestamp,
+) -> Result<(), RetentionError> {
+    roles.may(by, &Act::Clear)?;
+    let doubtful = retention::in_doubt(&log.entries()?);
+    if let Some(recording) = recordings.iter().find(|id| !doubtful(**id)) {
+        return Err(RetentionError::NoDoubt { recording: *recording });
+    }
+    for recording in recordings {
+        let event = Event::Cleared { recording: *recording, by: by.clone() };
+        log.append(now, &event).map(drop)?;
+    }
+    Ok(())
+}

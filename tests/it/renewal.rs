@@ -1,0 +1,350 @@
+//! The promise: a damaged log can be settled. A new one keeps what the old one still proves, what is in
+//! doubt is nobody's, nothing destroyed comes back, and every deadline is kept.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use classveil::{
+    units::{CameraId, Pts, RecordingId},
+    vault::{
+        Digest,
+        access::{Ask, NewRequest, request},
+        audit::Event,
+        retention::{NewHold, hold},
+    },
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    grants::{grant, install},
+    keys::enrol,
+    retention::{Scene, at, copy, roles, stock},
+    scene::{Said, text},
+};
+
+/// A store in which something of every kind has happened.
+struct Before {
+    scene: Scene,
+    now: Timestamp,
+    kept: RecordingId,
+    held: RecordingId,
+    restricted: RecordingId,
+    granted: RecordingId,
+    destroyed: RecordingId,
+    /// The destroyed one as it was, with its key.
+    backup: PathBuf,
+}
+
+fn ago(now: Timestamp, days: i64) -> Timestamp {
+    now - SignedDuration::from_hours(days * 24)
+}
+
+impl Before {
+    fn new() -> Self {
+        let scene = Scene::new();
+        let now = Timestamp::now() - SignedDuration::from_secs(60);
+        let log = scene.log(ago(now, 12));
+        let destroyed = scene.record(&log, ago(now, 12), 5);
+        let backup = scene.root.join("backup");
+        copy(&scene.folder(destroyed), &backup, |_| false);
+        let [kept, held, restricted, granted] =
+            [9, 8, 7, 6].map(|days| scene.record(&log, ago(now, days), 30));
+        let new = NewHold {
+            recording: held,
+            requested_by: "p-14".parse().unwrap(),
+            approved_by: "fg-01".parse().unwrap(),
+            length: Duration::from_secs(60 * 86_400),
+            reason: Digest::of(b"claim"),
+        };
+        hold(&scene.store, &log, &roles(), &new, ago(now, 5)).unwrap();
+        let new = NewRequest {
+            ask: Ask::Restrict,
+            by: "p-14".parse().unwrap(),
+            recordings: vec![restricted],
+            received: ago(now, 5),
+            text: None,
+        };
+        request(&scene.store, &log, &new, ago(now, 5)).unwrap();
+        let until = now + SignedDuration::from_hours(48);
+        let parcel = grant(&scene, granted, "c-09", until, ago(now, 4));
+        install(&scene, &log, &parcel, ago(now, 4)).unwrap();
+        assert_eq!(scene.apply(ago(now, 3)).destroyed, [destroyed]);
+        drop(log);
+        fs::copy(scene.root.join("teacher.key"), scene.root.join("t-07.key")).unwrap();
+        for (person, role) in
+            [("fg-01", "privacy-officer"), ("t-07", "teacher"), ("m-01", "manager")]
+        {
+            enrol(|args| scene.run(args), &scene.root, person, role);
+        }
+        Self { scene, now, kept, held, restricted, granted, destroyed, backup }
+    }
+
+    /// The same in a folder of its own, in which something is damaged.
+    fn damaged(&self, damage: impl FnOnce(&Path)) -> (tempfile::TempDir, Scene) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("scene");
+        // With the permissions of its keys.
+        let made = Command::new("cp").arg("-a").args([&self.scene.root, &root]).status().unwrap();
+        assert!(made.success());
+        damage(&root.join("store/audit"));
+        let scene = Scene::at(&root);
+        (folder, scene)
+    }
+}
+
+fn lines(audit: &Path) -> Vec<String> {
+    let text = fs::read_to_string(audit.join("log.jsonl")).unwrap();
+    text.split_inclusive('\n').map(str::to_owned).collect()
+}
+
+fn number_of(lines: &[String], kind: &str) -> usize {
+    lines.iter().rposition(|line| line.contains(&format!("\"kind\":\"{kind}\""))).unwrap()
+}
+
+/// Leaves the newest line of that kind out.
+fn without(kind: &'static str) -> impl Fn(&Path) {
+    move |audit| {
+        let mut all = lines(audit);
+        all.remove(number_of(&all, kind));
+        fs::write(audit.join("log.jsonl"), all.concat()).unwrap();
+    }
+}
+
+fn renew(scene: &Scene) -> Said {
+    let args = ["audit", "renew", "--by", "a-01", "--reason", "a bad sector", "--store", "store"];
+    scene.run(&[&args[..], &["--json"]].concat())
+}
+
+fn verdicts(scene: &Scene) -> Value {
+    let said = scene.run(&["retention", "plan", "--store", "store", "--json"]).ended(0).json();
+    let all = said["recordings"].as_array().unwrap().iter();
+    all.map(|one| (one["recording"].as_str().unwrap().to_owned(), one.clone())).collect()
+}
+
+fn clear(scene: &Scene, recording: RecordingId, by: &str) -> Said {
+    let id = recording.to_string();
+    scene.run(&["audit", "clear", &id, "--by", by, "--store", "store"])
+}
+
+fn says(verdicts: &Value, id: RecordingId, reason: &str) -> bool {
+    let reasons = verdicts[id.to_string()]["reasons"].as_array().unwrap();
+    reasons.iter().any(|one| one["why"] == reason)
+}
+
+/// Whatever is damaged, and wherever: the box goes on under a new log, and promises nothing less.
+#[test]
+fn a_damaged_log_is_settled_wherever_the_damage_is() {
+    let before = Before::new();
+    type Damage = Box<dyn Fn(&Path)>;
+    let damages: Vec<(&str, Damage)> = vec![
+        (
+            "the first line is edited",
+            Box::new(|audit| {
+                let text = fs::read_to_string(audit.join("log.jsonl")).unwrap();
+                fs::write(audit.join("log.jsonl"), text.replacen("opened", "closed", 1)).unwrap();
+            }),
+        ),
+        ("the line of the hold is gone", Box::new(without("held"))),
+        ("the line of the destruction is gone", Box::new(without("destroyed"))),
+        ("the line of the grant is gone", Box::new(without("granted"))),
+        (
+            "two lines are in another order",
+            Box::new(|audit| {
+                let mut all = lines(audit);
+                all.swap(3, 5);
+                fs::write(audit.join("log.jsonl"), all.concat()).unwrap();
+            }),
+        ),
+        (
+            "the second half is noise",
+            Box::new(|audit| {
+                let path = audit.join("log.jsonl");
+                let mut bytes = fs::read(&path).unwrap();
+                let half = bytes.len() / 2;
+                bytes[half..].fill(0xa5);
+                fs::write(path, bytes).unwrap();
+            }),
+        ),
+        ("the log is empty", Box::new(|audit| fs::write(audit.join("log.jsonl"), "").unwrap())),
+        ("the log is gone", Box::new(|audit| fs::remove_file(audit.join("log.jsonl")).unwrap())),
+        (
+            "the checkpoint is gone",
+            Box::new(|audit| {
+                fs::remove_file(audit.join("checkpoint")).unwrap();
+            }),
+        ),
+        (
+            "the checkpoint is noise",
+            Box::new(|audit| {
+                fs::write(audit.join("checkpoint"), [0xa5; 90]).unwrap();
+            }),
+        ),
+        (
+            "the key beside it is noise",
+            Box::new(|audit| {
+                fs::write(audit.join("log.vkey"), "x").unwrap();
+            }),
+        ),
+    ];
+    for (what, damage) in damages {
+        let (_folder, scene) = before.damaged(damage);
+        let apply = ["retention", "apply", "--store", "store", "--danger-trust-clock"];
+        assert_ne!(scene.run(&apply).code, Some(0), "{what}: nothing is destroyed under it");
+        let old = fs::read(scene.store.join("audit/log.jsonl")).unwrap_or_default();
+        let said = renew(&scene);
+        assert_eq!(said.code, Some(0), "{what}: {}", said.err);
+        let told = said.json();
+        scene.run(&["audit", "verify", "--store", "store"]).ended(0);
+        assert!(renew(&scene).ended(78).err.contains("nothing to renew"), "{what}");
+
+        // The old one lies aside as it was, and the new one begins with its digest.
+        let aside = PathBuf::from(told["aside"].as_str().unwrap());
+        assert_eq!(fs::read(scene.root.join(&aside).join("log.jsonl")).unwrap_or_default(), old);
+        let first: Value = serde_json::from_str(&lines(&scene.store.join("audit"))[0]).unwrap();
+        let renews = &first["event"]["renews"];
+        assert_eq!(renews["sha256"], Digest::of(&old).to_string(), "{what}");
+        assert_eq!(renews["bytes"], old.len(), "{what}");
+        assert_eq!(renews["by"], "a-01");
+
+        // Nobody gets what may be in doubt, whatever the lines that are left say of it.
+        let now = verdicts(&scene);
+        for id in [before.kept, before.held, before.restricted, before.granted] {
+            assert!(says(&now, id, "log-renewed"), "{what}: {id}: {now}");
+            assert_eq!(now[id.to_string()]["verdict"], "withhold", "{what}");
+        }
+        let open = ["open", &before.kept.to_string(), "--identity", "teacher.key"];
+        let open = [&open[..], &["--output", "out.mp4", "--store", "store"]].concat();
+        scene.run(&open).ended(77);
+
+        // What was destroyed stays so, by its line or by its certificate.
+        copy(&before.backup, &scene.folder(before.destroyed), |_| false);
+        let again = scene.apply(before.now + SignedDuration::from_secs(30));
+        assert!(again.failed.is_empty(), "{what}: {:?}", again.failed);
+        assert!(!scene.folder(before.destroyed).exists(), "{what}");
+        assert!(scene.folder(before.kept).join("key.age").exists(), "{what}");
+
+        // A recording that is made now is in no doubt, and all go by their deadlines.
+        let later = before.now + SignedDuration::from_secs(40);
+        let fresh = scene.record(&scene.log(later), later, 30);
+        assert_eq!(verdicts(&scene)[fresh.to_string()]["verdict"], "keep", "{what}");
+        let month = scene.apply(before.now + SignedDuration::from_hours(29 * 24));
+        assert!(month.destroyed.contains(&before.kept), "{what}: {month:?}");
+        assert!(!month.destroyed.contains(&fresh), "{what}");
+        let certificate = scene.certificate(before.kept);
+        scene.run(&["verify-certificate", text(&certificate)]).ended(0);
+        scene.run(&["audit", "verify", "--store", "store"]).ended(0);
+    }
+}
+
+#[test]
+fn what_the_lines_that_are_left_prove_counts_as_before() {
+    let before = Before::new();
+    let (_folder, scene) = before.damaged(|audit| {
+        let mut all = lines(audit);
+        // A line of no consequence.
+        all.remove(number_of(&all, "certified"));
+        fs::write(audit.join("log.jsonl"), all.concat()).unwrap();
+    });
+    let told = renew(&scene).ended(0).json();
+    assert_eq!((&told["lost"], &told["registers"]), (&1.into(), &serde_json::json!([])));
+    assert_eq!(told["in_doubt"].as_array().unwrap().len(), 4);
+    // The privacy officer is known still, and no manager clears anything.
+    clear(&scene, before.kept, "m-01").ended(77);
+    for id in [before.kept, before.held, before.restricted, before.granted] {
+        clear(&scene, id, "fg-01").ended(0);
+        clear(&scene, id, "fg-01").ended(77);
+    }
+    clear(&scene, before.destroyed, "fg-01").ended(77);
+    let now = verdicts(&scene);
+    assert_eq!(now[before.kept.to_string()]["verdict"], "keep", "{now}");
+    assert!(
+        says(&now, before.held, "held") && says(&now, before.restricted, "restricted"),
+        "{now}"
+    );
+    assert_eq!(now[before.granted.to_string()]["verdict"], "keep", "{now}");
+    let grants = ["grants", "list", "--store", "store", "--json"];
+    let listed = scene.run(&grants).ended(0).out;
+    assert!(listed.contains("c-09"), "{listed}");
+    scene.run(&["store", "check", "--store", "store"]).ended(0);
+    // The hold lasts as long as it did.
+    let month = scene.apply(before.now + SignedDuration::from_hours(30 * 24));
+    assert!(month.destroyed.contains(&before.kept) && !month.destroyed.contains(&before.held));
+    let later = scene.apply(before.now + SignedDuration::from_hours(60 * 24));
+    assert_eq!(later.destroyed, [before.held]);
+    // Damaged again, it is renewed again, and what was kept once is kept.
+    without("cleared")(&scene.store.join("audit"));
+    let told = renew(&scene).ended(0).json();
+    assert_eq!(told["lost"], 1, "{told}");
+    let text = fs::read_to_string(scene.store.join("audit/log.jsonl")).unwrap();
+    assert!(!text.contains("\\\\\\\""), "a line in a line in a line");
+    scene.run(&["store", "check", "--store", "store"]).ended(0);
+}
+
+/// A directory of which nobody can say that it is the newest begins anew: then nobody is the officer.
+#[test]
+fn a_register_that_nothing_vouches_for_begins_anew() {
+    let before = Before::new();
+    let (_folder, scene) = before.damaged(without("key-changed"));
+    let told = renew(&scene).ended(0).json();
+    assert_eq!(told["registers"], serde_json::json!(["people.json"]), "{told}");
+    clear(&scene, before.kept, "fg-01").ended(77);
+    scene.run(&["people", "list", "--store", "store"]).ended(66);
+    let aside = scene.root.join(told["aside"].as_str().unwrap());
+    assert!(aside.join("people.json").exists());
+    for file in ["fg-01.challenge", "fg-01.answer"] {
+        fs::remove_file(scene.root.join(file)).unwrap();
+    }
+    enrol(|args| scene.run(args), &scene.root, "fg-01", "privacy-officer");
+    clear(&scene, before.kept, "fg-01").ended(0);
+    assert_eq!(verdicts(&scene)[before.kept.to_string()]["verdict"], "keep");
+}
+
+/// Cut off cleanly with its checkpoint: only one that somebody kept tells, and says what is lost.
+#[test]
+fn a_tail_that_a_witness_knows_of_is_renewed_as_well() {
+    let (scene, now) = (Scene::new(), Timestamp::now());
+    let log = scene.log(ago(now, 2));
+    let _ = scene.record(&log, ago(now, 2), 30);
+    let kept = ["log.jsonl", "checkpoint"].map(|name| {
+        let path = scene.store.join("audit").join(name);
+        (path.clone(), fs::read(path).unwrap())
+    });
+    let gone = scene.record(&log, ago(now, 1), 20);
+    drop(log);
+    let witness = ["audit", "checkpoint", "--store", "store", "--output", "w.checkpoint"];
+    scene.run(&witness).ended(0);
+    kept.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    renew(&scene).ended(78);
+    let args = ["audit", "renew", "--by", "a-01", "--reason", "cut", "--store", "store", "--json"];
+    let told = scene.run(&[&args[..], &["--checkpoint", "w.checkpoint"]].concat()).ended(0).json();
+    assert_eq!((&told["lost"], &told["kept"]), (&1.into(), &1.into()), "{told}");
+    // Its deadline is in its manifest.
+    assert_eq!(scene.apply(ago(now, -19)).destroyed, [gone]);
+    let root = scene.root.clone();
+    stock(&root, "minisign", &["-Vm", text(&scene.certificate(gone)), "-p", "store/box.pub"]);
+}
+
+/// Recovering by hand goes by this box's own key, and not by whatever lies in the store.
+#[test]
+fn a_log_that_somebody_put_there_drops_nothing() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let id = scene.begin(&scene.log(at(0)), at(0), 30);
+    let dropped = Event::Dropped {
+        recording: id,
+        camera: CameraId::first(),
+        from_ns: Pts::ZERO,
+        to_ns: Pts::from_nanos(60_000_000_000),
+    };
+    let _ = other.log(at(0)).append(at(1), &dropped).unwrap();
+    let audit = scene.store.join("audit");
+    fs::remove_dir_all(&audit).unwrap();
+    copy(&other.store.join("audit"), &audit, |_| false);
+    let said = scene.run(&["recover", "--store", "store", "--json"]).json();
+    let one = &said["recovered"][0];
+    assert_eq!((&one["dropped"], &one["segments"]), (&0.into(), &1.into()), "{said}");
+}
