@@ -22,7 +22,7 @@ use super::{
 /// The cookie that holds a session's token.
 pub(super) const COOKIE: &str = "classveil_session";
 /// The header with the word that proves that the box's own page asks.
-const CSRF: &str = "x-csrf-token";
+pub(super) const CSRF: &str = "x-csrf-token";
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,11 @@ async fn admit(app: &App, row: &Row, headers: &HeaderMap) -> Result<Option<Login
     let login = login
         .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "not-logged-in", "log in first"))?;
     if !roles.contains(&login.role) {
+        // Who commissions coaching, or runs the box, tries in vain, and it is known.
+        tracing::warn!(
+            account = %login.account, role = %login.role, method = %row.method, route = row.path,
+            "refused: not for this role"
+        );
         let text = format!("this is not for the role {}", login.role);
         return Err(Problem::denied("role", text));
     }

@@ -2,6 +2,10 @@
 //! longer. Belongs here: counting and waiting. Does not belong: what a try is.
 //!
 //! A try is counted before it is looked at, so that many at once are not tried for the price of one.
+//!
+//! Where the box is served without encryption everybody comes by a program on this machine, and what that
+//! says of who asks may be made up: there accounts alone are counted, so that a stranger locks out nobody
+//! else, and no header helps anybody to another try.
 
 use std::{
     collections::HashMap,
@@ -83,31 +87,33 @@ impl Lockout {
     pub(super) fn try_one(
         &self,
         account: Option<&AccountId>,
-        from: IpAddr,
+        from: Option<IpAddr>,
         now: Instant,
     ) -> Result<(), Duration> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_account =
             account.and_then(|account| known.accounts.wait(account, FREE_FOR_ACCOUNT, now));
-        let of_address = known.addresses.wait(&from, FREE_FOR_ADDRESS, now);
+        let of_address = from.and_then(|from| known.addresses.wait(&from, FREE_FOR_ADDRESS, now));
         if let Some(wait) = of_account.max(of_address) {
             return Err(wait);
         }
         if let Some(account) = account {
             known.accounts.count(account.clone(), now);
         }
-        known.addresses.count(from, now);
+        if let Some(from) = from {
+            known.addresses.count(from, now);
+        }
         Ok(())
     }
 
     /// The try was right. The address stays under watch: one right password does not pay for guesses
     /// at others.
-    pub(super) fn was_right(&self, account: Option<&AccountId>, from: IpAddr) {
+    pub(super) fn was_right(&self, account: Option<&AccountId>, from: Option<IpAddr>) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = account {
             known.accounts.0.remove(account);
         }
-        if let Some(tries) = known.addresses.0.get_mut(&from) {
+        if let Some(tries) = from.and_then(|from| known.addresses.0.get_mut(&from)) {
             tries.failed = tries.failed.saturating_sub(1);
         }
     }
@@ -117,7 +123,7 @@ impl Lockout {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
     fn name(text: &str) -> AccountId {
         text.parse().unwrap()
@@ -151,15 +157,29 @@ mod tests {
             assert_eq!(lockout.try_one(Some(&name), HERE, now), Ok(()));
         }
         assert_eq!(lockout.try_one(Some(&name("b-1")), HERE, now), Err(FIRST));
-        let there = "10.0.0.1".parse().unwrap();
+        let there = Some("10.0.0.1".parse().unwrap());
         assert_eq!(lockout.try_one(Some(&name("b-1")), there, now), Ok(()));
+    }
+
+    #[test]
+    fn without_an_address_accounts_wait_alone() {
+        let (lockout, now) = (Lockout::new(), Instant::now());
+        let c02 = name("c-02");
+        for _ in 0..10 * FREE_FOR_ADDRESS {
+            assert_eq!(lockout.try_one(None, None, now), Ok(()));
+        }
+        for _ in 0..FREE_FOR_ACCOUNT {
+            assert_eq!(lockout.try_one(Some(&c02), None, now), Ok(()));
+        }
+        assert_eq!(lockout.try_one(Some(&c02), None, now), Err(FIRST));
+        assert_eq!(lockout.try_one(Some(&name("t-07")), None, now), Ok(()));
     }
 
     #[test]
     fn there_are_never_too_many() {
         let (lockout, now) = (Lockout::new(), Instant::now());
         for number in 0..u32::try_from(MOST).unwrap() + 10 {
-            let from = IpAddr::V4(std::net::Ipv4Addr::from(number));
+            let from = Some(IpAddr::V4(std::net::Ipv4Addr::from(number)));
             assert_eq!(
                 lockout.try_one(None, from, now + Duration::from_millis(number.into())),
                 Ok(())

@@ -9,6 +9,7 @@
 //! goes on, and the log and `classveil status` say so.
 
 pub mod accounts;
+mod described;
 mod guard;
 mod lockout;
 mod pages;
@@ -259,6 +260,12 @@ fn table() -> Table {
 #[must_use]
 pub fn routes() -> Vec<Row> {
     table().rows()
+}
+
+/// The description of the interface for programs: `OpenAPI`, as `/api/openapi.json` has it.
+#[must_use]
+pub fn description() -> Value {
+    serde_json::to_value(described::description(&routes())).unwrap_or_default()
 }
 
 /// Serves the box. Returns once it listens.

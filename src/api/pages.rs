@@ -16,7 +16,7 @@ use super::{
     App,
     guard::Peer,
     problem::Problem,
-    table::{Access, Row, Table, description},
+    table::{Access, Row, Table},
     word_in,
 };
 use crate::{appliance::control::Request, vault::Digest};
@@ -36,7 +36,11 @@ pub(super) fn add(table: Table) -> Table {
                 .gives("text/plain"),
             metrics,
         )
-        .add(Row::get("/api/openapi.json", open, "describes the interface for programs"), openapi)
+        .add(
+            Row::get("/api/openapi.json", open, "describes the interface for programs")
+                .gives("application/json"),
+            openapi,
+        )
 }
 
 async fn healthz() -> &'static str {
@@ -50,7 +54,7 @@ async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
 }
 
 async fn openapi() -> Json<Value> {
-    Json(serde_json::to_value(description(&super::routes())).unwrap_or_default())
+    Json(super::description())
 }
 
 async fn metrics(

@@ -74,7 +74,7 @@ pub fn user_name(users: &str, uid: u32) -> Option<&str> {
 /// What a role may ask for. As over the network: `tests` compare it with the routes.
 fn may(role: Role, request: &Request) -> bool {
     match request {
-        Request::Status | Request::Preflight => true,
+        Request::Status | Request::Preflight => !matches!(role, Role::Manager | Role::Viewer),
         Request::Logs => matches!(role, Role::Operator | Role::PrivacyOfficer),
         // No route does this. It puts in force what others may write.
         Request::Reload => matches!(role, Role::Operator | Role::Admin),

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::error::{ErrorKind, Kind};
 
@@ -18,6 +19,30 @@ pub(super) struct Problem {
     detail: String,
     more: Map<String, Value>,
     retry_after_s: Option<u64>,
+}
+
+/// What a problem looks like, beside members that one of its kind alone has.
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "a shape to describe; the response is made below")]
+pub(super) struct Described {
+    /// urn:classveil:problem: and the code.
+    r#type: String,
+    title: String,
+    status: u16,
+    /// The word by which programs and pages know it.
+    code: String,
+    detail: String,
+    /// How the box is, where that is why.
+    state: Option<String>,
+    /// What stands against a recording.
+    reasons: Option<Vec<Value>>,
+    /// What is wrong with a pupil list, each with its place.
+    problems: Option<Vec<Value>>,
+    ok: Option<bool>,
+    summary: Option<Value>,
+    /// How many refusals the list lifts.
+    removals: Option<u64>,
 }
 
 impl Problem {

@@ -5,7 +5,7 @@
 //! router by [`Table::add`] only, which takes a [`Row`], and there is no row without an [`Access`]:
 //! a route that does not say whose it is does not compile.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
 use axum::{
     Router,
@@ -14,11 +14,9 @@ use axum::{
     middleware,
     routing::{MethodFilter, MethodRouter, on},
 };
-use utoipa::openapi::{
-    self, ContentBuilder, InfoBuilder, OpenApiBuilder, PathsBuilder, RefOr, Required,
-    ResponseBuilder, Schema,
-    path::{HttpMethod, OperationBuilder, ParameterBuilder, ParameterIn},
-    request_body::RequestBodyBuilder,
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
 };
 
 use super::{App, accounts::Role, guard::guard};
@@ -38,8 +36,42 @@ pub enum Access {
 /// Everybody who is logged in.
 pub(super) const ALL: Access = Access::Roles(&Role::ALL);
 
+/// Everybody who has to do with the box itself; not who commissions coaching, or looks at what was granted.
+pub(super) const STAFF: Access =
+    Access::Roles(&[Role::Coach, Role::Admin, Role::Teacher, Role::Operator, Role::PrivacyOfficer]);
+
 /// What a JSON body looks like.
-type Shape = fn() -> RefOr<Schema>;
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) name: fn() -> Cow<'static, str>,
+    pub(super) schema: fn() -> RefOr<Schema>,
+    /// Those that it names.
+    pub(super) named: fn(&mut Vec<(String, RefOr<Schema>)>),
+}
+
+impl Shape {
+    fn of<T: ToSchema>() -> Self {
+        Self { name: T::name, schema: T::schema, named: T::schemas }
+    }
+}
+
+/// What a route answers with when it is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Gives {
+    /// JSON of that shape.
+    Json(Shape),
+    /// Something of that type.
+    File(&'static str),
+    /// No body.
+    Nothing,
+}
+
+/// A number in the query of an address, which may be left out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+}
 
 /// One route.
 #[derive(Clone, Debug)]
@@ -52,15 +84,16 @@ pub struct Row {
     pub access: Access,
     /// What it does, in a few words.
     pub about: &'static str,
-    takes: Option<(&'static str, Option<Shape>)>,
-    gives: &'static str,
+    pub(super) takes: Option<(&'static str, Option<Shape>)>,
+    pub(super) gives: Gives,
+    pub(super) query: Option<Query>,
     pub(super) patience: Duration,
 }
 
 impl Row {
     fn new(method: Method, path: &'static str, access: Access, about: &'static str) -> Self {
-        let gives = "application/json";
-        Self { method, path, access, about, takes: None, gives, patience: USUAL }
+        let (gives, patience) = (Gives::Nothing, USUAL);
+        Self { method, path, access, about, takes: None, gives, query: None, patience }
     }
 
     pub(super) fn get(path: &'static str, access: Access, about: &'static str) -> Self {
@@ -76,8 +109,8 @@ impl Row {
     }
 
     /// It takes a JSON body of that shape.
-    pub(super) fn takes<T: utoipa::PartialSchema>(mut self) -> Self {
-        self.takes = Some(("application/json", Some(T::schema)));
+    pub(super) fn takes<T: ToSchema>(mut self) -> Self {
+        self.takes = Some(("application/json", Some(Shape::of::<T>())));
         self
     }
 
@@ -88,9 +121,21 @@ impl Row {
         self
     }
 
+    /// It answers with JSON of that shape.
+    pub(super) fn answers<T: ToSchema>(mut self) -> Self {
+        self.gives = Gives::Json(Shape::of::<T>());
+        self
+    }
+
     /// It answers with something of that type.
     pub(super) const fn gives(mut self, kind: &'static str) -> Self {
-        self.gives = kind;
+        self.gives = Gives::File(kind);
+        self
+    }
+
+    /// A number may be asked for by that name.
+    pub(super) const fn asks(mut self, name: &'static str, about: &'static str) -> Self {
+        self.query = Some(Query { name, about });
         self
     }
 }
@@ -160,53 +205,4 @@ pub fn roles_page(rows: &[Row]) -> String {
         page.push_str(if row.access == Access::Open { " yes |\n" } else { " |\n" });
     }
     page
-}
-
-/// The description for programs.
-pub(super) fn description(rows: &[Row]) -> openapi::OpenApi {
-    let mut paths = PathsBuilder::new();
-    for row in rows {
-        let method = match row.method {
-            Method::POST => HttpMethod::Post,
-            Method::DELETE => HttpMethod::Delete,
-            _ => HttpMethod::Get,
-        };
-        let roles = match row.access {
-            Access::Open => "Nobody has to be logged in.".to_owned(),
-            Access::Roles(roles) => {
-                let roles: Vec<&str> = roles.iter().map(|role| role.word()).collect();
-                format!("Roles: {}.", roles.join(", "))
-            }
-        };
-        let mut operation =
-            OperationBuilder::new().summary(Some(row.about)).description(Some(roles));
-        for part in row.path.split('/').filter_map(|part| part.strip_prefix('{')) {
-            let name = part.trim_start_matches('*').trim_end_matches('}');
-            let parameter = ParameterBuilder::new()
-                .name(name)
-                .parameter_in(ParameterIn::Path)
-                .required(Required::True);
-            operation = operation.parameter(parameter);
-        }
-        if let Some((kind, schema)) = row.takes {
-            let content = ContentBuilder::new().schema(schema.map(|schema| schema())).build();
-            let body = RequestBodyBuilder::new().content(kind, content);
-            operation = operation.request_body(Some(body.required(Some(Required::True)).build()));
-        }
-        let given = ResponseBuilder::new()
-            .description("done")
-            .content(row.gives, ContentBuilder::new().build());
-        let problem = ResponseBuilder::new()
-            .description("a problem, RFC 9457")
-            .content("application/problem+json", ContentBuilder::new().build());
-        operation = operation.response("2XX", given).response("default", problem);
-        let item = openapi::PathItem::new(method, operation);
-        let path = row.path.replace("{*", "{");
-        paths = paths.path(path, item);
-    }
-    let info = InfoBuilder::new()
-        .title("classveil")
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("The box over the network: docs/ref/api.md explains it."));
-    OpenApiBuilder::new().info(info).paths(paths).build()
 }

@@ -16,6 +16,7 @@ use super::{
     drops::Drops,
     lesson::{Continued, Lesson, Veiled},
     lists::{ListSender, Lists, NewList, lists},
+    openers::Openers,
     preflight::{self, Places},
     preview::Previews,
     pulse::Pulse,
@@ -39,7 +40,7 @@ use crate::{
     units::{CameraId, PersonId, PupilId, RecordingId},
     vault::{
         BoxKey, ClockChange, Continues, Details, NewRecording, Recipient, VaultError,
-        audit::AuditLog,
+        audit::{AuditLog, Entry},
     },
     veil::policy::Policy,
     vision::{
@@ -82,8 +83,8 @@ const MOST_CHANGES: usize = 100;
 /// What the recorder's thread tells.
 #[derive(Debug)]
 pub(super) enum Told {
-    /// All cameras record.
-    Began(RecordingId),
+    /// All cameras record, for these people.
+    Began(RecordingId, Openers),
     /// A camera is away, or it is back.
     Away { camera: CameraId, away: bool },
     /// A camera ended before the recording does.
@@ -183,22 +184,24 @@ fn unusable(error: &people::store::StoreError) -> Ended {
 }
 
 /// Whom a recording is sealed to: those whom the directory of people allows, the teacher among them.
-fn openers(
+pub(super) fn who_opens(
     ground: &Ground,
     config: &Config,
     lesson: &Lesson,
     now: Timestamp,
-) -> Result<SealedTo, Ended> {
+) -> Result<(SealedTo, Openers), Ended> {
     let given = &config.recording.recipients;
+    let teacher = lesson.teacher.as_ref();
     let unknown = |text: String| Ended { code: Code::RecipientsMissing, text };
-    let entries = ground.audit.entries().map_err(|e| unknown(e.to_string()))?;
-    let directory = Directory::read(&ground.places.store, &entries);
+    let entries: &[Entry] = &ground.audit.known().map_err(|e| unknown(e.to_string()))?;
+    let directory = Directory::read(&ground.places.store, entries);
     let directory = directory.map_err(|e| unknown(e.to_string()))?;
     let directory =
         directory.ok_or_else(|| unknown("there is no directory of people".to_owned()))?;
-    let openers = directory.openers(lesson.teacher.as_ref(), lesson.coach.as_ref(), given, now);
+    let openers = directory.openers(teacher, lesson.coach.as_ref(), given, now);
     let openers = openers.map_err(|e| unknown(e.to_string()))?;
-    Ok(SealedTo::openers(openers, lesson.teacher.as_ref()))
+    let shown = Openers::of(&directory, teacher, &openers, entries, now);
+    Ok((SealedTo::openers(openers, teacher), shown))
 }
 
 /// Options with `danger` in their name that are in force: every recording says so.
@@ -357,7 +360,8 @@ fn run(
     let delete_by = retain.and_then(|retain| started_at.checked_add(retain));
     let delete_by =
         delete_by.map_err(|e| Ended { code: Code::TimeUntrusted, text: e.to_string() })?;
-    let SealedTo { recipients, teacher_keys } = openers(ground, config, lesson, started_at)?;
+    let (sealed_to, shown) = who_opens(ground, config, lesson, started_at)?;
+    let SealedTo { recipients, teacher_keys } = sealed_to;
     if let Some(first) = lesson.continues.as_deref() {
         may_go_on(config, first, &recipients)?;
     }
@@ -382,7 +386,7 @@ fn run(
     }
     note_first(ground, lesson, id)?;
     let new = |started: &super::recorder::Started| {
-        tell(Told::Began(id));
+        tell(Told::Began(id, shown));
         let veiled = Veiled::by(config);
         NewRecording {
             id,

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     lesson::{Continued, Lesson, Veiled},
-    recording::At,
+    recording::{self, At, Event},
+    steward::Service,
 };
 use crate::{
     clock::{Clock as _, SystemClock, boot, running},
@@ -209,6 +210,64 @@ impl CutOff {
                 ends: now.saturating_add(left),
             })),
         })
+    }
+}
+
+impl Service {
+    /// What an earlier end of the program left: whether a recording had been cut off, and whether its
+    /// lesson may go on.
+    pub(super) fn take_up(&mut self, was_cut: bool, cut: Result<Option<CutOff>, String>) {
+        if was_cut || matches!(cut, Ok(Some(_))) {
+            self.step(Event::CutOff);
+        }
+        match cut {
+            Ok(Some(cut)) => {
+                self.say(format!("{} had been cut off", cut.recording()));
+                self.cut = Some(cut);
+            }
+            Ok(None) => {}
+            Err(problem) => self.say(format!("what had been cut off does not go on: {problem}")),
+        }
+    }
+
+    /// Goes on with what was cut off so long ago, if it can.
+    pub(super) fn go_on(&mut self, ago: Duration) {
+        // Before everything was looked at nobody knows of the button.
+        if !self.looks.ready {
+            self.may_go_on = Some(ago);
+            return;
+        }
+        if !matches!(self.machine.state(), recording::State::SealedWithFault { .. }) {
+            return;
+        }
+        let Some(cut) = &self.cut else { return };
+        let longest = self.ground.config.now().recording.longest;
+        match cut.lesson(ago, longest, self.began.elapsed()) {
+            Some(lesson) => self.step(Event::GoOn(lesson, WITHIN.saturating_sub(ago))),
+            None => self.leave_cut("it was nearly as long as a recording may be"),
+        }
+    }
+
+    /// What was cut off does not go on.
+    pub(super) fn leave_cut(&mut self, why: &str) {
+        let Some(cut) = self.cut.take() else { return };
+        self.say(format!("{} does not go on: {why}", cut.recording()));
+        self.lookout.nothing();
+        if let recording::State::Arming { lesson, .. } = self.machine.state()
+            && lesson.continues.is_some()
+        {
+            self.step(Event::Stop);
+        }
+    }
+
+    /// What was cut off does not go on, and nobody gets what there is of it.
+    pub(super) fn withhold_cut(&mut self, why: &str) {
+        if let Some(cut) = &self.cut {
+            let ids: Vec<_> = cut.recordings().collect();
+            self.objector = cut.teacher().cloned().unwrap_or_else(PersonId::in_the_room);
+            self.withhold_these(ids);
+        }
+        self.leave_cut(why);
     }
 }
 

@@ -1,9 +1,16 @@
 //! What is being dropped, camera by camera, and whoever waits to hear of it.
 
+use std::time::Duration;
+
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use serde_json::json;
 
-use super::{control::Answer, drops::Dropped};
+use super::{
+    control::Answer,
+    drops::Dropped,
+    recording::{Event, State},
+    steward::Service,
+};
 use crate::units::CameraId;
 
 /// One wish that the last stretch be dropped.
@@ -82,5 +89,54 @@ impl Dropping {
         } else {
             Answer::done(body)
         });
+    }
+}
+
+impl Service {
+    /// Passes on that the last stretch is to go.
+    pub(super) fn drop_last(&mut self, length: Duration) {
+        self.say(format!("the last {} s are to be dropped", length.as_secs()));
+        // What is older than this recording of the lesson is sealed in the one before.
+        if let State::Recording { began, .. } = self.machine.state()
+            && self.began.elapsed().saturating_sub(*began) < length
+            && !self.lesson_before.is_empty()
+        {
+            self.say("it reaches into what was recorded before: all of that is withheld");
+            self.withhold_these(self.lesson_before.clone());
+        }
+        // Before it has begun nothing is kept.
+        let begun = self.crew.iter().filter(|crew| crew.recording.is_some());
+        let at_work = begun.flat_map(|crew| crew.cameras.iter());
+        let asked = at_work.map(|one| (one.camera.clone(), one.drops.ask(length)));
+        let dropping = Dropping::new(asked.collect());
+        self.dropping.push(dropping);
+    }
+
+    /// What came of what was to be dropped. Where it may still be there, nobody is to have any of it.
+    pub(super) fn hear_dropped(&mut self) {
+        let mut open = Vec::new();
+        let mut failed = false;
+        for mut dropping in std::mem::take(&mut self.dropping) {
+            if !dropping.listen() {
+                open.push(dropping);
+                continue;
+            }
+            for line in dropping.lines() {
+                self.say(line);
+            }
+            failed |= dropping.failed();
+            let state = self.machine.state().word();
+            dropping.answer(state);
+        }
+        self.dropping = open;
+        if !failed {
+            return;
+        }
+        self.say("what was to be dropped may still be there: all of it is withheld");
+        if self.machine.state().takes_pictures() {
+            self.step(Event::Object);
+        }
+        // What is sealed already is not reached by that.
+        self.withhold();
     }
 }

@@ -5,6 +5,7 @@
 //! (`veil`), what is kept (`vault`), or how it is asked for (`cli`).
 
 mod again;
+mod asked;
 mod bodies;
 pub mod button;
 mod chain;
@@ -27,6 +28,7 @@ mod lists;
 mod lookout;
 mod notify;
 mod objection;
+pub mod openers;
 mod over;
 mod parts;
 pub mod preflight;

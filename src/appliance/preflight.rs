@@ -244,7 +244,7 @@ fn paper(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &mut Fo
     if let Some(teacher) = teacher {
         // Where the directory says nothing, that is a reason of its own.
         let keys = match &facts.directory {
-            Ok(Some(directory)) => directory.recipients_of(teacher, facts.now),
+            Ok(Some(directory)) => directory.proofs_of(teacher, facts.now),
             _ => config.recording.recipients.clone(),
         };
         acceptance(&keys, registers, teacher, coach, found);
@@ -394,13 +394,9 @@ fn box_reasons(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &
             "classveil audit verify --config FILE.toml says which line",
         ),
         Ok(highest) => {
-            if highest.is_some_and(|highest| facts.now < highest) {
-                found.add(
-                    Code::TimeUntrusted,
-                    "the clock is behind what the audit log has already seen",
-                    "set the clock; timedatectl shows it, and `classveil audit show` when the log was \
-                     written last",
-                );
+            if let Some(highest) = highest.filter(|highest| facts.now < *highest) {
+                let (sentence, settle) = behind(facts.now, highest);
+                found.add(Code::TimeUntrusted, sentence, settle);
             } else if !facts.clock_is_right {
                 found.add(
                     Code::TimeUntrusted,
@@ -411,6 +407,20 @@ fn box_reasons(config: &Config, facts: &Facts, lesson: Option<&Lesson>, found: &
             }
         }
     }
+}
+
+/// A clock that is behind the log: which of the two is wrong, somebody with a watch has to see.
+#[must_use]
+pub fn behind(now: Timestamp, highest: Timestamp) -> (String, &'static str) {
+    let minute = |at: Timestamp| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M");
+    let (now, highest) = (minute(now), minute(highest));
+    (
+        format!("the clock says {now}, and the audit log has a line of {highest} already"),
+        "compare with a watch. Where the clock is wrong: timedatectl set-ntp true, or timedatectl \
+         set-time \"YYYY-MM-DD HH:MM\". Where the clock is right the line is wrong, and nobody can \
+         confirm it away: begin a new store, as docs/guide/operator.md says under \"A line of the log \
+         from a wrong year\"",
+    )
 }
 
 #[cfg(test)]
@@ -524,6 +534,14 @@ mod tests {
             assert!(!reason.settle.contains("FILE.toml"), "{reason:?}");
         }
         reasons.into_iter().map(|reason| reason.code).collect()
+    }
+
+    #[test]
+    fn a_clock_behind_the_log_is_told_with_both_times() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (sentence, settle) = behind(at("2026-11-22T12:00:00Z"), at("2099-01-15T12:00:00Z"));
+        assert!(sentence.contains("2026-11-22") && sentence.contains("2099-01-15"), "{sentence}");
+        assert!(settle.contains("wrong year"), "{settle}");
     }
 
     #[test]

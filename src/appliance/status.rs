@@ -7,7 +7,14 @@ use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
 use serde_json::{Value, json};
 
-use super::{chain::Progress, crew, ending, preflight::Lit, recording::State, steward::Service};
+use super::{
+    chain::Progress,
+    crew, ending,
+    openers::{Followed, Openers},
+    preflight::Lit,
+    recording::State,
+    steward::Service,
+};
 use crate::units::CameraId;
 
 impl Service {
@@ -21,31 +28,50 @@ impl Service {
         totals
     }
 
+    /// The lesson that is prepared or recorded, without its question, which is for who can open the
+    /// recording only.
+    pub(super) fn lesson_told(&self) -> Value {
+        let Some(lesson) = self.machine.state().lesson() else { return Value::Null };
+        let Openers { openers, ahead, openers_problem } = self.openers.told();
+        json!({
+            "class": lesson.class,
+            "teacher": lesson.teacher,
+            "coach": lesson.coach,
+            "purpose": lesson.purpose,
+            "planned_s": lesson.planned.as_secs(),
+            "openers": openers,
+            "ahead": ahead,
+            "openers_problem": openers_problem,
+        })
+    }
+
+    /// Looks who will be able to open what is prepared: the directory may change, and a key come to
+    /// count, until it begins. From then on it is as the recorder said.
+    pub(super) fn follow_openers(&mut self) {
+        match self.machine.state() {
+            State::Prepared { lesson, .. } | State::Arming { lesson, .. }
+                if self.crew.is_none() =>
+            {
+                self.openers.follow(&self.ground, lesson);
+            }
+            State::Arming { .. } | State::Recording { .. } => {}
+            _ => self.openers = Followed::default(),
+        }
+    }
+
     pub(super) fn status(&self) -> Value {
         let state = self.machine.state();
         let now = self.began.elapsed();
         let seconds = |at: Duration| at.saturating_sub(now).as_secs();
-        let (lesson, since, until) = match state {
-            State::Prepared { lesson, lapses } => (Some(lesson), None, Some(seconds(*lapses))),
-            State::Arming { lesson, gives_up, .. } => {
-                (Some(lesson), None, Some(seconds(*gives_up)))
-            }
+        let (since, until) = match state {
+            State::Prepared { lapses, .. } => (None, Some(seconds(*lapses))),
+            State::Arming { gives_up, .. } => (None, Some(seconds(*gives_up))),
             State::Recording { lesson, began, .. } => {
                 let ends = seconds(self.machine.end(lesson, *began));
-                (Some(lesson), Some(now.saturating_sub(*began).as_secs()), Some(ends))
+                (Some(now.saturating_sub(*began).as_secs()), Some(ends))
             }
-            _ => (None, None, None),
+            _ => (None, None),
         };
-        // The question is for who can open the recording only.
-        let lesson = lesson.map(|lesson| {
-            json!({
-                "class": lesson.class,
-                "teacher": lesson.teacher,
-                "coach": lesson.coach,
-                "purpose": lesson.purpose,
-                "planned_s": lesson.planned.as_secs(),
-            })
-        });
         let fault = match state {
             State::SealedWithFault { fault } => Some(*fault),
             _ => None,
@@ -101,7 +127,7 @@ impl Service {
             "ends_soon": ends_soon,
             "reach": self.reach.iter().map(reach).collect::<Vec<_>>(),
             "totals": totals,
-            "lesson": lesson,
+            "lesson": self.lesson_told(),
             "recording_s": since,
             "left_s": until,
             "fault": fault,

@@ -2,8 +2,8 @@
 //! machine, and carries out its effects.
 //!
 //! Belongs here: which event a message is, what an effect does, what is said of it. Does not belong:
-//! starting and ending (`service`), the rules of a recording (`recording`), saying how the box is
-//! (`status`). The loop waits for nobody longer than moments: what takes time has threads of its own.
+//! starting and ending (`service`), the rules of a recording (`recording`), what somebody asks
+//! (`asked`), saying how the box is (`status`). The loop waits for nobody longer than moments: what takes time has threads of its own.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,35 +20,33 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
+    asked::words,
     button::{self, Press},
     chain::Progress,
     codes::Code,
-    control::{Answer, Call, Caller, LAST_MINUTE, NewLesson, Request},
+    control::{Answer, LAST_MINUTE},
     crew::{self, Crew, Ground},
-    cut::{self, CutOff},
+    cut::CutOff,
     dropping::Dropping,
     idle::Looks,
     indicator::{self, Indicator, Show},
     lesson::Lesson,
     lookout::{self, Lookout},
     notify::Notifier,
+    openers::Followed,
     over::Over,
     preflight::{Hardware, Lit, Reason},
     pulse::Felt,
     recording::{By, Effect, Event, Light, Limits, Recording, State, Step},
     reload::Records,
     service::{Job, Message, ServiceError},
-    time,
 };
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     shutdown::Shutdown,
     units::{CameraId, PersonId, RecordingId},
-    vault::{
-        Purpose,
-        audit::{Event as Line, Word},
-    },
+    vault::audit::{Event as Line, Word},
 };
 
 /// How often the loop looks at signals and the time.
@@ -105,9 +103,11 @@ pub(super) struct Service {
     /// Whether each camera answered when it was asked last.
     pub(super) reach: BTreeMap<CameraId, bool>,
     /// What was cut off so long ago may go on, once everything was looked at.
-    may_go_on: Option<Duration>,
+    pub(super) may_go_on: Option<Duration>,
     /// Coach and teacher of what is recorded.
-    people: (Option<PersonId>, Option<PersonId>),
+    pub(super) people: (Option<PersonId>, Option<PersonId>),
+    /// Who will be able to open it.
+    pub(super) openers: Followed,
 }
 
 impl Service {
@@ -156,6 +156,7 @@ impl Service {
             reach: BTreeMap::new(),
             may_go_on: None,
             people: (None, None),
+            openers: Followed::default(),
             ground,
         }
     }
@@ -186,6 +187,7 @@ impl Service {
             }
             self.hear_dropped();
             self.look_again();
+            self.follow_openers();
             if self.machine.next_wake().is_some_and(|due| self.began.elapsed() >= due) {
                 self.step(Event::Tick);
             }
@@ -329,7 +331,7 @@ impl Service {
     }
 
     /// Has new settings count where nothing is under way by the old ones.
-    fn follow_settings(&mut self) {
+    pub(super) fn follow_settings(&mut self) {
         if self.crew.is_some() || matches!(self.machine.state(), State::Arming { .. }) {
             return;
         }
@@ -337,22 +339,6 @@ impl Service {
         self.machine.limit(limits(&config));
         if config.button.device.is_none() {
             self.button = no_button(&config);
-        }
-    }
-
-    /// What an earlier end of the program left: whether a recording had been cut off, and whether its
-    /// lesson may go on.
-    pub(super) fn take_up(&mut self, was_cut: bool, cut: Result<Option<CutOff>, String>) {
-        if was_cut || matches!(cut, Ok(Some(_))) {
-            self.step(Event::CutOff);
-        }
-        match cut {
-            Ok(Some(cut)) => {
-                self.say(format!("{} had been cut off", cut.recording()));
-                self.cut = Some(cut);
-            }
-            Ok(None) => {}
-            Err(problem) => self.say(format!("what had been cut off does not go on: {problem}")),
         }
     }
 
@@ -367,46 +353,6 @@ impl Service {
             lookout::Told::MayGoOn(ago) => self.go_on(ago),
             lookout::Told::TooLate => self.leave_cut("it was too long ago, or nobody knows when"),
         }
-    }
-
-    /// Goes on with what was cut off so long ago, if it can.
-    fn go_on(&mut self, ago: Duration) {
-        // Before everything was looked at nobody knows of the button.
-        if !self.looks.ready {
-            self.may_go_on = Some(ago);
-            return;
-        }
-        if !matches!(self.machine.state(), State::SealedWithFault { .. }) {
-            return;
-        }
-        let Some(cut) = &self.cut else { return };
-        let longest = self.ground.config.now().recording.longest;
-        match cut.lesson(ago, longest, self.began.elapsed()) {
-            Some(lesson) => self.step(Event::GoOn(lesson, cut::WITHIN.saturating_sub(ago))),
-            None => self.leave_cut("it was nearly as long as a recording may be"),
-        }
-    }
-
-    /// What was cut off does not go on.
-    fn leave_cut(&mut self, why: &str) {
-        let Some(cut) = self.cut.take() else { return };
-        self.say(format!("{} does not go on: {why}", cut.recording()));
-        self.lookout.nothing();
-        if let State::Arming { lesson, .. } = self.machine.state()
-            && lesson.continues.is_some()
-        {
-            self.step(Event::Stop);
-        }
-    }
-
-    /// What was cut off does not go on, and nobody gets what there is of it.
-    fn withhold_cut(&mut self, why: &str) {
-        if let Some(cut) = &self.cut {
-            let ids: Vec<_> = cut.recordings().collect();
-            self.objector = cut.teacher().cloned().unwrap_or_else(PersonId::in_the_room);
-            self.withhold_these(ids);
-        }
-        self.leave_cut(why);
     }
 
     fn dark(&mut self, problem: String) {
@@ -444,220 +390,7 @@ impl Service {
         self.step(event);
     }
 
-    /// Coach and teacher of the lesson that is prepared, runs, or was cut off.
-    fn lesson_of(&self) -> Option<(Option<PersonId>, Option<PersonId>)> {
-        match self.machine.state() {
-            State::Prepared { lesson, .. }
-            | State::Arming { lesson, .. }
-            | State::Recording { lesson, .. } => {
-                Some((lesson.coach.clone(), lesson.teacher.clone()))
-            }
-            State::Stopping { .. } => Some(self.people.clone()),
-            _ => self.cut.as_ref().map(|cut| (cut.coach().cloned(), cut.teacher().cloned())),
-        }
-    }
-
-    /// Whether it is about a lesson that is somebody else's.
-    fn is_others(&self, request: &Request, by: &Caller) -> bool {
-        let is_of = |people: &(Option<PersonId>, Option<PersonId>)| {
-            by.is_of(people.0.as_ref(), people.1.as_ref())
-        };
-        match request {
-            Request::Status
-            | Request::Logs
-            | Request::Preflight
-            | Request::Reload
-            | Request::ConfirmClock => false,
-            Request::Prepare { lesson } => {
-                let config = self.ground.config.now();
-                let coach = lesson.coach.as_ref().or(config.recording.coach.as_ref());
-                let teacher = lesson.teacher.as_ref().or(config.recording.teacher.as_ref());
-                !by.is_of(coach, teacher)
-                    || self.cut.is_some() && !self.lesson_of().is_some_and(|of| is_of(&of))
-            }
-            _ => self.lesson_of().is_some_and(|of| !is_of(&of)),
-        }
-    }
-
-    /// Writes down that somebody at the box says its clock is right.
-    fn confirm_clock(&mut self, by: &Caller) -> Answer {
-        let now = SystemClock.now();
-        let audit = &self.ground.audit;
-        if audit.highest().is_some_and(|highest| now < highest) {
-            let text = "the clock is behind what the audit log has already seen: set it first";
-            return Answer::refused(text, json!({ "now": now }));
-        }
-        let uid = match by {
-            Caller::Other(uid) => Some(*uid),
-            _ => None,
-        };
-        if let Err(error) = audit.append(now, &time::confirmation(uid)) {
-            return Answer::refused(error.to_string(), Value::Null);
-        }
-        self.say("somebody at the box says that its clock is right");
-        // At once; who counts for how long nobody could say so hears it in the next round.
-        self.ground.clock_withholds.store(false, Ordering::SeqCst);
-        self.looks.all = Duration::ZERO;
-        Answer::done(json!({ "now": now }))
-    }
-
-    fn call(&mut self, Call { request, by, answer }: Call) {
-        if self.is_others(&request, &by) {
-            let body = json!({ "state": self.machine.state().word() });
-            let _ = answer.send(Answer::refused("it is somebody else's lesson", body));
-            return;
-        }
-        let done = |body| drop(answer.send(Answer::done(body)));
-        match request {
-            Request::Status
-            | Request::Logs
-            | Request::Preflight
-            | Request::Reload
-            | Request::ConfirmClock => {}
-            Request::Stop { objection: false } if self.cut.is_some() => {
-                self.leave_cut("somebody stopped it");
-                return done(json!({ "state": self.machine.state().word() }));
-            }
-            // What was cut off is sealed: its last stretch cannot be taken out any more.
-            Request::Stop { objection: true } | Request::Drop { .. } if self.cut.is_some() => {
-                self.withhold_cut("somebody objected to it");
-                return done(json!({ "state": self.machine.state().word() }));
-            }
-            _ => self.leave_cut("somebody asked for something else"),
-        }
-        match request {
-            Request::Status => done(self.status()),
-            Request::Logs => done(json!({ "lines": self.lines })),
-            Request::ConfirmClock => {
-                let said = self.confirm_clock(&by);
-                let _ = answer.send(said);
-            }
-            Request::Preflight => {
-                let lesson = self.prepared().cloned();
-                let hardware = self.hardware();
-                self.job(Job::Look { lesson, hardware, answer: Some(answer) });
-            }
-            Request::Reload => self.reread(Some(answer)),
-            Request::Prepare { lesson } => match self.lesson(lesson) {
-                Ok(lesson) => self.asked(Event::Prepare(lesson), answer),
-                Err(problem) => {
-                    let _ = answer.send(Answer::refused(problem, Value::Null));
-                }
-            },
-            Request::Withdraw => self.asked(Event::Withdraw, answer),
-            Request::Start => self.asked(Event::Start(By::Afar), answer),
-            Request::Drop { seconds, stop } => self.ask_to_drop(seconds, stop, answer),
-            Request::Stop { objection } => {
-                self.asked(if objection { Event::Object } else { Event::Stop }, answer);
-            }
-        }
-    }
-
-    /// Takes what somebody asks for, and answers when it is known what comes of it.
-    fn asked(&mut self, event: Event, answer: Sender<Answer>) {
-        self.follow_settings();
-        let is_start = matches!(event, Event::Start(_));
-        if is_start && self.waiting.is_some() {
-            let body = json!({ "state": self.machine.state().word() });
-            let _ = answer.send(Answer::refused("somebody else is starting it", body));
-            return;
-        }
-        if is_start {
-            self.waiting = Some(answer);
-            self.step(event);
-            return;
-        }
-        let refused = self.step_and_hear(event);
-        let body = json!({ "state": self.machine.state().word() });
-        let _ = answer.send(match refused {
-            Some(codes) => Answer::refused(words(&codes), body),
-            None => Answer::done(body),
-        });
-    }
-
-    fn ask_to_drop(&mut self, seconds: u64, stop: bool, answer: Sender<Answer>) {
-        if seconds == 0 {
-            let _ = answer.send(Answer::refused("nothing is to be dropped", Value::Null));
-            return;
-        }
-        let length = Duration::from_secs(seconds);
-        let refused = self.step_and_hear(Event::Drop { length, stop });
-        let body = json!({ "state": self.machine.state().word() });
-        match (refused, self.dropping.last_mut()) {
-            (Some(codes), _) => drop(answer.send(Answer::refused(words(&codes), body))),
-            (None, Some(dropping)) if !dropping.is_asked() => dropping.answer_to(answer),
-            // It was about to begin, and does not.
-            (None, _) => drop(answer.send(Answer::done(body))),
-        }
-    }
-
-    /// Passes on that the last stretch is to go.
-    fn drop_last(&mut self, length: Duration) {
-        self.say(format!("the last {} s are to be dropped", length.as_secs()));
-        // What is older than this recording of the lesson is sealed in the one before.
-        if let State::Recording { began, .. } = self.machine.state()
-            && self.began.elapsed().saturating_sub(*began) < length
-            && !self.lesson_before.is_empty()
-        {
-            self.say("it reaches into what was recorded before: all of that is withheld");
-            self.withhold_these(self.lesson_before.clone());
-        }
-        // Before it has begun nothing is kept.
-        let begun = self.crew.iter().filter(|crew| crew.recording.is_some());
-        let at_work = begun.flat_map(|crew| crew.cameras.iter());
-        let asked = at_work.map(|one| (one.camera.clone(), one.drops.ask(length)));
-        let dropping = Dropping::new(asked.collect());
-        self.dropping.push(dropping);
-    }
-
-    /// What came of what was to be dropped. Where it may still be there, nobody is to have any of it.
-    fn hear_dropped(&mut self) {
-        let mut open = Vec::new();
-        let mut failed = false;
-        for mut dropping in std::mem::take(&mut self.dropping) {
-            if !dropping.listen() {
-                open.push(dropping);
-                continue;
-            }
-            for line in dropping.lines() {
-                self.say(line);
-            }
-            failed |= dropping.failed();
-            let state = self.machine.state().word();
-            dropping.answer(state);
-        }
-        self.dropping = open;
-        if !failed {
-            return;
-        }
-        self.say("what was to be dropped may still be there: all of it is withheld");
-        if self.machine.state().takes_pictures() {
-            self.step(Event::Object);
-        }
-        // What is sealed already is not reached by that.
-        self.withhold();
-    }
-
-    fn lesson(&self, new: NewLesson) -> Result<Lesson, String> {
-        let config = self.ground.config.now();
-        let recording = &config.recording;
-        let purpose = match new.purpose {
-            None => recording.purpose,
-            Some(word) => word.parse::<Purpose>().map_err(|error| error.to_string())?,
-        };
-        Ok(Lesson {
-            class: new.class.or_else(|| recording.class.clone()),
-            teacher: new.teacher.or_else(|| recording.teacher.clone()),
-            coach: new.coach.or_else(|| recording.coach.clone()),
-            question: new.question.trim().to_owned(),
-            names: new.names,
-            purpose,
-            planned: new.planned_s.map_or(recording.longest, Duration::from_secs),
-            continues: None,
-        })
-    }
-
-    fn reread(&mut self, answer: Option<Sender<Answer>>) {
+    pub(super) fn reread(&mut self, answer: Option<Sender<Answer>>) {
         let records = self
             .crew
             .as_ref()
@@ -665,12 +398,12 @@ impl Service {
         self.job(Job::Reread { records, answer });
     }
 
-    fn step(&mut self, event: Event) {
+    pub(super) fn step(&mut self, event: Event) {
         let _ = self.step_and_hear(event);
     }
 
     /// Takes an event to the machine and carries out what follows; says what was refused.
-    fn step_and_hear(&mut self, event: Event) -> Option<Vec<Code>> {
+    pub(super) fn step_and_hear(&mut self, event: Event) -> Option<Vec<Code>> {
         let before = self.machine.state().word();
         let effects = self.machine.step(self.began.elapsed(), event);
         let after = self.machine.state().word();
@@ -695,22 +428,6 @@ impl Service {
         }
         self.answer_start(refused.as_deref());
         refused
-    }
-
-    /// Answers whoever waits for a start, once it is known what comes of it.
-    fn answer_start(&mut self, refused: Option<&[Code]>) {
-        let is_arming = matches!(self.machine.state(), State::Arming { .. });
-        if is_arming && refused.is_none() {
-            return;
-        }
-        let Some(answer) = self.waiting.take() else { return };
-        let records = matches!(self.machine.state(), State::Recording { .. });
-        let body = json!({ "state": self.machine.state().word(), "reasons": self.reasons });
-        let _ = answer.send(match refused {
-            None if records => Answer::done(body),
-            None => Answer::refused("it was stopped before it began", body),
-            Some(codes) => Answer::refused(words(codes), body),
-        });
     }
 
     fn carry_out(&mut self, effect: Effect) -> Vec<Event> {
@@ -774,8 +491,9 @@ impl Service {
 
     fn crew(&mut self, told: crew::Told) {
         match told {
-            crew::Told::Began(recording) => {
+            crew::Told::Began(recording, openers) => {
                 self.say(format!("{recording} is recorded"));
+                self.openers.set(openers);
                 if let Some(crew) = &mut self.crew {
                     crew.recording = Some(recording);
                 }
@@ -821,8 +539,4 @@ fn limits(config: &Config) -> Limits {
 /// How a box without a button is.
 fn no_button(config: &Config) -> Option<Result<(), String>> {
     (!config.button.danger_remote_start).then(|| Err("none is configured".to_owned()))
-}
-
-fn words(codes: &[Code]) -> String {
-    codes.iter().map(|code| code.word()).collect::<Vec<_>>().join(", ")
 }

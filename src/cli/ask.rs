@@ -3,11 +3,15 @@
 
 use std::{fmt::Write, path::PathBuf};
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Failure, output, places};
+use super::{Failure, openers, output, places};
 use crate::{
-    appliance::control::{self, LAST_MINUTE, NewLesson, Request},
+    appliance::{
+        control::{self, LAST_MINUTE, NewLesson, Request},
+        openers::Openers,
+    },
     error::{ErrorKind, advice},
     units::{ClassId, PersonId, parse_duration},
     vault::Names,
@@ -235,6 +239,15 @@ fn state(body: &Value) {
     output::line(word(&body["state"]));
 }
 
+/// Who will be able to open what is prepared or recorded.
+fn openers(lesson: &Value) {
+    if let Ok(told) = Openers::deserialize(lesson) {
+        for line in openers::lines(&told) {
+            output::line(format_args!("  {line}"));
+        }
+    }
+}
+
 pub(super) fn status(args: &Status) -> Result<(), Failure> {
     ask(&args.of, &Request::Status, |body| {
         let mut line = word(&body["state"]).to_owned();
@@ -249,6 +262,7 @@ pub(super) fn status(args: &Status) -> Result<(), Failure> {
             let _ = write!(line, ", {left} s left");
         }
         output::line(line);
+        openers(&body["lesson"]);
         for camera in body["cameras"].as_array().into_iter().flatten() {
             output::line(format_args!(
                 "  {}: {} frames in, {} dropped, {} segments",
@@ -293,7 +307,10 @@ pub(super) fn prepare(args: &Prepare) -> Result<(), Failure> {
         purpose: args.purpose.clone(),
         planned_s: planned.map(|planned| planned.as_secs()),
     };
-    ask(&args.of, &Request::Prepare { lesson }, state)
+    ask(&args.of, &Request::Prepare { lesson }, |body| {
+        state(body);
+        openers(&body["lesson"]);
+    })
 }
 
 fn question(args: &Prepare) -> Result<String, Failure> {

@@ -13,6 +13,7 @@ mod grant;
 mod identity;
 mod keygen;
 mod open;
+mod openers;
 mod output;
 
 mod paths;

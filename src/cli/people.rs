@@ -20,14 +20,14 @@ use crate::{
     clock::{Clock, SystemClock},
     error::{ErrorKind, advice},
     people::directory::{
-        Announce, Answer, Directory, DirectoryError, Key, KeyApproval, NewKey, Opener, make_answer,
+        Announce, Answer, Directory, DirectoryError, Key, KeyApproval, NewKey, make_answer,
         new_code, new_word, roles,
     },
     units::PersonId,
     vault::{
         Existing, Identities, Output, Recipient,
         access::{Confirmed, Role, Roles},
-        audit::{AuditError, AuditTrust, Entry, Event, check_log},
+        audit::{AuditError, AuditTrust, Entry, check_log},
         sign::{PersonKey, Signed},
     },
 };
@@ -761,44 +761,4 @@ fn of_key(key: &KeyRow<'_>) -> String {
         said = format!("{said}, accepted by {}", by.join(", "));
     }
     said
-}
-
-/// Says who will be able to open a recording, and which keys are about to change.
-pub(super) fn announce(
-    openers: &[Opener],
-    directory: &Directory,
-    entries: &[Entry],
-    now: Timestamp,
-) {
-    let teacher = openers.iter().find(|opener| opener.role == Role::Teacher);
-    let before = teacher.and_then(|teacher| last_armed(entries, &teacher.person));
-    output::note("who will be able to open this recording:");
-    for opener in openers {
-        let Opener { person, role, recipient, since, confirmed } = opener;
-        let new = match before {
-            Some(before) if *since > before => ", NEW since the last recording",
-            _ => "",
-        };
-        output::note(format_args!(
-            "  {person} ({role}), key {}, confirmed: {confirmed}{new}",
-            recipient.fingerprint()
-        ));
-    }
-    for (person, key) in directory.ahead(now) {
-        output::note(format_args!(
-            "  from {}: {person} with the key {}, which no older key signed; `classveil people \
-             end-key` stops it",
-            seconds(key.from),
-            key.recipient.fingerprint()
-        ));
-    }
-}
-
-/// When the last recording of `teacher` began.
-fn last_armed(entries: &[Entry], teacher: &PersonId) -> Option<Timestamp> {
-    let of = |entry: &&Entry| match &entry.event {
-        Some(Event::Armed { teacher: armed, .. }) => armed.as_ref() == Some(teacher),
-        _ => false,
-    };
-    entries.iter().rev().find(of).map(|entry| entry.at)
 }

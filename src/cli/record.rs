@@ -10,10 +10,11 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, output, paths, people as people_cli, places, reload, report};
+use super::{Failure, openers, output, paths, places, reload, report};
 use crate::{
     appliance::{
-        self, Around, NewList, Plan, Progress, Report, Started, encode_settings, watch_settings,
+        self, Around, NewList, Plan, Progress, Report, Started, encode_settings, openers::Openers,
+        watch_settings,
     },
     capture::{self, Input},
     clock::{Clock, SystemClock},
@@ -193,7 +194,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
-    let (recipients, warning) = openers(args, &config, &wanted, &audit)?;
+    let (recipients, warning) = sealed_to(args, &config, &wanted, &audit)?;
     recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
@@ -492,7 +493,7 @@ const NOBODY_VOUCHES: &str = "this store has no directory of people and no teach
 ///
 /// Without a directory no key is known to be a teacher's, so a recording that names one cannot start;
 /// one that names none, as a trial of a camera does, is nobody's lesson.
-fn openers(
+fn sealed_to(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
@@ -521,7 +522,10 @@ fn openers(
     };
     let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
     let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
-    people_cli::announce(&openers, &directory, &entries, now);
+    let told = Openers::of(&directory, teacher, &openers, &entries, now);
+    for line in openers::lines(&told) {
+        output::note(line);
+    }
     if let Some(coach) = coach
         && !openers.iter().any(|opener| opener.person == *coach)
     {

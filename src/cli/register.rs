@@ -13,7 +13,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     error::{ErrorKind, advice},
-    people::registers::{Acceptance, Assessment, Audience, Channel, Notice, Reminder, answer, ask},
+    people::{
+        directory::Directory,
+        registers::{Acceptance, Assessment, Audience, Channel, Notice, Reminder, answer, ask},
+    },
     units::PersonId,
     vault::{
         Digest, Recipient,
@@ -150,7 +153,7 @@ struct AskArgs {
     /// With whom.
     #[arg(long, value_name = "ID")]
     coach: Option<PersonId>,
-    /// The teacher's public key, one of [recording] recipients.
+    /// The teacher's public key, as the directory of people or [recording] recipients has it.
     #[arg(long, value_name = "age1...")]
     recipient: Recipient,
 }
@@ -260,10 +263,13 @@ fn notice(args: &NoticeArgs) -> Result<(), Failure> {
 
 fn asked(args: &AskArgs) -> Result<(), Failure> {
     let opened = open(&args.of)?;
-    if !opened.config.recording.recipients.contains(&args.recipient) {
+    let directory = Directory::read(&opened.store, &opened.log.entries()?)?;
+    let own = directory.map(|all| all.recipients_of(&args.teacher, SystemClock.now()));
+    let is_own = own.is_some_and(|own| own.contains(&args.recipient));
+    if !is_own && !opened.config.recording.recipients.contains(&args.recipient) {
         return Err(wrong(
-            "--recipient: recordings are not encrypted to this key; name it in [recording] \
-             recipients first",
+            "--recipient: no recording of this teacher is encrypted to this key; enrol it in the \
+             directory of people first",
         ));
     }
     let (teacher, coach) = (args.teacher.clone(), args.coach.clone());

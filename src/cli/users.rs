@@ -42,7 +42,8 @@ enum Command {
 /// Make an account.
 ///
 /// Roles: coach (prepares, starts, stops, looks), admin (pupil list, reminders, notices), teacher
-/// (accepts, objects, looks), operator (sees that the box works), privacy-officer (registers, logs).
+/// (accepts, objects, looks), operator (sees that the box works), privacy-officer (registers, logs),
+/// manager (how many recordings there are), viewer (looks at what a teacher granted; a supervisor).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil users add c-02 --role coach --person c-02 --config FILE.toml\n  \
@@ -51,10 +52,11 @@ enum Command {
 struct Add {
     /// Under which name somebody logs in: 1 to 32 of a-z, 0-9 and -; a pseudonym, as it is logged.
     name: AccountId,
-    /// As what: coach, admin, teacher, operator or privacy-officer.
+    /// As what: coach, admin, teacher, operator, privacy-officer, manager or viewer.
     #[arg(long, value_name = "ROLE")]
     role: Role,
-    /// Who it is in recordings and in the directory of people; coaches and teachers need it.
+    /// Who it is in recordings and in the directory of people; coaches, teachers and
+    /// viewers need it [default for them: the name].
     #[arg(long, value_name = "ID")]
     person: Option<PersonId>,
     #[command(flatten)]

@@ -95,7 +95,7 @@ const KEPT: [(&str, &[&str]); 12] = [
     ("mp4_atom", &["src/encode/"]),
     ("axum", &["src/api/"]),
     ("tokio", &["src/api/"]),
-    ("argon2", &["src/api/accounts.rs"]),
+    ("argon2", &["src/api/accounts/"]),
     ("zip", &["src/api/v1/shelter.rs"]),
 ];
 

@@ -128,6 +128,59 @@ fn remembers(process: u32, needle: &[u8]) -> bool {
     false
 }
 
+/// Keys are enrolled, replaced, vouched for and ended on the pages; nobody's secret key is sent.
+#[test]
+fn keys_change_on_the_pages() {
+    fn run(station: &Station, args: &[&str]) -> String {
+        station.school.run(args).ended(0).out.trim().to_owned()
+    }
+    let mut station = Station::bare(&[text(&sample("obama_speech.mp4"))], PAGES);
+    for (name, role) in [
+        ("t-07", "teacher"),
+        ("c-02", "coach"),
+        ("p-01", "privacy-officer"),
+        ("s-09", "viewer"),
+        ("m-01", "manager"),
+    ] {
+        account(&station, name, role, None);
+    }
+    for (person, role) in [("t-07", "teacher"), ("c-02", "coach")] {
+        enrol(|args| station.school.run(args), &station.school.path(""), person, role);
+    }
+    let store = ["--store", "store"];
+    let invited = |args: &[&str]| run(&station, &[&["people"][..], args, &store].concat());
+    let officer = invited(&["add", "p-01", "--role", "privacy-officer"]);
+    let coach = invited(&["invite", "c-02"]);
+    for name in ["p-01.key", "t-07b.key"] {
+        run(&station, &["keygen", "--output", name]);
+    }
+    let new = run(&station, &["keygen", "--output", "c-02b.key"]);
+    station.start();
+    let body = station.until("served", |body| body["network"]["url"].is_string());
+    let path = |name: &str| station.school.path(name).to_str().unwrap().to_owned();
+    let school = json!({
+        "url": body["network"]["url"],
+        "password": WORD,
+        "officerCode": officer,
+        "coachCode": coach,
+        "coachNew": new,
+        "officerKey": path("p-01.key"),
+        "teacherKey": path("t-07.key"),
+        "teacherNew": path("t-07b.key"),
+        "coachKey": path("c-02.key"),
+        "coachNewKey": path("c-02b.key"),
+        "note": path("c-02.note"),
+    });
+    fs::write(station.school.path("school.json"), school.to_string()).unwrap();
+    node("ui/test/browser/keys.mjs", &[&path("school.json")]);
+    // What the page signed is what the program makes of the same key.
+    let args = ["approve", "c-02", "--recipient", &new, "--by", "t-07", "--identity", "t-07b.key"];
+    run(&station, &[&["people"][..], &args, &["--output", "own.note"]].concat());
+    let [page, own] = ["c-02.note", "own.note"].map(|name| fs::read(path(name)).unwrap());
+    assert_eq!(page, own);
+    station.school.run(&["audit", "verify", "--store", "store"]).ended(0);
+}
+
 /// A lesson on the pages of a real box with a real camera, each role at its own: from a fresh box to
 /// the recording seen in the browser, of which the box learns no key.
 #[test]

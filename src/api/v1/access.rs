@@ -13,12 +13,16 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{files::allowed, people::roles_here, person, recordings::Shelf};
+use super::{
+    files::allowed,
+    people::{directory, roles_here},
+    person,
+    recordings::Shelf,
+};
 use crate::{
     api::{App, Inner, accounts::Role, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::retention_policy,
     clock::{Clock, SystemClock},
-    people::directory::Directory,
     units::{PersonId, RecordingId},
     vault::{
         Manifest, State as Life,
@@ -84,7 +88,7 @@ pub(super) async fn show(
         let (manifest, shelf) = taught(app, &login, &id)?;
         let entries = app.desk.audit().entries()?;
         let now = SystemClock.now();
-        let directory = Directory::read(app.desk.store(), &entries)?.unwrap_or_default();
+        let directory = directory(app)?;
         let owner = |recipient| directory.owner(recipient).map(|(person, ..)| person);
         let recipients = manifest.recipients.iter();
         let recipients: Vec<Value> =
@@ -152,8 +156,7 @@ pub(super) async fn grant(
             return Err(not_yours());
         }
         let (desk, now) = (&app.desk, SystemClock.now());
-        let directory = Directory::read(desk.store(), &desk.audit().entries()?)?;
-        let directory = directory.unwrap_or_default();
+        let directory = directory(app)?;
         let recipients = directory.keys_to_look(&claim.person, now)?;
         let signers = directory.signers_of(&claim.by, now);
         grant.install(desk.store(), desk.audit(), desk.key(), &signers, &recipients, now)?;

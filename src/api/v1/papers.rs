@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use utoipa::ToSchema;
 
-use super::person;
+use super::{people::directory, person};
 use crate::{
     api::{App, Inner, accounts::Role, not_yours, problem::Problem, sent::Sent, sessions::Login},
     appliance::preflight,
@@ -246,11 +246,13 @@ pub(super) async fn acceptance(
             let coach = coach.filter(|coach| !coach.is_empty());
             let coach = coach.as_deref().map(person).transpose()?;
             let known = |text: &str| text.trim().parse::<Recipient>().ok();
-            let recipient = known(&recipient)
-                .filter(|recipient| app.desk.config().recording.recipients.contains(recipient));
-            let recipient = recipient.ok_or_else(|| {
-                let text = "recordings are not encrypted to this key; the operator names it in \
-                            [recording] recipients first";
+            let own = directory(app)?.recipients_of(&teacher, SystemClock.now());
+            let is_own = |one: &Recipient| {
+                own.contains(one) || app.desk.config().recording.recipients.contains(one)
+            };
+            let recipient = known(&recipient).filter(is_own).ok_or_else(|| {
+                let text = "no recording of yours is encrypted to this key: enrol it on the page Keys \
+                            first";
                 Problem::bad("recipient", text)
             })?;
             let asked = ask(teacher, coach, recipient);

@@ -290,7 +290,8 @@ impl Shelf {
             // recipients by default, and what they get is of no use without a key.
             None => manifest.teacher.as_ref() == Some(own) || manifest.coach.as_ref() == Some(own),
         };
-        if is_recipient {
+        // A viewer looks at what was granted, and at nothing else.
+        if is_recipient && login.role != Role::Viewer {
             return Some(Holds::Recipient);
         }
         let granted = self.told.grants.iter().any(|listed| {
@@ -307,10 +308,9 @@ impl Shelf {
         let named = match login.role {
             Role::Coach => manifest.coach.as_ref(),
             Role::Teacher => manifest.teacher.as_ref(),
-            _ => return false,
+            _ => None,
         };
-        (login.person.is_some() && named == login.person.as_ref())
-            || self.holds(manifest, login).is_some()
+        (named.is_some() && named == login.person.as_ref()) || self.holds(manifest, login).is_some()
     }
 
     fn tell(&self, card: &Card, login: &Login) -> Value {

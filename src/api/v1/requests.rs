@@ -8,14 +8,14 @@ use axum::{
     Json,
     extract::{Extension, State},
 };
-use jiff::tz::TimeZone;
-use serde::Deserialize;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
     papers::{day, digest},
-    people::roles_here,
+    people::{pseudonym, roles_here},
     person,
     recordings::Shelf,
 };
@@ -26,6 +26,7 @@ use crate::{
     units::{PersonId, RecordingId},
     vault::{
         access::{Act, Ask, Decision, NewAnswer, NewRequest, Request, Requests, answer, request},
+        audit::Event,
         retention::{NewHold, hold as place, release as end_hold},
         shelf,
     },
@@ -83,6 +84,20 @@ pub(super) struct Releasing {
     recording: String,
 }
 
+/// A hold, as the log has it.
+#[derive(Serialize)]
+struct Held {
+    recording: RecordingId,
+    from: Timestamp,
+    until: Timestamp,
+    requested_by: PersonId,
+    approved_by: PersonId,
+    /// When it was ended before its time.
+    released: Option<Timestamp>,
+    /// Whether it counts now.
+    counts: bool,
+}
+
 /// A choice by its word.
 fn choice<T: serde::de::DeserializeOwned>(word: &str, problem: &str) -> Result<T, Problem> {
     serde_json::from_value(json!(word)).map_err(|_| Problem::bad("choice", problem))
@@ -119,7 +134,7 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Value>, Problem>
     .await
 }
 
-fn tell(request: &Request, now: jiff::Timestamp) -> Value {
+fn tell(request: &Request, now: Timestamp) -> Value {
     let mut told = json!(request);
     told["open"] = json!(request.is_open());
     told["overdue"] = json!(request.is_overdue(now));
@@ -165,7 +180,7 @@ pub(super) async fn decide(
         let words = "choose granted, refused, extended or lifted";
         let new = NewAnswer {
             number: sent.number,
-            by: officer(&login)?,
+            by: pseudonym(&login)?,
             decision: choice::<Decision>(&sent.decision, words)?,
             reason: sent.reason_sha256.as_deref().map(digest).transpose()?,
             note: sent.note.as_deref(),
@@ -174,6 +189,39 @@ pub(super) async fn decide(
         let at = (desk.store(), desk.audit(), desk.key());
         let answered = answer(at, &roles_here(app)?, &new, now)?;
         Ok(Json(tell(&answered, now)))
+    })
+    .await
+}
+
+/// What is held, or was: for whom, by whom and until when.
+pub(super) async fn holds(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    app.work(|app| {
+        let (entries, now) = (app.desk.audit().entries()?, SystemClock.now());
+        let mut holds: Vec<Held> = Vec::new();
+        for entry in &entries {
+            match &entry.event {
+                Some(Event::Held { recording, requested_by, approved_by, until, .. }) => {
+                    holds.push(Held {
+                        recording: *recording,
+                        from: entry.at,
+                        until: *until,
+                        requested_by: requested_by.clone(),
+                        approved_by: approved_by.clone(),
+                        released: None,
+                        counts: *until > now,
+                    });
+                }
+                Some(Event::Released { recording, .. }) => {
+                    let ended = holds.iter_mut().filter(|one| one.recording == *recording);
+                    for one in ended.filter(|one| one.until > entry.at) {
+                        (one.released, one.counts) = (one.released.or(Some(entry.at)), false);
+                    }
+                }
+                _ => {}
+            }
+        }
+        holds.reverse();
+        Ok(Json(json!({ "holds": holds })))
     })
     .await
 }
@@ -189,7 +237,7 @@ pub(super) async fn hold(
         let new = NewHold {
             recording: sent.recording.parse().map_err(|_| Problem::not_found())?,
             requested_by: person(&sent.requested_by)?,
-            approved_by: officer(&login)?,
+            approved_by: pseudonym(&login)?,
             length: Duration::from_secs(u64::from(sent.days.unwrap_or(90)) * 86_400),
             reason: digest(&sent.reason_sha256)?,
         };
@@ -208,14 +256,9 @@ pub(super) async fn release(
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
         let recording = sent.recording.parse().map_err(|_| Problem::not_found())?;
-        let (store, log, by) = (app.desk.store(), app.desk.audit(), officer(&login)?);
+        let (store, log, by) = (app.desk.store(), app.desk.audit(), pseudonym(&login)?);
         end_hold(store, log, &roles_here(app)?, recording, &by, SystemClock.now())?;
         Ok(Json(json!({ "recording": recording })))
     })
     .await
-}
-
-/// Under which pseudonym the officer answers: the directory's, else the account's name.
-fn officer(login: &Login) -> Result<PersonId, Problem> {
-    login.person.clone().map_or_else(|| person(login.account.as_str()), Ok)
 }

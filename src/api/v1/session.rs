@@ -1,7 +1,7 @@
 //! Logging in and out, and the first administrator.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -58,9 +58,14 @@ fn told(login: &Login) -> Value {
     })
 }
 
+/// Where somebody asks from, as far as that is known: not where a program on this machine asks for them.
+fn place(app: &App, from: SocketAddr) -> Option<IpAddr> {
+    app.is_encrypted.then(|| from.ip())
+}
+
 /// Counts a try.
 fn try_one(app: &App, name: Option<&AccountId>, from: SocketAddr) -> Result<(), Problem> {
-    app.lockout.try_one(name, from.ip(), Instant::now()).map_err(|wait| {
+    app.lockout.try_one(name, place(app, from), Instant::now()).map_err(|wait| {
         let seconds = wait.as_secs() + 1;
         let text = format!("too many tries: wait {seconds} s");
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "wait", text).after(seconds)
@@ -94,7 +99,7 @@ pub(super) async fn log_in(
         let text = "the name or the password is wrong";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "login", text));
     };
-    app.lockout.was_right(name.as_ref(), from.ip());
+    app.lockout.was_right(name.as_ref(), place(&app, from));
     app.forget_known();
     // Another person at the same browser.
     if let Some(before) = guard::login(&app, &headers).await? {
@@ -151,7 +156,7 @@ pub(super) async fn set_up(
     })
     .await?;
     drop(turn);
-    app.lockout.was_right(None, from.ip());
+    app.lockout.was_right(None, place(&app, from));
     app.forget_known();
     let body = Json(json!({ "name": name, "role": "admin" }));
     Ok((StatusCode::CREATED, body).into_response())

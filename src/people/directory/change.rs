@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Announce, Answer, CODE_LIFE, Challenge, Code, Directory, DirectoryError, KEYS, Key,
-    KeyApproval, Pending, Person, WAIT,
+    KeyApproval, KeyEnd, Pending, Person, WAIT,
 };
 use crate::{
     units::PersonId,
@@ -332,6 +332,17 @@ impl Directory {
             directory,
         };
         Ok(((), Box::new(announce)))
+    }
+
+    /// Ends a key as [`Self::end_key`] does, at the word of its owner, signed with a key that counts.
+    pub fn end_own_key(&mut self, signed: &Signed<KeyEnd>, now: Timestamp) -> Changed<()> {
+        let KeyEnd { by, recipient } = signed.claim().clone();
+        let check = signed.check(&self.signers_of(&by, now));
+        check.map_err(|problem| DirectoryError::NotVouched {
+            person: by.clone(),
+            problem: format!("the statement {problem}"),
+        })?;
+        self.end_key(&by, &recipient, now)
     }
 
     /// Removes `person`: all keys end. The pseudonym is not used again.
@@ -781,6 +792,21 @@ mod tests {
             keys(&directory, &[&teacher]),
             Err(DirectoryError::WithoutTeacher { .. })
         ));
+    }
+
+    #[test]
+    fn a_key_ends_at_the_word_of_its_owner() {
+        let (mut directory, teacher, coach, _) = school();
+        let word = |signed_by: &Own, by: &str, of: &Own| {
+            signed_by.sign(&KeyEnd { by: id(by), recipient: of.recipient.clone() })
+        };
+        let owns = word(&teacher, "t-07", &teacher);
+        for bad in [word(&coach, "t-07", &teacher), word(&coach, "c-02", &teacher)] {
+            assert!(directory.end_own_key(&bad, at(10)).is_err());
+        }
+        let _ = directory.end_own_key(&owns, at(10)).unwrap();
+        assert!(directory.recipients_of(&id("t-07"), at(10)).is_empty());
+        assert!(directory.end_own_key(&owns, at(11)).is_err(), "it signs for nothing any more");
     }
 
     #[test]

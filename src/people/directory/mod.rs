@@ -35,7 +35,8 @@ pub use self::{
     error::DirectoryError,
     roles::roles,
     statements::{
-        Answer, Challenge, KeyAnswer, KeyApproval, KeyChange, make_answer, new_code, new_word,
+        Answer, Challenge, KeyAnswer, KeyApproval, KeyChange, KeyEnd, make_answer, new_code,
+        new_word,
     },
 };
 use crate::{
@@ -233,6 +234,14 @@ impl Directory {
             return Err(DirectoryError::WithoutKey { person });
         }
         Ok(recipients)
+    }
+
+    /// Public keys of `person` that count at `now`, or did before: by any of them they are who they say.
+    #[must_use]
+    pub fn proofs_of(&self, person: &PersonId, now: Timestamp) -> Vec<Recipient> {
+        let entry = self.people.get(person).filter(|entry| entry.removed.is_none());
+        let keys = entry.map_or(&[][..], |entry| &entry.keys).iter();
+        keys.filter(|key| key.from <= now).map(|key| key.recipient.clone()).collect()
     }
 
     /// Keys with which `person` signs at `now`.

@@ -145,6 +145,24 @@ impl Statement for KeyApproval {
     }
 }
 
+/// The owner of a key in force says that one of their keys is not to count any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEnd {
+    /// Whose key it is.
+    pub by: PersonId,
+    /// The key.
+    pub recipient: Recipient,
+}
+
+impl Statement for KeyEnd {
+    const KIND: &'static str = "classveil-key-end/1";
+
+    fn by(&self) -> &PersonId {
+        &self.by
+    }
+}
+
 /// An answer as it comes back to the box.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

@@ -38,7 +38,7 @@ fn school() -> (Station, String, std::path::PathBuf) {
         }
         let officer = ["people", "add", "p-01", "--role", "privacy-officer", "--store", "store"];
         station.school.run(&officer).ended(0);
-        for (name, role) in [("t-08", "teacher"), ("c-09", "coach")] {
+        for (name, role) in [("t-08", "teacher"), ("c-09", "viewer"), ("m-01", "manager")] {
             account(station, name, role, Some(name));
         }
     })

@@ -9,6 +9,8 @@ use ureq::{
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
+use super::described;
+
 /// One browser.
 pub(crate) struct Client {
     agent: Agent,
@@ -95,7 +97,9 @@ impl Client {
         }
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Reply { status: response.status().as_u16(), kind, headers, text, bytes, body }
+        let reply = Reply { status: response.status().as_u16(), kind, headers, text, bytes, body };
+        described::hold(method, path, &reply);
+        reply
     }
 
     /// Sends, and leaves the body of the answer to be read.

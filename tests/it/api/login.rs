@@ -156,6 +156,20 @@ fn without_encryption_on_this_machine_only() {
     station.start();
     let mut page = stranger(&mut station);
     assert!(page.url.starts_with("http://127.0.0.1:"));
+    // Behind a proxy all come from one address: a stranger's tries lock out nobody else, and who they say
+    // they are gives them no more of them.
+    let guess = |page: &mut super::client::Client, name: &str, number: u8| {
+        let from = format!("10.0.0.{number}");
+        let body = format!("{{\"name\":\"{name}\",\"password\":\"guessed at random\"}}");
+        let headers = [("content-type", "application/json"), ("x-forwarded-for", &from)];
+        page.send(&Method::POST, "/api/v1/session", &headers, body.as_bytes()).status
+    };
+    for number in 0..30 {
+        assert_eq!(guess(&mut page, &format!("o-2{number}"), number), 401);
+    }
+    account(&station, "o-03", "operator", None);
+    let tries: Vec<u16> = (0..6).map(|number| guess(&mut page, "o-03", number)).collect();
+    assert_eq!(tries, [401, 401, 401, 401, 401, 429]);
     let reply = log_in(&mut page, "o-01", WORD).is(200);
     assert!(!reply.header("set-cookie").contains("Secure"));
     page.get("/status").is(200);

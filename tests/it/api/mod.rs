@@ -3,11 +3,13 @@
 
 mod access;
 pub(crate) mod client;
+mod described;
 mod files;
 mod lessons;
 mod limits;
 mod login;
 mod office;
+mod openers;
 mod preview;
 mod roles;
 mod uploads;

@@ -54,9 +54,14 @@ fn a_hold_is_for_who_was_recorded_and_by_the_officer_of_the_directory() {
     assert_eq!(code(&fetch(&mut teacher, &id, "key").is(403)), "withheld");
     let plan = station.run(&["retention", "plan"]).ended(0).out;
     assert!(plan.contains("held until"), "{plan}");
+    let held = officer.get("/holds").is(200).body["holds"][0].clone();
+    assert_eq!((&held["recording"], &held["counts"]), (&json!(id), &json!(true)), "{held}");
+    assert_eq!((&held["requested_by"], &held["approved_by"]), (&json!("t-07"), &json!("p-01")));
     let end = json!({ "recording": id });
     assert_eq!(other.post("/holds/release", &end).status, 403);
     officer.post("/holds/release", &end).is(200);
+    let held = officer.get("/holds").is(200).body["holds"][0].clone();
+    assert_eq!((&held["counts"], held["released"].is_string()), (&json!(false), true), "{held}");
     assert_eq!(officer.post("/holds/release", &end).status, 403, "there is none");
     fetch(&mut teacher, &id, "key").is(200);
     let entered = json!({ "ask": "restrict", "by": "t-07", "recordings": [id] });

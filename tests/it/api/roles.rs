@@ -4,7 +4,7 @@ use classveil::api::{Access, Row, accounts::Role, roles_page, routes};
 use serde_json::json;
 use ureq::http::Method;
 
-use super::{PAGES, account, client::Client, logged_in, stranger};
+use super::{PAGES, account, client::Client, code, files::recorded, logged_in, stranger};
 use crate::{media::sample, scene::text, service::Station, support::project};
 
 #[test]
@@ -102,6 +102,47 @@ fn every_route_with_every_role_and_with_none() {
     }
 }
 
+/// GOVERNANCE R33: numbers for who commissions coaching and who runs the box; every try to get more is
+/// refused and known.
+#[test]
+fn manager_and_admin_have_counts_only() {
+    let (mut station, id, _) = recorded();
+    account(&station, "m-01", "manager", None);
+    let footage = [
+        "recordings/{id}/files",
+        "recordings/{id}/files/manifest.json",
+        "recordings/{id}/key",
+        "recordings/{id}/access",
+        "cameras/cam1/preview",
+    ];
+    for name in ["m-01", "a-01"] {
+        let mut page = logged_in(&mut station, name);
+        let counts = page.get("/counts").is(200).body;
+        assert_eq!((&counts["kept"], &counts["withheld"]), (&json!(1), &json!(0)), "{counts}");
+        let month = &counts["months"][0];
+        assert_eq!((&month["recorded"], &month["destroyed"]), (&json!(1), &json!(0)), "{counts}");
+        assert!(!counts.to_string().contains(&id) && !counts.to_string().contains("t-07"));
+        for path in footage {
+            let path = format!("/{}", path.replace("{id}", &id));
+            assert_eq!(code(&page.get(&path).is(403)), "role", "{path}");
+        }
+    }
+    let log = std::fs::read_to_string(station.school.path("log")).unwrap();
+    for name in ["m-01", "a-01"] {
+        let refused = |line: &&str| {
+            line.contains("refused: not for this role") && line.contains(&format!("account={name}"))
+        };
+        let refused: Vec<&str> = log.lines().filter(refused).collect();
+        assert_eq!(refused.len(), footage.len(), "{log}");
+        assert!(refused[2].contains("/api/v1/recordings/{id}/key"), "{refused:?}");
+    }
+    // Nothing else of the box is the manager's, not even that there is a lesson.
+    let mut manager = logged_in(&mut station, "m-01");
+    for path in ["/status", "/recordings", "/people", "/terms", "/events", "/preflight"] {
+        assert_eq!(code(&manager.get(path).is(403)), "role", "{path}");
+    }
+}
+
 #[test]
 fn the_description_for_programs_has_every_route() {
     let mut station = Station::bare(&[text(&sample("obama_speech.mp4"))], PAGES);
@@ -115,6 +156,8 @@ fn the_description_for_programs_has_every_route() {
         assert!(operation["summary"].is_string(), "{method} {path}");
     }
     let body = &described["paths"]["/api/v1/recordings/prepare"]["post"]["requestBody"];
-    let question = &body["content"]["application/json"]["schema"]["properties"]["question"];
-    assert_eq!(question["type"], "string", "{body}");
+    let schema = &body["content"]["application/json"]["schema"];
+    assert_eq!(schema["$ref"], "#/components/schemas/Prepare", "{body}");
+    let question = &described["components"]["schemas"]["Prepare"]["properties"]["question"];
+    assert_eq!(question["type"], "string", "{described}");
 }

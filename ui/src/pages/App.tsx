@@ -8,6 +8,7 @@ import type { PagesText } from "../text/pages.en";
 import { Api, session, type Role, type Session } from "./api";
 import { Box } from "./Box";
 import { Failed, usePagesText } from "./common";
+import { Counts } from "./Counts";
 import { Keys } from "./Keys";
 import { Lesson } from "./Lesson";
 import { Log } from "./Log";
@@ -24,9 +25,11 @@ type Tab = keyof PagesText["tabs"];
 const TABS: Record<Role, readonly Tab[]> = {
   coach: ["lesson", "recordings", "keys"],
   teacher: ["mine", "recordings", "keys"],
-  admin: ["pupils", "seats", "papers", "box"],
+  admin: ["pupils", "seats", "papers", "counts", "box"],
   operator: ["box", "log"],
-  "privacy-officer": ["requests", "papers", "log", "box"],
+  "privacy-officer": ["requests", "papers", "keys", "log", "box"],
+  manager: ["counts"],
+  viewer: ["recordings", "keys"],
 };
 
 const PAGES: Record<Tab, (props: { api: Api }) => JSX.Element> = {
@@ -37,6 +40,7 @@ const PAGES: Record<Tab, (props: { api: Api }) => JSX.Element> = {
   seats: SeatsPage,
   papers: Papers,
   requests: Requests,
+  counts: Counts,
   mine: Teacher,
   box: Box,
   log: Log,

@@ -1,37 +1,21 @@
 /**
- * Keys of people: making one, enrolling it, and a teacher's word on a coach's. The secret half leaves
- * this page under a passphrase only.
+ * Keys of people: making one, and a teacher's word on a coach's. The secret half leaves this page under a
+ * passphrase only.
  */
 
-import { useState } from "preact/hooks";
+import { useContext, useState } from "preact/hooks";
 
 import { Problem as RefusedText } from "../parts/Viewer";
 import { download } from "../parts/Screen";
-import { base64, text } from "../viewer/bytes";
-import { decrypt, fingerprint, makeKey, publicHalf } from "../viewer/keys";
-import { refuse } from "../viewer/refused";
-import { readChallenge, signAnswer, signApproval } from "../viewer/sign";
+import { moment, Spoken } from "../text/language";
+import { fingerprint, makeKey } from "../viewer/keys";
+import { signApproval } from "../viewer/sign";
 import type { Api } from "./api";
-import { Card, entries, Failed, Field, useAction, useLoaded, usePagesText } from "./common";
-import { KeyFields, Print, readKeys, useRefusable } from "./own-key";
+import { Card, Failed, Field, useAction, useLoaded, usePagesText } from "./common";
+import { Approve, End, Enrol } from "./key-changes";
+import { keyAmong, KeyFields, keysOf, Print, useRefusable, type People, type Person } from "./own-key";
 
 const SHORTEST = 20;
-
-interface Key {
-  readonly recipient: string;
-  readonly counts: boolean;
-  readonly accepted_by: readonly string[];
-}
-
-interface Person {
-  readonly person: string;
-  readonly role: string;
-  readonly keys: readonly Key[];
-}
-
-interface People {
-  readonly people: readonly Person[];
-}
 
 export function Keys({ api }: { api: Api }) {
   const { value, error, again } = useLoaded(() => api.get<People>("people"), [api]);
@@ -39,8 +23,12 @@ export function Keys({ api }: { api: Api }) {
   return (
     <>
       <Make />
-      <Enrol api={api} onEnrolled={again} />
+      <Enrol api={api} own={keysOf(people, api.own)} onEnrolled={again} />
       {api.session.role === "teacher" && <Accept api={api} people={people} onAccepted={again} />}
+      {["teacher", "privacy-officer"].includes(api.session.role) && (
+        <Approve api={api} people={people} />
+      )}
+      <End api={api} own={keysOf(people, api.own)} onEnded={again} />
       <Directory people={people} error={error} />
     </>
   );
@@ -49,6 +37,7 @@ export function Keys({ api }: { api: Api }) {
 /** Whose key is whose, to compare with what people say. */
 function Directory({ people, error }: { people: readonly Person[]; error: unknown }) {
   const t = usePagesText();
+  const language = useContext(Spoken);
   return (
     <Card title={t.peopleTitle}>
       <Failed error={error} />
@@ -58,9 +47,9 @@ function Directory({ people, error }: { people: readonly Person[]; error: unknow
           <li key={person} data-person={person}>
             <strong>{person}</strong> ({t.roles[role] ?? role})
             <ul>
-              {keys.map(({ recipient, counts, accepted_by }) => (
-                <li key={recipient}>
-                  <Print of={recipient} /> {!counts && t.keyWaits}{" "}
+              {keys.map(({ recipient, from, counts, accepted_by }) => (
+                <li key={recipient} data-counts={counts}>
+                  <Print of={recipient} /> {!counts && t.keyWaits(moment(language, from))}{" "}
                   {accepted_by.length > 0 && t.keyAccepted(accepted_by.join(", "))}
                 </li>
               ))}
@@ -68,57 +57,6 @@ function Directory({ people, error }: { people: readonly Person[]; error: unknow
           </li>
         ))}
       </ul>
-    </Card>
-  );
-}
-
-/** A key that its owner has, and the code that shows whose it is. */
-function Enrol({ api, onEnrolled }: { api: Api; onEnrolled: () => void }) {
-  const t = usePagesText();
-  const { busy, error, refusal, act } = useRefusable();
-  const [print, setPrint] = useState<string | null>(null);
-  const enrol = (event: Event): void => {
-    const { code = "" } = entries(event);
-    const form = event.currentTarget as HTMLFormElement;
-    setPrint(null);
-    void act(async () => {
-      const key = (await readKeys(form))[0] ?? "";
-      const recipient = await publicHalf(key);
-      const path = "keys/challenge";
-      const { challenge } = await api.post<{ challenge: string }>(path, { recipient, code });
-      const sealed = base64(challenge);
-      const opened = sealed && (await decrypt([key], sealed));
-      const asked = opened && readChallenge(text(opened));
-      const by = api.session.person ?? "";
-      // What is signed is looked at first: it has to be about this very key and person.
-      if (!asked || asked.person !== by || asked.recipient !== recipient) {
-        return refuse({ code: "wrong-key" });
-      }
-      const answer = signAnswer(key, { by, recipient, answer: asked.answer, older: null });
-      await api.post("keys/enrol", { answer });
-      form.reset();
-      setPrint(await fingerprint(recipient));
-    }).then(onEnrolled);
-  };
-  return (
-    <Card title={t.enrolTitle}>
-      <p>{t.enrolHint}</p>
-      <form onSubmit={enrol} autocomplete="off">
-        <Field id="enrol-code" label={t.enrolCode}>
-          <input id="enrol-code" name="code" type="text" required autocapitalize="characters" />
-        </Field>
-        <KeyFields id="enrol" />
-        <button class="primary" disabled={busy}>
-          {busy ? t.loading : t.enrolDo}
-        </button>
-      </form>
-      {print !== null && (
-        <p class="good" role="status" data-enrolled>
-          {t.enrolled} <code>{print}</code>
-        </p>
-      )}
-      <Failed error={error} />
-      {refusal && <RefusedText reason={refusal} />}
     </Card>
   );
 }
@@ -133,7 +71,7 @@ interface AcceptProps {
 function Accept({ api, people, onAccepted }: AcceptProps) {
   const t = usePagesText();
   const { busy, error, refusal, act } = useRefusable();
-  const own = api.session.person ?? "";
+  const own = api.own;
   const waiting = people
     .filter(({ person, role }) => role === "coach" && person !== own)
     .flatMap(({ person, keys }) =>
@@ -148,12 +86,8 @@ function Accept({ api, people, onAccepted }: AcceptProps) {
     const form = event.currentTarget as HTMLFormElement;
     void act(async () => {
       if (!one) return;
-      const keys = await readKeys(form);
-      const { people } = await api.get<{ people: readonly Person[] }>("people");
-      const mine = people.find(({ person }) => person === own)?.keys ?? [];
-      const halves = await Promise.all(keys.map(publicHalf));
-      const at = halves.findIndex((half) => mine.some(({ recipient }) => recipient === half));
-      const key = keys[at] ?? refuse({ code: "not-your-key" });
+      const { people } = await api.get<People>("people");
+      const key = await keyAmong(form, keysOf(people, own));
       const statement = signApproval(key, own, one.person, one.recipient);
       await api.post("keys/accept", { statement });
       form.reset();

@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { clock } from "../viewer/timeline";
 import { Problem, type Api, type Lesson as Planned, type Preflight, type Status } from "./api";
 import { Card, entries, Failed, Field, Reasons, useAction, useLoaded, usePagesText } from "./common";
+import { Openers } from "./Openers";
 import { Preview } from "./Preview";
 import { useElapsed, useStatus } from "./status";
 
@@ -38,6 +39,7 @@ export function Lesson({ api }: { api: Api }) {
         </h2>
         {lost && <p class="warn">{t.problems["unreachable"]}</p>}
         {status.lesson && <About lesson={status.lesson} />}
+        {status.lesson && <Openers lesson={status.lesson} />}
         <Times status={status} />
         {status.ends_soon && (
           <p class="warn" role="alert" data-ends-soon>

@@ -16,6 +16,8 @@ import {
   useLoaded,
   usePagesText,
 } from "./common";
+import { Holds } from "./Holds";
+import { Named, type About } from "./named";
 
 type Ask = "delete" | "restrict" | "add" | "access";
 
@@ -35,13 +37,6 @@ interface Request {
   readonly open: boolean;
   readonly overdue: boolean;
   readonly answers: readonly Answered[];
-}
-
-interface About {
-  readonly id: string;
-  readonly started?: string;
-  readonly class?: string | null;
-  readonly withheld?: boolean;
 }
 
 interface Answer {
@@ -72,21 +67,7 @@ export function Requests({ api }: { api: Api }) {
         </ul>
       </Card>
       {value && <Enter api={api} recordings={value.recordings} onEntered={again} />}
-    </>
-  );
-}
-
-/** What a recording is to somebody who never looks at one. */
-function Named({ id, recordings }: { id: string; recordings: readonly About[] }) {
-  const t = usePagesText();
-  const language = useContext(Spoken);
-  const about = recordings.find((one) => one.id === id);
-  return (
-    <>
-      {about?.started && `${moment(language, about.started)}, ${about.class ?? t.none} `}
-      <code>{id}</code>
-      {!about && ` ${t.requestGone}`}
-      {about?.withheld && ` ${t.requestWithheld}`}
+      {value && <Holds api={api} recordings={value.recordings} />}
     </>
   );
 }

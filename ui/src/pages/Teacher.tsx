@@ -7,6 +7,7 @@ import { Problem as RefusedText } from "../parts/Viewer";
 import type { Api } from "./api";
 import { Card, entries, Facts, Failed, Field, useAction, useLoaded, usePagesText } from "./common";
 import { KeyFields, readKeys, useRefusable } from "./own-key";
+import { Openers } from "./Openers";
 import { Register } from "./Papers";
 import { Preview } from "./Preview";
 import { useStatus } from "./status";
@@ -26,7 +27,15 @@ export function Teacher({ api }: { api: Api }) {
   const terms = useLoaded(() => api.get<Record<string, unknown>>("terms"), [api]);
   return (
     <>
-      {running && status && (
+      {own && !running && status?.lesson && (
+        <section class="card now" data-state={status.state} aria-labelledby="now">
+          <h2 id="now" aria-live="polite">
+            {t.states[status.state]}
+          </h2>
+          <Openers lesson={status.lesson} />
+        </section>
+      )}
+      {running && status?.lesson && (
         <>
           <section class="card now" data-state={status.state} aria-labelledby="now">
             <h2 id="now" aria-live="assertive">
@@ -54,6 +63,7 @@ export function Teacher({ api }: { api: Api }) {
             </button>
             <p class="hint">{t.objectHint}</p>
             <Failed error={error} />
+            <Openers lesson={status.lesson} />
           </section>
           <Preview cameras={status.cameras.map((one) => one.camera)} />
         </>

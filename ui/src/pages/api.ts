@@ -4,7 +4,14 @@ import { toBase64, type Bytes } from "../viewer/bytes";
 import { refuse } from "../viewer/refused";
 import type { Source } from "../viewer/source";
 
-export type Role = "coach" | "admin" | "teacher" | "operator" | "privacy-officer";
+export type Role =
+  | "coach"
+  | "admin"
+  | "teacher"
+  | "operator"
+  | "privacy-officer"
+  | "manager"
+  | "viewer";
 
 export interface Session {
   readonly name: string;
@@ -27,6 +34,30 @@ export interface Lesson {
   readonly coach: string | null;
   readonly purpose: string;
   readonly planned_s: number;
+  readonly openers: readonly Opener[];
+  readonly ahead: readonly Ahead[];
+  /** Why nobody can be named, where nobody can. */
+  readonly openers_problem: string | null;
+}
+
+/** Somebody who will be able to open the recording. */
+export interface Opener {
+  readonly person: string | null;
+  readonly role: string | null;
+  readonly fingerprint: string;
+  readonly confirmed: string | null;
+  readonly since: string | null;
+  /** The teacher's last recording was not made for this key. */
+  readonly new: boolean;
+}
+
+/** A key that will count, and does not yet. */
+export interface Ahead {
+  readonly person: string;
+  readonly role: string;
+  readonly fingerprint: string;
+  readonly from: string;
+  readonly replaces: string | null;
 }
 
 export interface CameraAtWork {
@@ -110,6 +141,11 @@ export class Api {
     readonly session: Session,
     private readonly onLoggedOut: () => void,
   ) {}
+
+  /** Under which pseudonym whoever is logged in acts. */
+  get own(): string {
+    return this.session.person ?? this.session.name;
+  }
 
   get<T>(path: string): Promise<T> {
     return this.#ask<T>("GET", path);

@@ -76,9 +76,13 @@ export function signAnswer(
   return JSON.stringify({ answer: signNote(identity, by, "classveil-key-answer/1", own), change });
 }
 
-/** A teacher's word that a key is somebody's. */
+/** Somebody's word that a key is another's. */
 export const signApproval = (identity: string, by: string, person: string, recipient: string): string =>
   signNote(identity, by, "classveil-key-approval/1", { person, recipient, by });
+
+/** The owner's word that one of their keys is not to count any more. */
+export const signKeyEnd = (identity: string, by: string, recipient: string): string =>
+  signNote(identity, by, "classveil-key-end/1", { by, recipient });
 
 /** What a challenge says, opened; `null` where it is none. */
 export function readChallenge(

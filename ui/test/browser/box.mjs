@@ -224,7 +224,15 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
   await coach.locator("form button.primary").click();
   await coach.locator("[data-state=prepared]").waitFor();
   await coach.locator("#checks[data-ready=true]").waitFor();
+  // Both see who will be able to open it, before it begins: nothing was recorded for anybody yet.
+  for (const page of [coach, teacher]) {
+    const opener = page.locator("[data-opener=t-07][data-new=true]");
+    await opener.locator(".new", { hasText: "new" }).waitFor();
+    assert.match(await opener.locator("code").textContent(), /^([0-9a-f]{4} ?){8}$/);
+    assert.equal(await page.locator("[data-opener]").count(), 1);
+  }
   await look(coach, "coach-ready", PHONE);
+  await look(teacher, "teacher-ready", PHONE);
   await coach.click(".big.start");
   // Somebody has to be in the room.
   await coach.locator(".notice", { hasText: "press the button" }).waitFor();
@@ -236,6 +244,7 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
     const picture = page.locator("figure img");
     await picture.waitFor();
     await page.waitForFunction(() => document.querySelector("figure img").naturalWidth === 320);
+    assert.equal(await page.locator("[data-opener][data-new=true]").count(), 1);
     await look(page, `${name}-recording`, PHONE);
   }
   // Two seats, by the mouse and by the keyboard.
@@ -436,6 +445,24 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
   await officer.locator("[data-request='1'][data-open=false]").waitFor();
   await withheld(false);
   said("request decided");
+
+  // Held at the word of somebody who was recorded, never of the management; and not any more.
+  officer.on("dialog", (dialog) => void dialog.accept());
+  const hold = async (by) => {
+    await officer.fill("#hold-by", by);
+    await officer.setInputFiles("#hold-reason", school.letter);
+    await officer.locator("form", { has: officer.locator("#hold-by") }).locator("button").click();
+  };
+  await hold("p-01");
+  await officer.locator(".problem").waitFor();
+  await hold("t-07");
+  await officer.locator("[data-held]", { hasText: "asked for by t-07, approved by p-01" }).waitFor();
+  await withheld(true);
+  await look(officer, "privacy-officer-holds", DESK);
+  await officer.click("[data-act=release]");
+  await officer.locator("[data-held]").waitFor({ state: "detached" });
+  await withheld(false);
+  said("held and released");
 
   await tab(officer, "log");
   await officer.locator("li", { hasText: "list-loaded" }).first().waitFor();

@@ -6,6 +6,10 @@
 //! A change is in the audit log before it counts; the file is replaced whole, so that a crash leaves
 //! the old or the new one.
 
+mod error;
+mod password;
+mod role;
+
 use std::{
     fmt,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -15,32 +19,29 @@ use std::{
         unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    str::FromStr,
-    sync::OnceLock,
 };
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use argon2::password_hash::phc::PasswordHash;
 use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use self::password::hash;
+pub(super) use self::password::is_password_of;
+pub use self::{
+    error::AccountsError,
+    password::{LONGEST, Password, SHORTEST},
+    role::Role,
+};
 use crate::{
-    error::{ErrorKind, Kind, advice},
     units::{AccountId, PersonId},
     vault::{
         Digest,
-        audit::{AccountChange, AuditError, AuditLog, Event, Word},
+        audit::{AccountChange, AuditLog, Event, Word},
     },
 };
 
-/// Shortest password: a passphrase of a few words, or what a browser makes up.
-pub const SHORTEST: usize = 12;
-/// Longest password, in bytes.
-pub const LONGEST: usize = 256;
 /// How long a set-up code counts.
 const CODE_COUNTS: SignedDuration = SignedDuration::from_hours(24);
 /// Letters of a set-up code: none that look alike. Each carries almost 5 bits.
@@ -51,100 +52,6 @@ const CODE_LETTERS: usize = 20;
 const MOST: usize = 500;
 /// Longest file.
 const LONGEST_FILE: u64 = 1 << 20;
-
-/// What somebody may do with the box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Prepares, starts and stops recordings, and looks at those that are for them.
-    Coach,
-    /// Keeps the pupil list, reminders and notices.
-    Admin,
-    /// Is recorded: accepts, objects, looks.
-    Teacher,
-    /// Sees that the box works.
-    Operator,
-    /// Reads registers and logs.
-    PrivacyOfficer,
-}
-
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Coach, Self::Admin, Self::Teacher, Self::Operator, Self::PrivacyOfficer];
-
-    /// The role's name.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Coach => "coach",
-            Self::Admin => "admin",
-            Self::Teacher => "teacher",
-            Self::Operator => "operator",
-            Self::PrivacyOfficer => "privacy-officer",
-        }
-    }
-
-    /// Whether recordings are about, or for, whoever has the role.
-    #[must_use]
-    pub const fn needs_person(self) -> bool {
-        matches!(self, Self::Coach | Self::Teacher)
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|role| role.word() == word).ok_or_else(|| {
-            format!(
-                "`{word}` is no role: choose coach, admin, teacher, operator or privacy-officer"
-            )
-        })
-    }
-}
-
-/// A password on its way; wiped when it is dropped.
-#[derive(Clone)]
-pub struct Password(Zeroizing<String>);
-
-impl Password {
-    /// The password `text`, whatever it is worth.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// Whether it may become somebody's.
-    fn check(&self, name: &AccountId) -> Result<(), AccountsError> {
-        let bad = |problem| Err(AccountsError::BadPassword { problem });
-        if self.0.chars().count() < SHORTEST {
-            return bad("has fewer than 12 characters: take a few words");
-        }
-        if self.0.len() > LONGEST {
-            return bad("is longer than 256 bytes");
-        }
-        let mut letters: Vec<char> = self.0.chars().collect();
-        letters.sort_unstable();
-        letters.dedup();
-        if letters.len() < 5 || self.0.to_lowercase().contains(&format!("{name}{name}")) {
-            return bad("repeats itself: take a few words");
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(..)")
-    }
-}
 
 /// Somebody who may log in.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,99 +128,6 @@ impl Known {
     fn position(&self, name: &AccountId) -> Result<usize, AccountsError> {
         let found = self.accounts.iter().position(|account| account.name == *name);
         found.ok_or_else(|| AccountsError::Unknown { name: name.clone() })
-    }
-}
-
-/// What can go wrong with accounts.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AccountsError {
-    /// The file cannot be read or written.
-    #[error("cannot use {path}: {source}{hint}", path = path.display(), hint = advice(source))]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Others can read the file.
-    #[error("{path} can be read by others (mode {mode:03o}): run `chmod 600` on it", path = path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The file is not what was written.
-    #[error(
-        "{path} is no file of accounts: restore it from a copy, or remove it and make the accounts \
-         again with `classveil users`",
-        path = path.display()
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is one of that name.
-    #[error("there is an account {name} already: choose another name, or remove it first")]
-    Exists {
-        /// The name.
-        name: AccountId,
-    },
-    /// There is none of that name.
-    #[error("there is no account {name}: `classveil users list` shows all of them")]
-    Unknown {
-        /// The name.
-        name: AccountId,
-    },
-    /// Recordings cannot be connected with the account.
-    #[error("a {role} needs --person: the pseudonym that recordings and the directory use")]
-    NoPerson {
-        /// The role.
-        role: Role,
-    },
-    /// Nobody should have that password.
-    #[error("the password {problem}")]
-    BadPassword {
-        /// Why.
-        problem: &'static str,
-    },
-    /// The code is not the one that was handed out.
-    #[error(
-        "this is not the set-up code, it is over, or there is an administrator already: \
-         `classveil users setup-code` on the box prints a new one"
-    )]
-    NoCode,
-    /// A code would help somebody who has no business here.
-    #[error("there is an administrator already, who makes accounts with `classveil users add`")]
-    SetUp,
-    /// Too many.
-    #[error("there are {MOST} accounts: remove those that nobody uses")]
-    Full,
-    /// The password could not be hashed, or nothing random was to be had.
-    #[error("no password can be kept: {problem}")]
-    Crypto {
-        /// Why.
-        problem: String,
-    },
-    /// The change could not be written into the log, so it does not count.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-}
-
-impl Kind for AccountsError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Io { source, .. } => ErrorKind::of_io(source),
-            Self::Exposed { .. } => ErrorKind::Config,
-            Self::Damaged { .. } => ErrorKind::DataLoss,
-            Self::Exists { .. } | Self::SetUp => ErrorKind::Conflict,
-            Self::Unknown { .. } => ErrorKind::NotFound,
-            Self::NoPerson { .. } | Self::BadPassword { .. } => ErrorKind::Usage,
-            Self::NoCode => ErrorKind::Denied,
-            Self::Full | Self::Crypto { .. } => ErrorKind::Exhausted,
-            Self::Audit(error) => error.kind(),
-        }
     }
 }
 
@@ -534,26 +348,6 @@ fn changed(account: &Account, change: AccountChange) -> Event {
         person: account.person.clone(),
         change,
     }
-}
-
-/// Argon2id at the crate's defaults, which are OWASP's: 19 MiB, two passes, one lane.
-fn hash(password: &Password) -> Result<String, AccountsError> {
-    let hashed = Argon2::default().hash_password(password.0.as_bytes());
-    hashed
-        .map(|hash| hash.to_string())
-        .map_err(|error| AccountsError::Crypto { problem: error.to_string() })
-}
-
-/// Whether `password` is that of `account`. Takes as long for an account that does not exist: who
-/// asks does not learn which names there are.
-#[must_use]
-pub(super) fn is_password_of(password: &Password, account: Option<&Account>) -> bool {
-    static NOBODY: OnceLock<String> = OnceLock::new();
-    let nobody = || NOBODY.get_or_init(|| hash(&Password::new(String::new())).unwrap_or_default());
-    let text = account.map_or_else(nobody, |account| &account.password);
-    let Ok(hash) = PasswordHash::new(text) else { return false };
-    let fits = Argon2::default().verify_password(password.0.as_bytes(), &hash).is_ok();
-    fits && account.is_some()
 }
 
 /// `abcde-fghij-...`, drawn by the operating system.
