@@ -330,7 +330,7 @@ fn note_first(ground: &Ground, lesson: &Lesson, id: RecordingId) -> Result<(), E
 /// The names of those whom a recording is about, as far as they were given.
 fn names(lesson: &Lesson, people: &PupilList) -> BTreeMap<String, String> {
     let own = [lesson.teacher.as_ref(), lesson.coach.as_ref()].into_iter().flatten();
-    let pupils = people.people().keys().map(PupilId::as_str);
+    let pupils = people.ids_of(lesson.class.as_ref()).map(PupilId::as_str);
     lesson.names.of(own.map(PersonId::as_str).chain(pupils))
 }
 
@@ -344,9 +344,8 @@ fn run(
 ) -> Result<Report, Ended> {
     let Ground { places, key, audit, .. } = ground;
     let list = list_in_force(ground, config)?;
-    let policy = policy(config, lesson);
-    let plans = config.cameras.iter().map(|camera| plan(config, camera, &list, policy));
-    let plans = plans.collect::<Result<Vec<_>, _>>()?;
+    let plan = |camera| plan(config, camera, &list, policy(config, lesson));
+    let plans = config.cameras.iter().map(plan).collect::<Result<Vec<_>, _>>()?;
     let untrue = |e: VisionError| Ended { code: Code::ModelDigest, text: e.to_string() };
     let models = Models::load(&places.models, &places.runtime).map_err(untrue)?;
     let mut takes = Vec::new();

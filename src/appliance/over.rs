@@ -40,9 +40,9 @@ impl Service {
                     })
                     .collect();
                 let seconds = report.seconds;
-                self.say(match text {
+                self.say(match text.zip(code) {
                     None => format!("{id} is sealed, {segments} segments, {seconds:.0} s"),
-                    Some(fault) => format!("{id} ended: {fault}"),
+                    Some((fault, code)) => format!("{id} ended: {code}: {fault}"),
                 });
                 (overs, code)
             }

@@ -14,7 +14,7 @@ use super::{
     places,
     retention::refuse_withheld,
     store::{AtStore, Keys, Opened, Which},
-    verify::note_trust,
+    verify::{note_trust, refuse_unpinned},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -180,6 +180,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     let (checked, directory, store) = if let Some(people) = &args.people {
         let checked = look(Path::new(&args.recording))?;
+        // Folder and file came the same way: whoever carried them may have signed both anew.
+        refuse_unpinned(&trust, &checked.signer().id())?;
         let directory = carried(people, &checked.manifest().box_key)?;
         (checked, directory, None)
     } else {

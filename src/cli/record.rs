@@ -581,8 +581,9 @@ fn record(
     let delete_by = started_at.checked_add(retain).map_err(|e| wrong(e.to_string()))?;
     let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
     let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
+    let class = args.class.as_ref().or(config.recording.class.as_ref());
     let own = [teacher, coach].into_iter().flatten().map(PersonId::as_str);
-    let names = wanted.names.of(own.chain(people.people().keys().map(PupilId::as_str)));
+    let names = wanted.names.of(own.chain(people.ids_of(class).map(PupilId::as_str)));
     let bar = progress_bar(args.json);
     let new = |started: &Started| {
         if wanted.audio && !started.audio {
@@ -599,7 +600,7 @@ fn record(
             legal_basis: wanted.legal_basis,
             dpia: list.dpia,
             continues: None,
-            class: args.class.clone().or_else(|| config.recording.class.clone()),
+            class: class.cloned(),
             teacher: teacher.cloned(),
             coach: coach.cloned(),
             cameras: vec![wanted.camera.clone()],

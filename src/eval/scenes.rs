@@ -301,7 +301,9 @@ fn far(stage: &mut Stage) -> Scene {
         let pace = stage.dice.between(150.0, 350.0) * unit;
         let crossings = 10.0 * pace / ((to - from) * w);
         // These are meant as wide as they are, in a smaller picture too.
-        stage.walking([from, to], 0.2 + 0.11 * part as f32, width / unit, crossings)
+        // Two by two, so near that a look at one shows the other.
+        let y = 0.2 + 0.2 * (part / 2) as f32 + 0.045 * (part % 2) as f32;
+        stage.walking([from, to], y, width / unit, crossings)
     });
     let noise = stage.dice.between(4.0, 10.0);
     let light = stage.dice.between(0.35, 0.7);

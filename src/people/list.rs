@@ -178,6 +178,12 @@ impl PupilList {
         &self.people
     }
 
+    /// Who is listed for `class`; everybody where none is named.
+    pub fn ids_of<'a>(&'a self, class: Option<&'a ClassId>) -> impl Iterator<Item = &'a PupilId> {
+        let of = move |entry: &Entry| class.is_none_or(|class| entry.class == *class);
+        self.people.iter().filter(move |(_, entry)| of(entry)).map(|(id, _)| id)
+    }
+
     /// The day for which standings hold.
     #[must_use]
     pub fn today(&self) -> Date {

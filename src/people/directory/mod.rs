@@ -241,7 +241,10 @@ impl Directory {
     pub fn proofs_of(&self, person: &PersonId, now: Timestamp) -> Vec<Recipient> {
         let entry = self.people.get(person).filter(|entry| entry.removed.is_none());
         let keys = entry.map_or(&[][..], |entry| &entry.keys).iter();
-        keys.filter(|key| key.from <= now).map(|key| key.recipient.clone()).collect()
+        // One that was ended before it ever counted proves nothing.
+        let counted =
+            |key: &&Key| key.from <= now && key.until.is_none_or(|until| until > key.from);
+        keys.filter(counted).map(|key| key.recipient.clone()).collect()
     }
 
     /// Keys with which `person` signs at `now`.

@@ -372,9 +372,10 @@ impl Watcher {
             let known = self.known.entry(id).or_default();
             let unsure = known.unsure;
             known.unsure = unsure.saturating_add(1);
-            // What was not surely a face so often, and is none now, is veiled as it is.
+            // What was not surely a face so often, and is none now, is veiled as it is. Now and then it is
+            // compared all the same: somebody refused is held longer.
             let is_open = self.state(id) == State::Undecided && !self.awaits_means(id, pts);
-            if !sure && unsure >= UNSURE_LOOKS && is_open {
+            if !sure && unsure >= UNSURE_LOOKS && !unsure.is_multiple_of(UNSURE_LOOKS) && is_open {
                 continue;
             }
             let Some(Described { embedding, strength }) =

@@ -17,12 +17,9 @@ pub(super) const UNSURE_LOOKS: u32 = 3;
 const PATIENCE_VIEWS: u32 = 12;
 /// The same where the views so far speak for clearance.
 const PROMISING_VIEWS: u32 = 36;
-/// Faces that cannot be cleared, being small, unsure or compared often enough, are veiled
+/// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
 /// whatever a comparison says; they wait this many times longer for one than cleared ones.
 const VEILED_FACTOR: u64 = 3;
-/// The same for refused ones, who stay refused whatever it says; it tells only whether somebody else came out
-/// from behind them.
-const REFUSED_FACTOR: u64 = 6;
 /// However few frames a second there are, a face that is due is compared after this time.
 const COMPARE_AFTER: Duration = Duration::from_millis(500);
 /// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
@@ -56,7 +53,7 @@ impl Watcher {
             });
             let (cleared, every, soon) = match self.state(*id) {
                 State::Cleared(_) => (true, every, true),
-                State::Refused { .. } => (false, every * REFUSED_FACTOR, false),
+                State::Refused { .. } => (false, every * VEILED_FACTOR, false),
                 State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
                 // Whoever is shown for a seat or a marker has to be compared as often as anybody shown;
                 // small faces are worth the effort where a comparison may be all they wait for.

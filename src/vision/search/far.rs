@@ -30,33 +30,66 @@ const EDGE: f32 = 0.1;
 
 /// The faces that are followed, whoever waited longest first.
 #[derive(Debug, Default)]
-pub(super) struct Far {
-    faces: VecDeque<Followed>,
-    seen: Reference,
-}
+pub(super) struct Far(VecDeque<Followed>);
 
 #[derive(Debug)]
 struct Followed {
     face: Detection,
+    /// What the face's own place showed when it was found there.
+    seen: Reference,
     missed: u8,
+}
+
+impl Followed {
+    /// It is there now.
+    fn found(&mut self, face: Detection, blocks: &Blocks, picture: Rect) {
+        self.face = face;
+        self.missed = 0;
+        self.seen.forget();
+        self.seen.keep(blocks, own_place(face.rect, picture));
+    }
+
+    /// It was not where it was looked for.
+    fn miss(&mut self) {
+        self.missed += 1;
+        self.seen.forget();
+    }
 }
 
 impl Far {
     /// Forgets everybody.
     pub(super) fn clear(&mut self) {
-        self.faces.clear();
-        self.seen.forget();
+        self.0.clear();
     }
 
-    /// Takes what was just found in a tile in place of what was followed there.
-    pub(super) fn take<'d>(&mut self, area: Area, found: impl Iterator<Item = &'d Detection>) {
+    /// Takes what a look at a tile of the picture just found. Whoever was followed there and is not among
+    /// them may have been missed.
+    pub(super) fn take<'d>(
+        &mut self,
+        area: Area,
+        found: impl Iterator<Item = &'d Detection> + Clone,
+        blocks: &Blocks,
+        picture: Rect,
+    ) {
         let tile = rect_of(area);
-        self.faces.retain(|f| !tile.contains(f.face.rect));
-        self.faces.extend(found.map(|&face| Followed { face, missed: 0 }));
+        for followed in self.0.iter_mut().filter(|f| tile.contains(f.face.rect)) {
+            match found.clone().find(|d| d.rect.iou(followed.face.rect) > 0.0) {
+                Some(face) => followed.found(*face, blocks, picture),
+                None => followed.miss(),
+            }
+        }
+        self.0.retain(|f| f.missed < LOST);
+        for face in found {
+            if self.0.iter().all(|f| f.face.rect.iou(face.rect) <= 0.0) {
+                let mut followed = Followed { face: *face, seen: Reference::default(), missed: 0 };
+                followed.found(*face, blocks, picture);
+                self.0.push_back(followed);
+            }
+        }
     }
 
-    /// Looks for the next faces where they were seen last; `near` are those that the small pass sees,
-    /// which need no following. Whoever is found again is added to `found`.
+    /// Looks for the next faces where they were seen last. `found` are those that the small pass sees,
+    /// which need no following; whoever is found again is added.
     pub(super) fn follow(
         &mut self,
         detector: &mut Detector,
@@ -64,25 +97,24 @@ impl Far {
         blocks: &Blocks,
         found: &mut Vec<Detection>,
     ) -> Result<(), VisionError> {
-        self.faces.retain(|f| found.iter().all(|other| other.rect.iou(f.face.rect) <= 0.0));
-        for _ in 0..FOLLOWED.min(self.faces.len()) {
-            let Some(mut followed) = self.faces.pop_front() else { break };
+        self.0.retain(|f| found.iter().all(|other| other.rect.iou(f.face.rect) <= 0.0));
+        let picture = view.size.rect();
+        for _ in 0..FOLLOWED.min(self.0.len()) {
+            let Some(mut followed) = self.0.pop_front() else { break };
             let rect = followed.face.rect;
-            let area = around_face(rect, view.size);
-            let own = on_blocks(rect.intersection(view.size.rect()));
-            if self.seen.changed(blocks, own).is_some() {
+            if followed.seen.changed(blocks, own_place(rect, picture)).is_some() {
+                let area = around_face(rect, view.size);
                 let looked = detector.detect_in(view, area, CLOSE_UP)?;
-                self.seen.keep(blocks, area);
-                match again(rect, &looked, rect_of(area), view.size.rect()) {
-                    Some(face) => followed = Followed { face, missed: 0 },
-                    None => followed.missed += 1,
+                match again(rect, &looked, rect_of(area), picture) {
+                    Some(face) => followed.found(face, blocks, picture),
+                    None => followed.miss(),
                 }
             }
             if followed.missed == 0 {
                 found.push(followed.face);
             }
             if followed.missed < LOST {
-                self.faces.push_back(followed);
+                self.0.push_back(followed);
             }
         }
         Ok(())
@@ -91,7 +123,8 @@ impl Far {
 
 /// The part of a picture that a face covers.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the picture")]
-fn on_blocks(face: Rect) -> Area {
+fn own_place(face: Rect, picture: Rect) -> Area {
+    let face = face.intersection(picture);
     let size = FrameSize::new(face.w.max(1.0) as u32, face.h.max(1.0) as u32);
     Area { x: face.x as u32, y: face.y as u32, size }
 }
@@ -112,7 +145,8 @@ fn again(face: Rect, looked: &[Detection], area: Rect, picture: Rect) -> Option<
     };
     looked
         .iter()
-        .filter(|d| reach.intersection(d.rect).area() > 0.0 && d.rect.w < 2.0 * face.w)
+        .filter(|d| reach.intersection(d.rect).area() > 0.0)
+        .filter(|d| (0.5 * face.w..2.0 * face.w).contains(&d.rect.w))
         .filter(whole)
         .min_by(|a, b| apart(a).total_cmp(&apart(b)))
         .copied()
@@ -182,16 +216,23 @@ mod tests {
 
     #[test]
     fn a_tile_says_anew_who_is_followed_in_it() {
-        let mut far = Far::default();
+        let (mut far, blocks) = (Far::default(), Blocks::default());
+        let picture = Rect::new(0.0, 0.0, 1920.0, 1080.0);
         let tile = |x: u32| Area { x, y: 0, size: FrameSize::new(600, 600) };
+        let places = |far: &Far| far.0.iter().map(|f| f.face.rect.x).collect::<Vec<_>>();
         let (left, right) = (face(100.0, 100.0, 30.0), face(900.0, 100.0, 30.0));
-        far.take(tile(0), [&left].into_iter());
-        far.take(tile(600), [&right].into_iter());
-        let moved = face(140.0, 100.0, 30.0);
-        far.take(tile(0), [&moved].into_iter());
-        let places: Vec<f32> = far.faces.iter().map(|f| f.face.rect.x).collect();
-        assert_eq!(places, [900.0, 140.0]);
+        far.take(tile(0), [left].iter(), &blocks, picture);
+        far.take(tile(600), [right].iter(), &blocks, picture);
+        far.take(tile(0), [face(110.0, 100.0, 30.0)].iter(), &blocks, picture);
+        assert_eq!(places(&far), [110.0, 900.0]);
+        // One look that misses it is not the end.
+        for _ in 1..LOST {
+            far.take(tile(0), [].iter(), &blocks, picture);
+            assert_eq!(places(&far), [110.0, 900.0]);
+        }
+        far.take(tile(0), [].iter(), &blocks, picture);
+        assert_eq!(places(&far), [900.0]);
         far.clear();
-        assert!(far.faces.is_empty());
+        assert!(places(&far).is_empty());
     }
 }

@@ -48,13 +48,6 @@ const SAME_FACE: f32 = 0.5;
 /// alone, every second picture at 30 a second, unless something as large as a face may have come into
 /// view: nobody is seen in the one picture that was not looked at.
 const NARROW_FOR: Duration = Duration::from_millis(45);
-/// Where only large faces are known the small pass looks at all of the picture at a smaller size for so
-/// long, three pictures of four at 30 a second ...
-const COARSE_FOR: Duration = Duration::from_millis(110);
-/// ... at this part of its size, 480 where it is 640: a face of 60 pixels at 1920 is 15 wide then ...
-const COARSER: f32 = 0.75;
-/// ... if the smallest of them is at least this wide at that size.
-const COARSE_FACE: f32 = 32.0;
 /// A face narrower than this, in pixels of the small pass, has landmarks too coarse to compare it by.
 const COARSE: f32 = 64.0;
 /// What a closer look finds may be the same face where they overlap (`IoU`) by this.
@@ -99,15 +92,6 @@ impl Pace {
     }
 }
 
-/// One look of the small pass.
-#[derive(Clone, Copy, Debug)]
-enum Look {
-    /// At a part of the picture.
-    Part(Area),
-    /// At all of it, smaller by this.
-    Coarse(f32),
-}
-
 /// Looks for faces in one camera's pictures. Owns its detector and memory.
 #[derive(Debug)]
 pub struct Searcher {
@@ -117,8 +101,6 @@ pub struct Searcher {
     blocks: Blocks,
     size: FrameSize,
     small: Patch,
-    /// By how much the latest look of the small pass was coarser.
-    coarser: f32,
     tiles: Vec<Patch>,
     far: Far,
     /// Whose turn is next, how much of a turn is due, and when the last one was given.
@@ -149,7 +131,6 @@ impl Searcher {
             blocks: Blocks::default(),
             size,
             small: Patch::new(Area::whole(size), 1.0),
-            coarser: 1.0,
             tiles: Vec::new(),
             far: Far::default(),
             next: 0,
@@ -183,16 +164,8 @@ impl Searcher {
             self.far.clear();
         }
         self.blocks.measure(view);
-        match self.small_look(pts) {
-            Some(Look::Part(part)) => {
-                self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
-                self.coarser = 1.0;
-            }
-            Some(Look::Coarse(by)) => {
-                self.small.look_coarsely(&mut self.detector, view, by)?;
-                self.coarser = by;
-            }
-            None => {}
+        if let Some(part) = self.small_part(pts) {
+            self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
         }
         let mut found = self.small.found.clone();
         self.far.follow(&mut self.detector, view, &self.blocks, &mut found)?;
@@ -200,10 +173,10 @@ impl Searcher {
             let all = self.tiles.len();
             let tile = &mut self.tiles[self.next];
             self.next = (self.next + 1) % all;
-            let looked =
-                tile.due(&self.blocks, pts, TILE_AGAIN).map(|changed| tile.around(changed));
-            if let Some(part) = looked {
-                tile.look(&mut self.detector, view, &self.blocks, part, pts)?;
+            let looked = tile.due(&self.blocks, pts, TILE_AGAIN).is_some();
+            if looked {
+                let area = tile.area;
+                tile.look(&mut self.detector, view, &self.blocks, area, pts)?;
                 let scale = tile.scale;
                 // A large face that is unsure here is seen better in the small pass.
                 tile.found.retain(|d| d.rect.w * scale <= FAR_FACE || d.score >= SURE_SCORE);
@@ -216,9 +189,9 @@ impl Searcher {
                 !(tile.cuts(d.rect, view.size) && near.iter().any(whole))
             });
             found.extend(own.clone());
-            if looked.is_some() {
+            if looked {
                 let far = own.filter(|d| near.iter().all(|n| n.rect.iou(d.rect) <= 0.0));
-                self.far.take(tile.area, far);
+                self.far.take(tile.area, far, &self.blocks, view.size.rect());
             }
         }
         #[cfg(test)]
@@ -234,7 +207,7 @@ impl Searcher {
         view: &I420View<'_>,
         face: Rect,
     ) -> Result<Option<Vec<Detection>>, VisionError> {
-        if face.w * self.small.scale * self.coarser >= COARSE {
+        if face.w * self.small.scale >= COARSE {
             return Ok(None);
         }
         self.detector.detect_in(view, around_face(face, view.size), CLOSE_UP).map(Some)
@@ -258,47 +231,28 @@ impl Searcher {
         let scale = |most: u32| (most as f32 / longest).min(1.0);
         self.small = Patch::new(Area::whole(self.size), scale(pace.size));
         // What the small pass does not see any more the tiles have to.
-        self.coarser = 1.0;
         let full = scale(self.search.full_size);
         if (full > self.small.scale) == self.tiles.is_empty() {
             self.lay_out(self.size);
         }
     }
 
-    /// What the small pass has to look at; none where nothing changed.
-    fn small_look(&mut self, pts: Pts) -> Option<Look> {
+    /// What the small pass has to look at.
+    fn small_part(&mut self, pts: Pts) -> Option<Area> {
         let part = self.small.around(self.small.due(&self.blocks, pts, SMALL_AGAIN)?);
-        let since = self.widely.map_or(Duration::MAX, |at| pts.since(at));
-        if self.search.narrow && self.small.looked.is_some() {
-            let faces = self.small.around_faces();
-            let coarse = self.coarse().filter(|_| since < COARSE_FOR.max(self.narrow_for));
-            let cost = |area: Area| rect_of(area).area();
-            // Who is in view for one picture is not seen in the next one.
-            let is_new = || {
-                let all = self.small.area;
-                self.small.seen.shows_something_new(&self.blocks, all, faces)
-            };
-            if since < self.narrow_for && !is_new() {
-                // Nobody is known, and nobody came.
-                let faces = faces?;
-                let coarsest = coarse.map_or(f32::MAX, |by| by * by * cost(self.small.area));
-                if cost(faces) < cost(part).min(coarsest) {
-                    return Some(Look::Part(faces));
-                }
-            }
-            if let Some(by) = coarse.filter(|by| by * by * cost(self.small.area) < cost(part)) {
-                return Some(Look::Coarse(by));
+        let lately = |at: Pts| pts.since(at) < self.narrow_for;
+        let narrow =
+            self.search.narrow && self.small.looked.is_some() && self.widely.is_some_and(lately);
+        let faces = self.small.around_faces();
+        // Who is in view for one picture is not seen in the next one.
+        if narrow && !self.small.seen.shows_something_new(&self.blocks, self.small.area, faces) {
+            let faces = faces?;
+            if rect_of(faces).area() < rect_of(part).area() {
+                return Some(faces);
             }
         }
         self.widely = Some(pts);
-        Some(Look::Part(part))
-    }
-
-    /// Whether a look at a smaller size shows the known faces well enough, and by how much smaller.
-    fn coarse(&self) -> Option<f32> {
-        let widths = self.small.found.iter().map(|d| d.rect.w * self.small.scale);
-        let least = widths.reduce(f32::min)?;
-        (least * COARSER >= COARSE_FACE).then_some(COARSER)
+        Some(part)
     }
 
     /// The detector, for a look of one's own.
@@ -311,7 +265,6 @@ impl Searcher {
         let scale = |most: u32| (most as f32 / longest).min(1.0);
         self.size = size;
         self.small = Patch::new(Area::whole(size), scale(self.search.size));
-        self.coarser = 1.0;
         self.far.clear();
         let full = scale(self.search.full_size);
         self.tiles = if full > self.small.scale { tiles(size, full) } else { Vec::new() };
