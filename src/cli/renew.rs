@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Failure, output, paths,
     people::roles_in,
+    retention::policy,
     store::{AtStore, Keys, Opened, Which, refuse_other_box},
 };
 use crate::{
@@ -26,14 +27,16 @@ use crate::{
 /// repeats every line that is genuine, so grants, holds, deadlines and destructions that the old one still
 /// proves stay as they are. What was lost may have been a hold or an objection: every recording made till
 /// now is withheld until the privacy officer clears it (`classveil audit clear`), and destroyed at its
-/// deadline all the same. A register that is not exactly what the log named begins anew. If the log can be
-/// restored from a copy, do that instead. Stop the box first.
+/// deadline all the same; what is due by now is named, because a hold whose line was lost is to be entered
+/// anew before the box is started. A register that is not exactly what the log named begins anew. A file that
+/// cannot be read is not taken for an empty one. If the log can be restored from a copy, do that instead.
+/// Stop the box first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil audit renew --by a-01 --reason \"bad sector, see ticket 412\" --store /srv/classveil\n  \
     classveil audit renew --by a-01 --reason \"cut off, as the witness says\" --checkpoint /mnt/witness\n\n\
-    Exit codes: 0 renewed, 66 no log, 77 a file is another user's, 78 nothing is wrong with it, or it is \
-    another key's.")]
+    Exit codes: 0 renewed, 66 no log, 77 a file is another user's, 78 nothing is wrong with it, it is \
+    another key's, or the clock is before its latest line.")]
 pub(super) struct Renew {
     /// Who does so.
     #[arg(long, value_name = "ID")]
@@ -54,7 +57,7 @@ pub(super) struct Renew {
 /// Say that a damaged log leaves nothing in doubt about recordings, so that they are handed out again.
 ///
 /// For the privacy officer, who knows from papers whether somebody objected to a recording or asked for it to
-/// be kept, and enters that anew before.
+/// be kept, whether a pupil refused later and which grants were ended, and enters that anew before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     classveil audit clear 0197c2a0-... --by fg-01 --store /srv/classveil\n  \
@@ -77,6 +80,7 @@ struct Report<'a> {
     flaws: &'a [Flaw],
     registers: &'a [&'static str],
     in_doubt: &'a [RecordingId],
+    due: &'a [RecordingId],
     #[serde(flatten)]
     renewal: &'a Renewal,
 }
@@ -93,10 +97,11 @@ pub(super) fn run(args: &Renew) -> Result<(), Failure> {
     let kept = args.checkpoints.iter().map(|path| checkpoints_in(path));
     let kept = kept.collect::<Result<Vec<_>, _>>()?.concat();
     let reason = Digest::of(args.reason.trim().as_bytes());
-    let made = renew(&store, (&key, &audit), &kept, (&args.by, reason), SystemClock.now())?;
-    let Renewed { renewal, flaws, aside, registers, in_doubt } = &made;
+    let (by, now) = ((&args.by, reason), SystemClock.now());
+    let made = renew(&store, (&key, &audit), &kept, by, &policy(&config, None)?, now)?;
+    let Renewed { renewal, flaws, aside, registers, in_doubt, due } = &made;
     if args.at.json {
-        output::json(&Report { aside, flaws, registers, in_doubt, renewal });
+        output::json(&Report { aside, flaws, registers, in_doubt, due, renewal });
         return Ok(());
     }
     for flaw in flaws {
@@ -114,6 +119,12 @@ pub(super) fn run(args: &Renew) -> Result<(), Failure> {
         "{} recordings are withheld until the privacy officer clears them: `classveil audit clear`",
         in_doubt.len()
     ));
+    for recording in due {
+        output::line(format_args!(
+            "{recording} is due: it is destroyed when the box starts, unless it is held before: \
+             `classveil retention hold`"
+        ));
+    }
     Ok(())
 }
 

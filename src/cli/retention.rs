@@ -259,7 +259,7 @@ pub(super) fn apply_now(opened: &Opened) -> Result<Applied, Failure> {
     Ok(apply(store, log, key, &policy, &clock)?)
 }
 
-fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
+pub(super) fn policy(config: &Config, after: Option<&str>) -> Result<Policy, Failure> {
     let after = after.map(parse_duration).transpose();
     let after =
         after.map_err(|error| Failure::new(ErrorKind::Usage, format!("--after: {error}")))?;

@@ -18,7 +18,10 @@ use super::{
     audit::{AuditKey, AuditLog, Entry, Event, Flaw, Renewal, Salvage, Word},
     ledger::{self, Ledger},
     register::{Name, Register},
-    retention::{self, CERTIFICATES, RetentionError, check_certificate},
+    retention::{
+        self, CERTIFICATES, Clock, Life, Policy, RetentionError, Verdict, check_certificate, plan,
+        survey,
+    },
     store::{names_in, read_small},
 };
 use crate::units::{PersonId, RecordingId};
@@ -36,18 +39,22 @@ pub struct Renewed {
     pub registers: Vec<&'static str>,
     /// Recordings that nobody gets until they are cleared.
     pub in_doubt: Vec<RecordingId>,
+    /// Those of them whose time is over, and that no line that is left holds.
+    pub due: Vec<RecordingId>,
 }
 
 /// Puts a new log in the place of the damaged one of `store`. `kept` are checkpoints that somebody kept;
-/// `by` does it, and `reason` is the digest of why.
+/// `by` does it, and `reason` is the digest of why; `policy` says what is due.
 ///
 /// # Errors
-/// [`Whole`](super::audit::AuditError::Whole) where nothing is wrong with the log.
+/// [`Whole`](super::audit::AuditError::Whole) where nothing is wrong with the log,
+/// [`ClockBehind`](super::audit::AuditError::ClockBehind) where `now` is before a line of it.
 pub fn renew(
     store: &Path,
     (key, audit): (&BoxKey, &AuditKey),
     kept: &[PathBuf],
     (by, reason): (&PersonId, Digest),
+    policy: &Policy,
     now: Timestamp,
 ) -> Result<Renewed, RetentionError> {
     let mut salvage = Salvage::of(store, audit, kept)?;
@@ -56,7 +63,9 @@ pub fn renew(
     for line in lines {
         salvage.add(line);
     }
+    salvage.refuse_earlier(now)?;
     let entries = salvage.entries();
+    let due = due(store, key, &entries, policy, now)?;
     let aside = salvage.aside(now)?;
     let folder = aside.folder.clone();
     let mut registers = Vec::new();
@@ -84,7 +93,22 @@ pub fn renew(
         renews: Some(Box::new(renewal)),
     };
     let renewal = salvage.replace(audit, &aside, now, (by, reason), opened, &more)?;
-    Ok(Renewed { renewal, flaws, aside: folder, registers, in_doubt })
+    Ok(Renewed { renewal, flaws, aside: folder, registers, in_doubt, due })
+}
+
+/// What is to be destroyed at once, by the lines that are left.
+fn due(
+    store: &Path,
+    key: &BoxKey,
+    entries: &[Entry],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Vec<RecordingId>, RetentionError> {
+    let mut known = survey(store, entries, key.public())?;
+    known.retain(|one| one.life == Life::Kept);
+    let actions = plan(&known, policy, &Clock { now, trusted: true, highest: None });
+    let due = actions.into_iter().filter(|action| action.verdict == Verdict::Destroy);
+    Ok(due.map(|action| action.recording).collect())
 }
 
 /// What the certificates in the store prove and the genuine lines do not: lines that ordered destructions,

@@ -95,13 +95,14 @@ fn a_recording_from_before_the_log_is_of_every_class_that_it_may_be_of() {
     let id = scene.record(&scene.log(at(0)), at(0), 30);
     fs::remove_dir_all(scene.store.join("audit")).unwrap();
     loaded(&scene, "v2", &["5c"], at(10));
-    assert_eq!(verdicts(&scene, at(11))[&id].verdict, Verdict::Keep, "its manifest says 3b");
+    let late = |id, now| verdicts(&scene, now)[&id].reasons.contains(&Reason::LateRefusal);
+    assert!(!late(id, at(11)), "its manifest says 3b");
     loaded(&scene, "v3", &["3b"], at(12));
-    assert_eq!(verdicts(&scene, at(13))[&id].verdict, Verdict::Withhold);
+    assert!(late(id, at(13)));
     // A folder that says nothing may show anybody.
     let silent = RecordingId::new(at(5));
     fs::create_dir(scene.folder(silent)).unwrap();
-    assert_eq!(verdicts(&scene, at(14))[&silent].verdict, Verdict::Withhold);
+    assert!(late(silent, at(14)));
 }
 
 /// What somebody took away the box cannot end; it says what has to be called back, and why.

@@ -18,7 +18,7 @@ use classveil::{
     },
 };
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     grants::{grant, install},
@@ -118,6 +118,26 @@ fn without(kind: &'static str) -> impl Fn(&Path) {
 fn renew(scene: &Scene) -> Said {
     let args = ["audit", "renew", "--by", "a-01", "--reason", "a bad sector", "--store", "store"];
     scene.run(&[&args[..], &["--json"]].concat())
+}
+
+/// The same while the machine's clock says `now`.
+fn renew_at(scene: &Scene, now: Timestamp) -> Said {
+    let clock = json!({"now": now, "running_s": 60, "boot": "run-1", "trusted": true});
+    fs::write(scene.root.join("clock.json"), clock.to_string()).unwrap();
+    let args = ["--test-clock", "clock.json", "audit", "renew", "--by", "a-01", "--reason", "x"];
+    scene.run(&[&args[..], &["--store", "store", "--json"]].concat())
+}
+
+fn enrol_officer(scene: &Scene) {
+    for file in ["fg-01.challenge", "fg-01.answer"] {
+        fs::remove_file(scene.root.join(file)).unwrap();
+    }
+    enrol(|args| scene.run(args), &scene.root, "fg-01", "privacy-officer");
+}
+
+fn is_aside(scene: &Scene) -> bool {
+    let mut names = fs::read_dir(scene.store.join("audit")).unwrap();
+    names.any(|one| one.unwrap().file_name().to_str().unwrap().starts_with("aside-"))
 }
 
 fn verdicts(scene: &Scene) -> Value {
@@ -252,7 +272,7 @@ fn what_the_lines_that_are_left_prove_counts_as_before() {
         fs::write(audit.join("log.jsonl"), all.concat()).unwrap();
     });
     let told = renew(&scene).ended(0).json();
-    assert_eq!((&told["lost"], &told["registers"]), (&1.into(), &serde_json::json!([])));
+    assert_eq!((&told["lost"], &told["registers"]), (&1.into(), &json!([])));
     assert_eq!(told["in_doubt"].as_array().unwrap().len(), 4);
     // The privacy officer is known still, and no manager clears anything.
     clear(&scene, before.kept, "m-01").ended(77);
@@ -279,7 +299,8 @@ fn what_the_lines_that_are_left_prove_counts_as_before() {
     assert_eq!(later.destroyed, [before.held]);
     // Damaged again, it is renewed again, and what was kept once is kept.
     without("cleared")(&scene.store.join("audit"));
-    let told = renew(&scene).ended(0).json();
+    let then = before.now + SignedDuration::from_hours(61 * 24);
+    let told = renew_at(&scene, then).ended(0).json();
     assert_eq!(told["lost"], 1, "{told}");
     let text = fs::read_to_string(scene.store.join("audit/log.jsonl")).unwrap();
     assert!(!text.contains("\\\\\\\""), "a line in a line in a line");
@@ -292,17 +313,110 @@ fn a_register_that_nothing_vouches_for_begins_anew() {
     let before = Before::new();
     let (_folder, scene) = before.damaged(without("key-changed"));
     let told = renew(&scene).ended(0).json();
-    assert_eq!(told["registers"], serde_json::json!(["people.json"]), "{told}");
+    assert_eq!(told["registers"], json!(["people.json"]), "{told}");
     clear(&scene, before.kept, "fg-01").ended(77);
     scene.run(&["people", "list", "--store", "store"]).ended(66);
     let aside = scene.root.join(told["aside"].as_str().unwrap());
     assert!(aside.join("people.json").exists());
-    for file in ["fg-01.challenge", "fg-01.answer"] {
-        fs::remove_file(scene.root.join(file)).unwrap();
-    }
-    enrol(|args| scene.run(args), &scene.root, "fg-01", "privacy-officer");
+    enrol_officer(&scene);
     clear(&scene, before.kept, "fg-01").ended(0);
     assert_eq!(verdicts(&scene)[before.kept.to_string()]["verdict"], "keep");
+}
+
+/// Taken away instead of damaged, a log leaves the same doubt.
+#[test]
+fn a_log_that_begins_beside_recordings_leaves_them_in_doubt() {
+    let before = Before::new();
+    let (_folder, scene) = before.damaged(|audit| {
+        fs::remove_dir_all(audit).unwrap();
+        fs::remove_dir_all(audit.with_file_name("registers")).unwrap();
+    });
+    drop(scene.log(Timestamp::now()));
+    let now = verdicts(&scene);
+    for id in [before.kept, before.held, before.restricted, before.granted] {
+        assert!(says(&now, id, "log-renewed"), "{id}: {now}");
+        assert_eq!(now[id.to_string()]["verdict"], "withhold", "{id}");
+    }
+    let open = ["open", &before.kept.to_string(), "--identity", "teacher.key"];
+    scene.run(&[&open[..], &["--output", "out.mp4", "--store", "store"]].concat()).ended(77);
+    // What the new one knows from its beginning is in no doubt.
+    let later = Timestamp::now();
+    let fresh = scene.record(&scene.log(later), later, 30);
+    assert_eq!(verdicts(&scene)[fresh.to_string()]["verdict"], "keep");
+    clear(&scene, before.kept, "fg-01").ended(77);
+    enrol_officer(&scene);
+    clear(&scene, fresh, "fg-01").ended(77);
+    clear(&scene, before.kept, "fg-01").ended(0);
+    let now = verdicts(&scene);
+    assert_eq!(now[before.kept.to_string()]["verdict"], "keep", "{now}");
+    assert_eq!(now[before.held.to_string()]["verdict"], "withhold", "{now}");
+}
+
+/// Of what cannot be read nobody knows that it holds no line: nothing is touched.
+#[test]
+fn a_file_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let before = Before::new();
+    for name in ["log.jsonl", "checkpoint", "log.vkey"] {
+        let (_folder, scene) = before.damaged(|audit| {
+            without("held")(audit);
+            fs::rename(audit.join(name), audit.with_file_name("kept")).unwrap();
+            fs::create_dir(audit.join(name)).unwrap();
+        });
+        let said = renew(&scene);
+        assert!(said.code != Some(0) && said.err.contains(name), "{name}: {}", said.err);
+        assert!(!is_aside(&scene) && scene.store.join("registers/people.json").exists(), "{name}");
+        let path = scene.store.join("audit").join(name);
+        fs::remove_dir(&path).unwrap();
+        fs::rename(scene.store.join("kept"), &path).unwrap();
+        let told = renew(&scene).ended(0).json();
+        assert_eq!(told["lost"], 1, "{name}: {told}");
+    }
+}
+
+/// A clock that was set back would be believed from the first line on.
+#[test]
+fn by_a_clock_that_is_behind_a_genuine_line_nothing_is_renewed() {
+    let before = Before::new();
+    let (_folder, scene) = before.damaged(without("held"));
+    let said = renew_at(&scene, ago(before.now, 1)).ended(78);
+    assert!(said.err.contains("set the clock"), "{}", said.err);
+    assert!(!is_aside(&scene));
+    renew(&scene).ended(0);
+    // The time of a renewal is one of the log as well, though every line that it keeps is older.
+    without("kept")(&scene.store.join("audit"));
+    renew_at(&scene, before.now + SignedDuration::from_hours(2)).ended(0);
+    without("kept")(&scene.store.join("audit"));
+    renew_at(&scene, before.now + SignedDuration::from_hours(1)).ended(78);
+}
+
+/// A hold whose line was lost holds nothing: what goes at the next start is named, and can be held anew.
+#[test]
+fn what_is_due_is_named_before_the_box_is_started() {
+    let before = Before::new();
+    let then = before.now + SignedDuration::from_hours(30 * 24);
+    let others = [before.kept, before.restricted, before.granted];
+    for (kind, is_held) in [("certified", true), ("held", false)] {
+        let (_folder, scene) = before.damaged(without(kind));
+        let told = renew_at(&scene, then).ended(0).json();
+        let due: Vec<&str> =
+            told["due"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        for id in others {
+            assert!(due.contains(&&*id.to_string()), "{kind}: {told}");
+        }
+        assert_eq!(due.contains(&&*before.held.to_string()), !is_held, "{kind}: {told}");
+        if !is_held {
+            let new = NewHold {
+                recording: before.held,
+                requested_by: "p-14".parse().unwrap(),
+                approved_by: "fg-01".parse().unwrap(),
+                length: Duration::from_secs(86_400),
+                reason: Digest::of(b"claim"),
+            };
+            hold(&scene.store, &scene.log(then), &roles(), &new, then).unwrap();
+        }
+        let gone = scene.apply(then + SignedDuration::from_secs(60)).destroyed;
+        assert!(gone.contains(&before.kept) && !gone.contains(&before.held), "{kind}: {gone:?}");
+    }
 }
 
 /// Cut off cleanly with its checkpoint: only one that somebody kept tells, and says what is lost.

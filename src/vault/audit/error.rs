@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use jiff::Timestamp;
+
 use super::super::VaultError;
 use crate::error::{ErrorKind, Kind};
 
@@ -104,6 +106,20 @@ pub enum AuditError {
         /// The log's folder.
         path: PathBuf,
     },
+    /// A line that is dated before those it follows would put off every deadline.
+    #[error(
+        "the clock says {now}, and the latest genuine line of the log in {path} is of {latest}: set the \
+         clock, then renew the log",
+        path = path.display()
+    )]
+    ClockBehind {
+        /// The log's folder.
+        path: PathBuf,
+        /// The clock.
+        now: Timestamp,
+        /// The line.
+        latest: Timestamp,
+    },
     /// A checkpoint that cannot be used.
     #[error("the checkpoint {path} {problem}", path = path.display())]
     BadCheckpoint {
@@ -128,7 +144,9 @@ impl Kind for AuditError {
             Self::Store(error) => error.kind(),
             Self::BadKey { .. } => ErrorKind::Config,
             Self::ExposedKey { .. } => ErrorKind::Denied,
-            Self::OtherKey { .. } | Self::Whole { .. } => ErrorKind::Conflict,
+            Self::OtherKey { .. } | Self::Whole { .. } | Self::ClockBehind { .. } => {
+                ErrorKind::Conflict
+            }
             Self::NoLog { .. } | Self::NoLine { .. } => ErrorKind::NotFound,
             Self::Damaged { .. } | Self::BadCheckpoint { .. } => ErrorKind::DataLoss,
         }

@@ -5,13 +5,15 @@
 //! takes the other's place. Does not belong: what else in a store the log vouched for (`super::super::renewal`).
 //!
 //! # Order of writing
-//! What counted till now is copied into `audit/aside-ID/` and synced. Then the new log, its checkpoint and
-//! its public key, each as a part file, fsync, rename; directory fsync. A crash between two of them leaves a log
-//! that is damaged, too, and every line that was kept is in it: it is renewed again.
+//! What counted till now is copied into `audit/aside-ID/` and synced, before anything else is moved or written.
+//! Then the new log, its checkpoint and its public key, each as a part file, fsync, rename; directory fsync. A
+//! crash between two of them leaves a log that is damaged, too, and every line that was kept is in it: it is
+//! renewed again.
 
 use std::{
     collections::BTreeSet,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -20,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        Digest,
+        Digest, VaultError,
         store::{Lock, PartFile, at, lock_and_wait, make_dirs, read_at_most, sync_dir, write_new},
     },
     AuditError, AuditKey, AuditPublicKey, Checkpoint, Entry, Event, Flaw,
@@ -65,6 +67,8 @@ pub(in super::super) struct Salvage {
     /// Genuine lines, in the order of their numbers.
     lines: Vec<String>,
     lost: u64,
+    /// The latest time of a genuine line.
+    latest: Option<Timestamp>,
     /// What is wrong with it.
     pub(in super::super) flaws: Vec<Flaw>,
     #[expect(dead_code, reason = "held for its lock")]
@@ -75,7 +79,7 @@ impl Salvage {
     /// Looks at the log of `store`, also against checkpoints that somebody kept.
     ///
     /// # Errors
-    /// [`AuditError::Whole`] where nothing is wrong with it; another key's log.
+    /// [`AuditError::Whole`] where nothing is wrong with it; another key's log; a file that cannot be read.
     pub(in super::super) fn of(
         store: &Path,
         key: &AuditKey,
@@ -86,11 +90,20 @@ impl Salvage {
             return Err(AuditError::NoLog { path: dir });
         }
         let lock = lock_and_wait(&dir)?;
-        // What is gone or no file holds no line.
-        let text = read_at_most(&dir.join(LOG), LOG_LIMIT).unwrap_or_default();
-        let note = read_at_most(&dir.join(CHECKPOINT), NOTE_LIMIT).unwrap_or_default();
+        // What is gone holds no line; of what cannot be read nobody knows that.
+        let text = there(&dir.join(LOG), LOG_LIMIT)?.unwrap_or_default();
+        let note = there(&dir.join(CHECKPOINT), NOTE_LIMIT)?.unwrap_or_default();
         let note = String::from_utf8_lossy(&note);
-        let beside = AuditPublicKey::load(&dir.join(PUBLIC)).ok();
+        let beside = match AuditPublicKey::load(&dir.join(PUBLIC)) {
+            Ok(public) => Some(public),
+            Err(AuditError::BadKey { .. }) => None,
+            Err(AuditError::Store(VaultError::Io { source, .. }))
+                if source.kind() == ErrorKind::NotFound =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
         let old = origin(&text, &note, beside.as_ref(), key)
             .ok_or_else(|| AuditError::OtherKey { path: dir.clone() })?;
         let older = kept.iter().map(|path| read_checkpoint(path, &old));
@@ -98,7 +111,6 @@ impl Salvage {
         let mut flaws = match look(&dir, &old, &older) {
             Ok(found) => found.inspection.flaws,
             Err(AuditError::Damaged { flaws, .. }) => flaws,
-            Err(AuditError::Store(error)) => vec![Flaw::of_file(error.to_string())],
             Err(error) => return Err(error),
         };
         if beside.as_ref() != Some(&old) {
@@ -109,8 +121,8 @@ impl Salvage {
         }
         let checkpoint = Checkpoint::parse(&note, &old).ok();
         let promised = checkpoint.iter().chain(&older).map(|c| c.size).max().unwrap_or(0);
-        let (lines, lost) = genuine(&text, &old, promised);
-        Ok(Self { dir, old, text, checkpoint, lines, lost, flaws, lock })
+        let Genuine { lines, lost, latest } = genuine(&text, &old, promised);
+        Ok(Self { dir, old, text, checkpoint, lines, lost, latest, flaws, lock })
     }
 
     /// What the genuine lines say.
@@ -123,12 +135,30 @@ impl Salvage {
         self.lines.extend(lines::carried(line));
     }
 
-    /// Where the old log goes, and what else is set aside with it; made.
+    /// Refuses a time before what is genuine: the log would believe it from then on.
+    pub(in super::super) fn refuse_earlier(&self, now: Timestamp) -> Result<(), AuditError> {
+        let kept = self.lines.iter().filter_map(|line| lines::entry_of(line)).map(|entry| entry.at);
+        match kept.chain(self.latest).max() {
+            Some(latest) if now < latest => {
+                Err(AuditError::ClockBehind { path: self.dir.clone(), now, latest })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where a copy of the old log lies, and what else is set aside goes; made.
     pub(in super::super) fn aside(&self, now: Timestamp) -> Result<Aside, AuditError> {
         let origin = new_origin(now);
         let name = origin.rsplit('/').next().unwrap_or_default();
         let folder = self.dir.join(format!("aside-{name}"));
         make_dirs(&folder)?;
+        for name in [LOG, CHECKPOINT, PUBLIC] {
+            if let Some(bytes) = there(&self.dir.join(name), LOG_LIMIT)? {
+                write_new(&folder.join(name), &bytes, 0o600)?;
+            }
+        }
+        sync_dir(&folder)?;
+        sync_dir(&self.dir)?;
         Ok(Aside { folder, origin })
     }
 
@@ -142,14 +172,6 @@ impl Salvage {
         opened: impl FnOnce(AuditPublicKey, Renewal) -> Event,
         more: &[Event],
     ) -> Result<Renewal, AuditError> {
-        for name in [LOG, CHECKPOINT, PUBLIC] {
-            let from = self.dir.join(name);
-            if let Ok(bytes) = read_at_most(&from, LOG_LIMIT) {
-                write_new(&aside.folder.join(name), &bytes, 0o600)?;
-            }
-        }
-        sync_dir(&aside.folder)?;
-        sync_dir(&self.dir)?;
         let public = key.public(&aside.origin);
         let renewal = Renewal {
             log: self.old,
@@ -202,7 +224,7 @@ impl Aside {
         let Some(name) = path.file_name() else { return Ok(()) };
         match fs::rename(path, self.folder.join(name)) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(at(path)(error).into()),
         }
         sync_dir(&self.folder)?;
@@ -226,25 +248,45 @@ pub(super) fn origin(
     let candidates = named.chain(opened).filter(|origin| origin.starts_with("classveil/"));
     let counted = candidates.map(|origin| {
         let public = key.public(&origin);
-        (genuine(text, &public, 0).0.len(), public)
+        (genuine(text, &public, 0).lines.len(), public)
     });
     let best = counted.reduce(|best, one| if one.0 > best.0 { one } else { best });
     // Of a log without a single line of ours nobody knows that it was.
     best.filter(|(lines, public)| *lines > 0 || beside == Some(public)).map(|(_, public)| public)
 }
 
-/// The lines that were written with the key, as they are carried on, and how many are known to be lost.
-fn genuine(text: &[u8], key: &AuditPublicKey, promised: u64) -> (Vec<String>, u64) {
+/// The bytes of a file; none where there is none.
+fn there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, AuditError> {
+    match read_at_most(path, limit) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path)(error).into()),
+    }
+}
+
+/// What of a log was written with its key.
+struct Genuine {
+    /// The lines, as they are carried on.
+    lines: Vec<String>,
+    /// How many are known to be lost.
+    lost: u64,
+    /// The latest time of any.
+    latest: Option<Timestamp>,
+}
+
+fn genuine(text: &[u8], key: &AuditPublicKey, promised: u64) -> Genuine {
+    let mut latest = None;
     let mut found = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     for line in text.split(|&b| b == b'\n').filter(|line| lines::is_authentic(line, key)) {
         let Some(parsed) = lines::parse(line) else { continue };
         numbers.insert(parsed.n);
+        latest = latest.max(Some(parsed.at));
         // Two of one number are of a log that was set back and went on: both were written.
         found.insert((parsed.n, String::from_utf8_lossy(line).into_owned()));
     }
-    let last = numbers.last().copied().unwrap_or(0).max(promised);
-    let missing = last - numbers.len() as u64;
+    let highest = numbers.last().copied().unwrap_or(0).max(promised);
+    let lost = highest - numbers.len() as u64;
     let carried = found.into_iter().filter_map(|(_, line)| lines::carried(line));
-    (carried.collect(), missing)
+    Genuine { lines: carried.collect(), lost, latest }
 }

@@ -56,7 +56,7 @@ pub enum RetentionError {
     },
     /// Nothing to clear.
     #[error(
-        "nothing is in doubt about recording {recording}: no damaged log was renewed since it began"
+        "nothing is in doubt about recording {recording}: the log was not renewed or begun anew since"
     )]
     NoDoubt {
         /// The recording.

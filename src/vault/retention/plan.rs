@@ -131,7 +131,7 @@ pub enum Why {
     },
     /// A pupil who may be in it has refused since it was made.
     LateRefusal,
-    /// The log was damaged and renewed: nobody knows what else it said about it.
+    /// The log was damaged and renewed, or begun beside it: nobody knows what else one said about it.
     Doubt,
 }
 
@@ -222,7 +222,7 @@ pub enum Reason {
     },
     /// A pupil of its class has refused since it was made: it is to be veiled anew.
     LateRefusal,
-    /// The log was damaged: what it says no more may have been a hold or an objection.
+    /// The log was damaged or is gone: what it says no more may have been a hold or an objection.
     LogRenewed,
     /// The clock cannot be relied on.
     TimeNotTrusted,
@@ -241,7 +241,7 @@ impl fmt::Display for Reason {
             Self::Restricted { request } => write!(f, "restricted by request {request}"),
             Self::LateRefusal => f.write_str("a pupil has refused since it was made: veil it anew"),
             Self::LogRenewed => f.write_str(
-                "the log was damaged, and what it said of it is in doubt: `classveil audit clear` settles it",
+                "the log was damaged or begun anew, and what it said of it is in doubt: `classveil audit clear` settles it",
             ),
             Self::TimeNotTrusted => f.write_str("the clock cannot be relied on"),
             Self::DestroyedBefore => f.write_str("destroyed before, and there again"),

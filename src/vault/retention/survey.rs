@@ -128,7 +128,7 @@ fn about_many(stories: &mut BTreeMap<RecordingId, Story>, entry: &Entry, event: 
     }
 }
 
-/// What concerns many recordings: pupil lists that came into force, and a log that was renewed.
+/// What concerns many recordings: pupil lists that came into force, and a log that knows less than it should.
 #[derive(Debug, Default)]
 pub(super) struct Loads<'a> {
     lists: Vec<(&'a Entry, &'a str, &'a [ClassId])>,
@@ -164,11 +164,13 @@ impl<'a> Loads<'a> {
     }
 }
 
-/// A log that was renewed: up to which line it repeats the one before, and when it began.
+/// A log that was renewed, or begun beside recordings of which another one knew: up to which line it repeats the
+/// one before, and when it began.
 pub(super) fn renewed(entries: &[Entry]) -> Option<(u64, Timestamp)> {
     let first = entries.first()?;
     match &first.event {
         Some(Event::Opened { renews: Some(renewal), .. }) => Some((1 + renewal.kept, first.at)),
+        Some(Event::Opened { recordings: 1.., renews: None, .. }) => Some((1, first.at)),
         _ => None,
     }
 }
