@@ -7,7 +7,8 @@
 //! encoder's own error is measured on the same pixels of the same picture: the scene is encoded once
 //! with nobody veiled (the control), and nine pixels of ten are allowed what they lose there. So an
 //! unveiled video is clear throughout, whatever the scene does to an encoder, and a veil is not
-//! mistaken for a face only because the encoder blurs.
+//! mistaken for a face only because the encoder blurs. The recogniser's word counts where it says of this
+//! face what it says of no other hidden one: a source of few pixels in noise may be like every veil.
 //!
 //! A face that is only brighter, paler or of another tint is still the same face: where light and dark
 //! lie as in the source, each plane is first brought to the source's brightness and contrast.
@@ -17,7 +18,7 @@ use crate::{
     frame::I420View,
     vision::{
         identify::{Embedder, Embedding},
-        infer::VisionError,
+        infer::{Thresholds, VisionError},
     },
 };
 
@@ -32,6 +33,10 @@ const LEAST_ERROR: u8 = 2;
 /// From this correlation of the luma on, light and dark lie as in the source. What a veil draws follows
 /// no face: measured on the scenes of both seeds, it stays below 0.8.
 const SAME_FACE: f64 = 0.90;
+/// By how much a face must be more like its own source than any other hidden face of the picture is. Behind a veil
+/// all of them are like each other (the recogniser finds half of a face's strength in it), and a source in noise
+/// may be like that: 0.41 beside 0.40 was seen. An unveiled face is like its own by 0.9, like others' by 0.3 at most.
+const OWN: f32 = 0.05;
 /// Who is covered more than this cannot be compared: the crop would hold what covers the face, which
 /// is the same in source and video.
 const COMPARED_VISIBLE: f32 = 0.85;
@@ -192,19 +197,70 @@ pub(super) fn describe(
     Ok(embedder.embed(view, &face.points())?.map(|described| described.embedding))
 }
 
+/// How much the recogniser finds of `source` in a face of the video, and in the `others` that are hidden too.
+/// None where the face is not compared.
+pub(super) fn likeness<'a>(
+    face: &FaceTruth,
+    source: &Embedding,
+    others: impl Iterator<Item = &'a FaceTruth>,
+    video: &I420View<'_>,
+    thresholds: &Thresholds,
+    embedder: &mut Embedder,
+) -> Result<Option<Likeness>, VisionError> {
+    let mut alike = |face: &FaceTruth| -> Result<Option<f32>, VisionError> {
+        let found = describe(face, video, thresholds.compare_min_px, embedder)?;
+        Ok(found.map(|found| found.cosine(source)))
+    };
+    let Some(own) = alike(face)? else { return Ok(None) };
+    let mut most = 0.0_f32;
+    if own >= thresholds.refuse {
+        for other in others {
+            most = most.max(alike(other)?.unwrap_or(0.0));
+        }
+    }
+    Ok(Some(Likeness { own, others: most }))
+}
+
 /// What one picture shows of a face.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Sight {
     /// The part of its own pixels that are as in the source.
     pub(super) same: f32,
     /// Its likeness to its own source, where it was compared.
-    pub(super) cosine: Option<f32>,
+    pub(super) likeness: Option<Likeness>,
+}
+
+/// How much the recogniser finds of a face's source in what is to be seen of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Likeness {
+    /// In the face itself (cosine).
+    pub(super) own: f32,
+    /// In whichever other hidden face of the same picture has most of it; not asked where the face itself has
+    /// too little.
+    pub(super) others: f32,
+}
+
+impl Likeness {
+    /// Whether the recogniser says that it is somebody, be it anybody; `match_from` is its threshold.
+    fn matches(self, match_from: f32) -> bool {
+        self.own >= match_from
+    }
+
+    /// Whether it says that it is this person.
+    pub(super) fn names(self, match_from: f32) -> bool {
+        self.matches(match_from) && self.own > self.others + OWN
+    }
+
+    /// Whether it says of others' veils what it says of this face.
+    pub(super) fn is_of_any(self, match_from: f32) -> bool {
+        self.matches(match_from) && !self.names(match_from)
+    }
 }
 
 impl Sight {
     /// Whether the face can be seen; `match_from` is the recogniser's threshold.
     pub(super) fn is_clear(self, match_from: f32) -> bool {
-        self.same > CLEAR_SHARE || self.cosine.is_some_and(|cosine| cosine >= match_from)
+        self.same > CLEAR_SHARE || self.likeness.is_some_and(|found| found.names(match_from))
     }
 
     /// Whether an allowed face is as good as not there.
@@ -273,9 +329,23 @@ mod tests {
 
     #[test]
     fn either_sign_is_enough() {
-        let sight = |same, cosine| Sight { same, cosine };
+        let sight = |same, own: Option<f32>| Sight {
+            same,
+            likeness: own.map(|own| Likeness { own, others: 0.3 }),
+        };
         assert!(sight(0.21, None).is_clear(0.4));
         assert!(!sight(0.20, Some(0.39)).is_clear(0.4));
         assert!(sight(0.0, Some(0.41)).is_clear(0.4));
+    }
+
+    #[test]
+    fn what_every_veil_is_like_names_nobody() {
+        let veil = Likeness { own: 0.41, others: 0.40 };
+        assert!(veil.is_of_any(0.4) && !veil.names(0.4));
+        // Everybody is unveiled, or one beside veils.
+        for others in [0.0, 0.3, 0.41] {
+            let face = Likeness { own: 0.6, others };
+            assert!(face.names(0.4) && !face.is_of_any(0.4), "{others}");
+        }
     }
 }

@@ -235,7 +235,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                 let tolerance = judge::tolerance(face, source, control);
                 let same = judge::same(face, source, control, tolerance);
                 self.control.face_frames += 1;
-                let clear = Sight { same, cosine: None }.is_clear(f32::INFINITY);
+                let clear = Sight { same, likeness: None }.is_clear(f32::INFINITY);
                 self.control.clear_frames += u64::from(clear);
                 // Whoever comes into view is compared at once, or a face that is there for one picture
                 // would hardly ever be.
@@ -281,12 +281,15 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                 .map(|f| (f.person.as_str(), f.rect()))
                 .collect();
             for (face, known) in frame.faces.iter().zip(&known[number]) {
-                let hides = hides(&face.person);
+                let is_hidden = hides(&face.person);
                 let same = judge::same(face, source, video, known.tolerance);
-                let cosine = match &known.source {
-                    Some(reference) if hides => {
-                        judge::describe(face, video, thresholds.compare_min_px, embedder)?
-                            .map(|found| found.cosine(reference))
+                let likeness = match &known.source {
+                    Some(reference) if is_hidden => {
+                        let others = frame
+                            .faces
+                            .iter()
+                            .filter(|other| other.person != face.person && hides(&other.person));
+                        judge::likeness(face, reference, others, video, &thresholds, embedder)?
                     }
                     _ => None,
                 };
@@ -296,7 +299,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                     width: face.rect().w,
                     visible: face.visible,
                     pixels: face.pixels,
-                    sight: Sight { same, cosine },
+                    sight: Sight { same, likeness },
                     shaded: tally::is_shaded(face, &others),
                 };
                 show_worst(
@@ -306,7 +309,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                     frame.frame,
                     face,
                     &moment,
-                    hides,
+                    is_hidden,
                     thresholds.refuse,
                     source,
                     video,
@@ -414,7 +417,8 @@ fn leaks(scene: &str, person: &str, moments: &[Option<Moment>], spots: &[Spot]) 
                 leaks.push(Leak::new(scene, person, number, moment.width));
             }
             if let Some(leak) = leaks.last_mut() {
-                leak.add(moment.sight.same, moment.sight.cosine);
+                let own = moment.sight.likeness.map(|found| found.own);
+                leak.add(moment.sight.same, own);
             }
         }
         before = spot;
@@ -438,7 +442,7 @@ fn show_worst(
     video: &I420View<'_>,
 ) {
     let sight = moment.sight;
-    let cosine = sight.cosine.unwrap_or(0.0).max(0.0);
+    let cosine = sight.likeness.map_or(0.0, |found| found.own.max(0.0));
     let (badness, word) = if hides {
         let clear = sight.is_clear(match_from);
         let badness = f32::from(u8::from(clear)) * 10.0 + sight.same.max(cosine);

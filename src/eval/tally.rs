@@ -82,6 +82,8 @@ pub struct HiddenFigures {
     pub most_same: f32,
     /// The highest likeness to the own source; none where it was never compared.
     pub most_alike: Option<f32>,
+    /// Asked pictures in which the recogniser said of another's veil what it said of this one: not counted as clear.
+    pub unspecific_matches: u64,
 }
 
 /// Figures of somebody who may be seen.
@@ -114,14 +116,17 @@ pub(super) fn hidden(moments: &[Option<Moment>], match_from: f32) -> Tally<Hidde
     let mut recognised = false;
     let mut spots = Vec::with_capacity(moments.len());
     for moment in moments {
-        recognised = moment.is_some_and(|m| m.sight.cosine.map_or(recognised, |c| c >= match_from));
+        let likeness = moment.and_then(|m| m.sight.likeness);
+        recognised =
+            moment.is_some() && likeness.map_or(recognised, |found| found.names(match_from));
+        figures.unspecific_matches += u64::from(likeness.is_some_and(|l| l.is_of_any(match_from)));
         let clear = recognised || moment.is_some_and(|m| m.sight.is_clear(match_from));
         spots.push(match moment {
             Some(m) if m.in_view() => {
                 figures.frames_in_view += 1;
                 figures.clear_frames += u64::from(clear);
                 figures.most_same = figures.most_same.max(m.sight.same);
-                figures.most_alike = figures.most_alike.max_with(m.sight.cosine);
+                figures.most_alike = figures.most_alike.max_with(likeness.map(|found| found.own));
                 if clear { Spot::Clear } else { Spot::Veiled }
             }
             Some(_) => {
@@ -185,10 +190,10 @@ impl MaxWith for Option<f32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::judge::Likeness, *};
 
     fn moment(same: f32) -> Moment {
-        let sight = Sight { same, cosine: None };
+        let sight = Sight { same, likeness: None };
         Moment { width: 60.0, visible: 1.0, pixels: 1000, sight, shaded: false }
     }
 
@@ -209,8 +214,8 @@ mod tests {
     #[test]
     fn who_is_recognised_is_clear_until_the_recogniser_is_asked_again() {
         let mut moments = vec![Some(moment(0.0)); 20];
-        for (at, cosine) in [(0, 0.1), (5, 0.6), (10, 0.2), (15, 0.5)] {
-            let sight = Sight { same: 0.0, cosine: Some(cosine) };
+        for (at, own) in [(0, 0.1), (5, 0.6), (10, 0.2), (15, 0.5)] {
+            let sight = Sight { same: 0.0, likeness: Some(Likeness { own, others: 0.0 }) };
             moments[at] = Some(Moment { sight, ..moment(0.0) });
         }
         moments[17] = None;

@@ -355,8 +355,7 @@ impl Watcher {
         let (seq, pts) = (frame.seq(), frame.pts());
         for i in self.due(seq, pts, seen) {
             let (id, detection) = seen[i];
-            let known = self.known.entry(id).or_default();
-            known.tried = Some((seq, pts));
+            self.known.entry(id).or_default().compared(seq, pts);
             self.compared = Some(seq);
             let picture = frame.planes();
             let found = self.searcher.close_up(&picture, detection.rect)?;

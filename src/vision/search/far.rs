@@ -100,11 +100,14 @@ impl Far {
         self.0.retain(|f| found.iter().all(|other| other.rect.iou(f.face.rect) <= 0.0));
         let picture = view.size.rect();
         for _ in 0..FOLLOWED.min(self.0.len()) {
+            let Some(next) = self.0.front() else { break };
+            let rect = next.face.rect;
+            let area = around_face(rect, view.size);
+            let changed = next.seen.changed(blocks, own_place(rect, picture)).is_some();
+            // Still in the queue: a look that fails loses nobody.
+            let looked = changed.then(|| detector.detect_in(view, area, CLOSE_UP)).transpose()?;
             let Some(mut followed) = self.0.pop_front() else { break };
-            let rect = followed.face.rect;
-            if followed.seen.changed(blocks, own_place(rect, picture)).is_some() {
-                let area = around_face(rect, view.size);
-                let looked = detector.detect_in(view, area, CLOSE_UP)?;
+            if let Some(looked) = looked {
                 match again(rect, &looked, rect_of(area), picture) {
                     Some(face) => followed.found(face, blocks, picture),
                     None => followed.miss(),
