@@ -162,7 +162,7 @@ pub fn decide(
         return (Verdict { seq, cover: Cover::Whole }, placements);
     }
     let faces: Vec<Rect> = subjects.iter().filter_map(|s| known_face(seq, s)).collect();
-    let hidden = placements
+    let mut hidden: Vec<Hidden> = placements
         .iter()
         .filter(|p| !p.shown)
         .flat_map(|p| {
@@ -195,6 +195,9 @@ pub fn decide(
             pieces.into_iter().map(move |region| Hidden { track, region })
         }))
         .collect();
+    // Painted in this order: what else is taken for a face within a head (an ear, a pattern of hair) says
+    // who it is, and leaves no mark under the head's own veil.
+    hidden.sort_by(|a, b| a.region.area().total_cmp(&b.region.area()));
     let cover = match region {
         Region::Head | Region::Person => Cover::Regions(hidden),
         Region::Picture => {
@@ -522,6 +525,28 @@ mod tests {
                 panic!("not regions")
             };
             assert!(hidden.iter().any(|h| h.region.contains(face(seq))), "{seq}: {hidden:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_veil_is_painted_last() {
+        let seen = |id: u32, rect: Rect| Track {
+            id: TrackId(id),
+            sightings: VecDeque::from([Sighting { seq: 3, pts: at(3), rect, score: 0.9 }]),
+            live: true,
+            best_score: 0.9,
+        };
+        let (face, ear) =
+            (Rect::new(100.0, 100.0, 60.0, 80.0), Rect::new(150.0, 120.0, 12.0, 16.0));
+        for rects in [[face, ear], [ear, face]] {
+            let tracks = [seen(1, rects[0]), seen(2, rects[1])];
+            let subjects: Vec<_> =
+                tracks.iter().map(|track| Subject { track, state: State::Undecided }).collect();
+            let still = CameraMotion::default();
+            let decided = decide(&frame(3, true), &subjects, &still, Region::Head).0;
+            let Cover::Regions(hidden) = decided.cover else { panic!("not regions") };
+            assert!(hidden[0].region.area() < hidden[1].region.area(), "{hidden:?}");
+            assert!(hidden[1].region.contains(hidden[0].region), "{hidden:?}");
         }
     }
 

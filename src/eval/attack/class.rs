@@ -81,6 +81,9 @@ pub(super) struct Take {
     pub(super) known: bool,
     pub(super) shots: [Shot; FRAMES],
     pub(super) light: Light,
+    /// Width of the face in pixels, and where its middle is from that of the square, in the first frame.
+    pub(super) width: f32,
+    pub(super) at: [f32; 2],
 }
 
 impl Class {
@@ -168,7 +171,7 @@ impl Class {
                 Shot { picture: 0, map }
             })
         };
-        Some(Take { person, known, shots, light })
+        Some(Take { person, known, shots, light, width, at })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     AttackError,
-    class::{Class, FRAMES, Light, Material, SIDE, Shot, Take},
+    class::{Class, FRAMES, Material, SIDE, Shot, Take},
     fill,
     picture::Picture,
     rng::Rng,
@@ -37,6 +37,13 @@ const CELL_WIDTH: usize = 320;
 const CELL_HEIGHT: usize = 360;
 /// Time between frames.
 const STEP: Duration = Duration::from_nanos(33_333_333);
+
+/// What is drawn of a take, to each side of the face's middle, in widths of the face: a little more than is
+/// hidden, so that something is around it.
+const OWN_WIDE: f32 = 1.0;
+const OWN_HIGH: f32 = 1.4;
+/// Grey level of the rest.
+const WALL: f32 = 150.0;
 
 /// Between two sheets so much time passes that nothing of the one is held into the other.
 const APART: Duration = Duration::from_secs(10);
@@ -130,7 +137,8 @@ impl Press {
                     .iter()
                     .filter(|p| distance(p.face, cell) < CELL_WIDTH as f32 / 4.0)
                     .min_by(|a, b| distance(a.face, cell).total_cmp(&distance(b.face, cell)))?;
-                let of_it = hidden.iter().find(|hidden| hidden.track == nearest.track)?;
+                let own = hidden.iter().filter(|hidden| hidden.track == nearest.track);
+                let of_it = own.max_by(|a, b| a.region.area().total_cmp(&b.region.area()))?;
                 Some(Place {
                     region: PixelRect::covering(of_it.region, SIZE)?,
                     face_px: nearest.face.w,
@@ -163,18 +171,32 @@ impl Press {
             None => return Ok(()),
         };
         drawn.map_err(VisionError::from)?;
-        self.print(take.light, cell, onto);
+        self.print(take, cell, onto);
         Ok(())
     }
 
-    /// Puts the drawn square's middle into a cell, BT.601 limited range.
-    fn print(&mut self, light: Light, cell: usize, onto: &mut Picture) {
+    /// Puts the drawn square's middle into a cell, BT.601 limited range. Whoever sits beside the person is
+    /// left out: the neighbours on a photo, and their veils, would name everybody on it.
+    fn print(&mut self, take: &Take, cell: usize, onto: &mut Picture) {
+        let light = take.light;
+        let middle = |at: f32| SIDE as f32 / 2.0 + at;
+        let (x, y) = (middle(take.at[0]), middle(take.at[1]));
+        let own = Rect::new(
+            x - OWN_WIDE * take.width,
+            y - OWN_HIGH * take.width,
+            2.0 * OWN_WIDE * take.width,
+            2.0 * OWN_HIGH * take.width,
+        );
         let (left, top) = (cell % COLUMNS * CELL_WIDTH, cell / COLUMNS * CELL_HEIGHT);
         let side = SIDE as usize;
         let margin = (side - CELL_WIDTH) / 2;
         let (stride, half) = (onto.stride(0), onto.stride(1));
         let crop = &self.crop;
         let pixel = |x: usize, y: usize| {
+            let (across, down) = ((x + margin) as f32, y as f32);
+            if !(own.x..own.right()).contains(&across) || !(own.y..own.bottom()).contains(&down) {
+                return [WALL; 3];
+            }
             let at = y * side + x + margin;
             [crop[at], crop[side * side + at], crop[2 * side * side + at]]
         };

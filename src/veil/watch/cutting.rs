@@ -21,7 +21,7 @@ pub(super) const MERGE_OVERLAP: f32 = 0.1;
 const STAYS: f32 = 0.6;
 const STRAYS: f32 = 0.3;
 /// A face that was seen this recently and is now covered may be behind the one in front.
-pub(super) const OCCLUDED_FOR: Duration = Duration::from_secs(1);
+const OCCLUDED_FOR: Duration = Duration::from_secs(1);
 /// A cleared face that was not seen for longer than this may be somebody else when it returns.
 const UNSEEN: Duration = Duration::from_millis(500);
 /// The detector misses a face that is in view for no more frames than this in a row.

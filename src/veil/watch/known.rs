@@ -23,7 +23,7 @@ pub(super) struct Known {
     pub(super) agreed: VecDeque<Agreed>,
     /// The last frame in which a comparison was tried.
     pub(super) tried: Option<(u64, Pts)>,
-    /// How often it was compared since it looked like another one.
+    /// How often it was compared since it looked like another one, without a firm view.
     pub(super) hurries: u32,
     /// How many more looks were not sure that it is a face than were.
     pub(super) unsure: u32,
@@ -83,13 +83,6 @@ impl Known {
         self.changed || self.doubts.back().is_some_and(|&doubt| agreed.is_none_or(|at| doubt > at))
     }
 
-    /// Whether the latest comparison that was tried surely showed the same person, and nothing happened since.
-    pub(super) fn is_settled(&self) -> bool {
-        let tried = self.tried.map(|(seq, _)| seq);
-        let latest = self.agreed.back().filter(|view| view.firm).map(|view| view.seq);
-        latest.is_some() && latest == tried && !self.is_broken()
-    }
-
     /// Notes that it is compared now.
     pub(super) fn compared(&mut self, seq: u64, pts: Pts) {
         self.tried = Some((seq, pts));
@@ -108,6 +101,9 @@ impl Known {
             // A face that cannot be compared with what was there before may be another one.
             _ => true,
         };
+        if self.changed {
+            self.hurries = 0;
+        }
     }
 
     /// Takes a view that did not contradict the ones before; `unbroken` says that the face never looked
@@ -165,28 +161,6 @@ mod tests {
     }
 
     #[test]
-    fn a_face_is_settled_by_its_latest_comparison_alone() {
-        let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
-        let mut known = Known::default();
-        assert!(!known.is_settled(), "it was never compared");
-        known.compared(30, at(1000));
-        assert!(!known.is_settled(), "nothing came of it");
-        known.agreed.push_back(Agreed { seq: 30, pts: at(1000), firm: false });
-        assert!(!known.is_settled(), "it may be the same is not that it is");
-        known.agreed.push_back(Agreed { seq: 30, pts: at(1000), firm: true });
-        assert!(known.is_settled());
-        known.changed = true;
-        assert!(!known.is_settled(), "it looks like another one");
-        known.changed = false;
-        known.doubts.push_back(at(1100));
-        assert!(!known.is_settled(), "it looked like another one since");
-        known.agreed.push_back(Agreed { seq: 40, pts: at(1300), firm: true });
-        assert!(!known.is_settled(), "a later try said nothing");
-        known.compared(40, at(1300));
-        assert!(known.is_settled());
-    }
-
-    #[test]
     fn hurries_are_counted_while_a_face_looks_like_another_one() {
         let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
         let mut known = Known::default();
@@ -195,6 +169,12 @@ mod tests {
             known.compared(30 + u64::from(tries), at(1000));
             assert_eq!(known.hurries, tries);
         }
+        // Again another one.
+        known.take(None);
+        known.take(None);
+        assert_eq!((known.changed, known.hurries), (true, 0));
+        known.compared(40, at(1200));
+        known.changed = false;
         known.agreed.push_back(Agreed { seq: 40, pts: at(1300), firm: true });
         known.compared(50, at(1600));
         assert_eq!(known.hurries, 0);

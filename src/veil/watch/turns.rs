@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::{
-    super::evidence::State, Effort, RELIABLE_SCORE, Watcher, cutting::OCCLUDED_FOR, known::Known,
-};
+use super::{super::evidence::State, Effort, RELIABLE_SCORE, Watcher};
 use crate::{
-    frame::Rect,
     units::{Pts, TrackId},
-    vision::{Detection, track::Track},
+    vision::Detection,
 };
 
 /// Undecided tracks are compared every second frame.
@@ -23,19 +20,13 @@ const PROMISING_VIEWS: u32 = 36;
 /// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
 /// whatever a comparison says; they wait this many times longer for one than cleared ones.
 const VEILED_FACTOR: u64 = 3;
-/// A cleared face that nobody is near waits this many times longer for one: it takes another face to
-/// change places with ...
-const ALONE_FACTOR: u64 = 3;
-/// ... within this many widths of it, on either side.
-const NEAR: f32 = 1.5;
-/// A refused face that looked like another one is compared in a hurry, as it may be somebody else's now; each
-/// try that says nothing makes the next one wait twice as long, so often.
+/// A refused face that looked like another one is compared in a hurry, as it may be somebody else's now. After
+/// so many tries that said nothing each one waits twice as long as the one before ...
 const HURRIES: u32 = 3;
-/// However few frames a second there are, a face that is due is compared after this time ...
+/// ... so many times.
+const SLOWER: u32 = 3;
+/// However few frames a second there are, a face that is due is compared after this time.
 const COMPARE_AFTER: Duration = Duration::from_millis(500);
-/// ... and one that nobody is near after this: with what a clearance lasts after a view, less than the
-/// shortest ring is added to.
-const COMPARE_ALONE_AFTER: Duration = Duration::from_millis(900);
 /// Most comparisons of undecided and of decided tracks in one frame: they cost 33 ms each. The
 /// decided ones have their own share, so that a crowd of undecided faces cannot keep a cleared
 /// track from being looked at again.
@@ -65,15 +56,7 @@ impl Watcher {
                 let most = if k.evidence.is_promising() { PROMISING_VIEWS } else { PATIENCE_VIEWS };
                 k.evidence.views() >= most
             });
-            let alone = || {
-                known.is_some_and(Known::is_settled) && !self.has_company(*id, detection.rect, pts)
-            };
-            let mut after = COMPARE_AFTER;
             let (cleared, every, soon) = match self.state(*id) {
-                State::Cleared(_) if alone() => {
-                    after = COMPARE_ALONE_AFTER;
-                    (true, every * ALONE_FACTOR, true)
-                }
                 State::Cleared(_) => (true, every, true),
                 State::Refused { .. } => (false, every * VEILED_FACTOR, false),
                 State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
@@ -102,10 +85,11 @@ impl Watcher {
             // Whoever comes out from behind a refused person is not to be veiled until that one's next turn.
             let refused = matches!(self.state(*id), State::Refused { .. });
             let hasty = known.filter(|k| k.is_broken()).is_some_and(|k| {
-                let wait = u64::from(self.settings.identify_every) / 2 << k.hurries.min(HURRIES);
+                let wait = u64::from(self.settings.identify_every) / 2
+                    << k.hurries.saturating_sub(HURRIES).min(SLOWER);
                 soon || (refused && width >= self.thresholds.clear_min_px && waited >= wait)
             });
-            if hasty || waited >= every || (since >= after && soon) {
+            if hasty || waited >= every || (since >= COMPARE_AFTER && soon) {
                 // Of those who are shown, whoever waited longest comes first: all of them have to be seen
                 // again. Of those who are not, whoever is nearest to being shown and the clearest face: where
                 // there are many, each having its turn in order would show nobody for long.
@@ -124,13 +108,6 @@ impl Watcher {
         veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
     }
 
-    /// Whether anybody is, or was a moment ago, so near a face that they may change places before its next
-    /// turn.
-    fn has_company(&self, id: TrackId, face: Rect, pts: Pts) -> bool {
-        let others = self.tracker.tracks().iter().filter(|t| t.id != id).filter_map(Track::last);
-        others.filter(|last| pts.since(last.pts) <= OCCLUDED_FOR).any(|last| near(face, last.rect))
-    }
-
     /// Whether a face may be shown for another reason than its looks once it was compared.
     pub(super) fn awaits_means(&self, id: TrackId, pts: Pts) -> bool {
         self.stays.is_seated(id)
@@ -140,27 +117,5 @@ impl Watcher {
     /// Whether enough was seen of a face to show it for another reason than its looks.
     fn is_told(&self, id: TrackId) -> bool {
         self.known.get(&id).is_some_and(|known| known.evidence.is_unlike_refused(&self.judge))
-    }
-}
-
-/// Whether two faces may change places within a second. Whichever is the larger says how near that is.
-fn near(face: Rect, other: Rect) -> bool {
-    let reaches = |a: Rect, b: Rect| a.grown(NEAR, NEAR, NEAR).intersection(b).area() > 0.0;
-    reaches(face, other) || reaches(other, face)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whoever_can_be_reached_is_near() {
-        let face = |x: f32, w: f32| Rect::new(x, 0.0, w, 1.3 * w);
-        assert!(near(face(0.0, 40.0), face(90.0, 40.0)));
-        assert!(!near(face(0.0, 40.0), face(110.0, 40.0)));
-        // A face in front reaches farther, from either side.
-        assert!(
-            near(face(0.0, 40.0), face(110.0, 100.0)) && near(face(110.0, 100.0), face(0.0, 40.0))
-        );
     }
 }
