@@ -66,8 +66,8 @@ const COMPARED: usize = 4;
 const REFERENCES: usize = 6;
 /// Rounds of training over all known views.
 const EPOCHS: usize = 30;
-/// Coded pictures are read this far inside a region too: no block or filter that touches the
-/// region's edge reaches beyond it.
+/// Coded pictures are read this far inside a region too: no block or filter of one picture that touches
+/// the region's edge reaches beyond it. Prediction from the picture before may.
 const CORE_PX: usize = 16;
 
 /// What is tried besides veil and fill.
