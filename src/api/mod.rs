@@ -334,6 +334,7 @@ fn router(app: &App) -> Router {
     table()
         .into_router(app)
         .fallback(pages::fallback)
+        .method_not_allowed_fallback(pages::other_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(Arc::clone(app), guard::dress))
         .with_state(Arc::clone(app))

@@ -171,6 +171,11 @@ fn figures(status: &Value) -> String {
     text
 }
 
+/// A route that is asked in a way that it does not know.
+pub(super) async fn other_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this cannot be asked here in this way")
+}
+
 /// Everything that is no route: a file of the pages, or the page that finds out by itself what to
 /// show.
 pub(super) async fn fallback(method: Method, uri: Uri) -> Response {

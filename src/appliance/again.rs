@@ -17,9 +17,9 @@ use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
 use zeroize::Zeroizing;
 
 use super::{
-    chain::Progress,
     recorder::{Around, Plan, RecordError, Report, Started, record_all},
     take::Take,
+    tally::Progress,
 };
 use crate::{
     capture::Input,

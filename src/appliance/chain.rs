@@ -5,34 +5,31 @@
 //! the recording with what is complete.
 
 use std::{
-    collections::BTreeSet,
-    ops::Range,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::Receiver;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     drops::{Drops, discard_written},
-    ladder::{Ladder, Load, Rung},
+    handover::hand_over,
+    ladder::{Ladder, Rung},
     parts::Parts,
     preview::Tap,
     pulse::Pulse,
-    reasons::Reasons,
-    recorder::{Around, note_fault},
+    recorder::Around,
     redial::Redial,
+    tally::{Progress, Tally},
 };
 use crate::{
     capture::{self, AudioChunk, AudioFormat, Capture, CaptureError, CapturedFrame, Event, Input},
-    encode::{EncodeError, Encoder, MediaSegment},
+    encode::{EncodeError, Encoder},
     error::{ErrorKind, Kind},
     frame::{Frame, SlotPool},
-    units::{CameraId, Pts, RecordingId, TrackId},
-    vault::{
-        RetentionRecord, SegmentFile, SegmentSender, SelfCheck, VaultError, audit::AuditError,
-    },
+    units::{CameraId, Pts, RecordingId},
+    vault::{RetentionRecord, SegmentSender, VaultError, audit::AuditError},
     veil::{
         evidence::Judge,
         place::Places,
@@ -49,55 +46,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 /// A picture this far ahead of the recording's clock comes from a camera whose clock jumped.
 const AHEAD: Duration = Duration::from_secs(5);
-/// A segment that the disk takes longer for than this is worth saying.
-const HELD_UP: Duration = Duration::from_secs(10);
 /// Frame numbers that are left out where a camera was away, so that no track is taken to go on.
 const AWAY_FRAMES: u64 = 1000;
-
-/// How far a recording is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Frames taken from the camera.
-    pub frames_in: u64,
-    /// Frames in finished segments.
-    pub frames_out: u64,
-    /// Time of the newest frame.
-    pub position: Pts,
-    /// Tracks, each counted once.
-    pub tracks: u64,
-    /// Tracks that were veiled in at least one frame.
-    pub tracks_veiled: u64,
-    /// Tracks that were shown in at least one frame.
-    pub tracks_shown: u64,
-    /// Frames veiled whole.
-    pub veiled_whole: u64,
-    /// Frames of them that could not be decoded.
-    pub damaged: u64,
-    /// The length that a file announced, where its pictures ended well before.
-    pub announced: Option<Duration>,
-    /// Frames of a live camera that gave way to newer ones.
-    pub displaced: u64,
-    /// Why they did, and what else gave way.
-    pub load: Load,
-    /// Segments handed to the writer.
-    pub segments: u32,
-    /// The camera is away, and dialled again.
-    pub away: bool,
-    /// How often it was.
-    pub gaps: u32,
-    /// It ended before the recording did, and does not come back.
-    pub failed: bool,
-    /// For how long altogether, without the time that it is away now.
-    pub gap: Duration,
-    /// Frames that were looked at.
-    pub looks: u64,
-    /// For how long altogether.
-    pub looking: Duration,
-    /// Frames that wait to be taken from the camera.
-    pub waiting: usize,
-    /// Frames in the look-ahead.
-    pub held: usize,
-}
 
 /// Why a camera's chain ended before its source did.
 #[derive(Debug, thiserror::Error)]
@@ -217,53 +167,6 @@ pub(super) struct Chain<'a> {
     pub(super) orders: Receiver<Order>,
     /// Where finished pictures can be watched.
     pub(super) tap: Option<Tap>,
-}
-
-/// What changes while a chain runs.
-#[derive(Default)]
-struct Tally {
-    progress: Progress,
-    /// Number of the next frame; some numbers are left out where frames are.
-    seq: u64,
-    /// Nothing before this is taken.
-    dropped_until: Option<Pts>,
-    /// Where on the recording's timeline the source that is open now began.
-    offset: Duration,
-    /// A source was opened, and its first picture did not come yet.
-    is_new: bool,
-    /// Frames that gave way to newer ones in sources that are gone.
-    displaced_before: u64,
-    veiled: BTreeSet<TrackId>,
-    shown: BTreeSet<TrackId>,
-    reasons: Reasons,
-    check: CheckTally,
-}
-
-/// Looks at finished pictures that no complete segment holds yet: the frame's number, and whether
-/// its picture had to be veiled whole.
-#[derive(Default)]
-struct CheckTally(Vec<(u64, bool)>);
-
-impl CheckTally {
-    /// The verdict of a complete segment. Forgets its frames.
-    fn take(&mut self, frames: &Range<u64>) -> SelfCheck {
-        let count = self.0.iter().take_while(|(seq, _)| *seq < frames.end).count();
-        let mut verdict = SelfCheck::NotRun;
-        for (_, corrected) in self.0.drain(..count) {
-            if corrected {
-                verdict = SelfCheck::Corrected;
-            } else if verdict == SelfCheck::NotRun {
-                verdict = SelfCheck::Passed;
-            }
-        }
-        verdict
-    }
-}
-
-impl Tally {
-    fn drops(&self, pts: Pts) -> bool {
-        self.dropped_until.is_some_and(|until| pts <= until)
-    }
 }
 
 impl Chain<'_> {
@@ -583,22 +486,6 @@ impl Chain<'_> {
         self.hand_over(segments, tally)
     }
 
-    fn hand_over(
-        &mut self,
-        segments: Vec<MediaSegment>,
-        tally: &mut Tally,
-    ) -> Result<(), ChainError> {
-        let began = Instant::now();
-        for segment in segments {
-            hand_over(&self.camera, &self.retention, self.started, &self.sender, segment, tally)?;
-        }
-        if began.elapsed() >= HELD_UP {
-            tracing::error!(camera = %self.camera, waited = ?began.elapsed(), "the disk held it up");
-            note_fault(self.around, self.recording, "the disk held the recording up");
-        }
-        Ok(())
-    }
-
     /// Veils and encodes what still waits, and hands over the last segments.
     fn drain(mut self, tally: &mut Tally) -> Result<(), ChainError> {
         self.empty(tally)?;
@@ -629,43 +516,5 @@ impl Chain<'_> {
             self.emit(waiting, tally)?;
         }
         Ok(())
-    }
-}
-
-fn hand_over(
-    camera: &CameraId,
-    retention: &RetentionRecord,
-    started: Timestamp,
-    sender: &SegmentSender,
-    segment: MediaSegment,
-    tally: &mut Tally,
-) -> Result<(), ChainError> {
-    let (number, frames) = (segment.number(), segment.frames());
-    let (start, end) = (segment.start(), segment.end());
-    let check = tally.check.take(&frames);
-    let (tracks, counts) = tally.reasons.take(camera, number, frames, start, end);
-    let offset = SignedDuration::try_from(start.since(Pts::ZERO)).unwrap_or(SignedDuration::ZERO);
-    let recorded_at = started.checked_add(offset).unwrap_or(started);
-    let comment = retention.comment(camera, number, recorded_at, counts, check);
-    let frames = segment.frame_count() as u64;
-    let mp4 = segment.into_mp4(&comment)?;
-    sender.send(SegmentFile { camera: camera.clone(), number, mp4, tracks, frames, start, end })?;
-    tally.progress.frames_out += frames;
-    tally.progress.segments += 1;
-    tracing::info!(%camera, segment = number, frames, "segment handed to the writer");
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_look_counts_for_the_segment_that_holds_its_frame() {
-        let mut tally = CheckTally(vec![(0, false), (7, true), (11, false)]);
-        assert_eq!(tally.take(&(0..5)), SelfCheck::Passed);
-        assert_eq!(tally.take(&(5..11)), SelfCheck::Corrected);
-        assert_eq!(tally.take(&(11..20)), SelfCheck::Passed);
-        assert_eq!(tally.take(&(20..30)), SelfCheck::NotRun);
     }
 }

@@ -145,6 +145,31 @@ codes! {
     Recorder = ("recorder", Operator, 5),
 }
 
+impl Code {
+    /// What is the matter and what to do, for those that say nothing but that it is the wrong moment. What
+    /// preflight finds has a sentence of its own.
+    #[must_use]
+    pub const fn moment(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotPrepared => {
+                "nothing is prepared: say first what is to be recorded, by `classveil prepare` or on the pages"
+            }
+            Self::NothingToStop => {
+                "there is nothing to stop: `classveil status` says what the box does"
+            }
+            Self::NotConfirmed => {
+                "nobody pressed the button within a minute: start it again, and press it where the lamp blinks"
+            }
+            Self::Busy => "the box is at work: `classveil status` says what it does",
+            Self::ProgramEnds => "the box is about to end: ask again when it runs",
+            Self::CameraUnreachable | Self::ArmingTooLong | Self::Recorder => {
+                "it did not come to a recording: `classveil logs` says why"
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.word())

@@ -206,6 +206,16 @@ pub enum ControlError {
         /// The socket.
         path: PathBuf,
     },
+    /// The kernel lets this user not ask there.
+    #[error(
+        "this user may not ask on {path}: run it as the user of the box, `sudo -u classveil classveil ...`, or as \
+         a member of its group",
+        path = path.display()
+    )]
+    Closed {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The box did not answer in words that are understood.
     #[error("the box did not answer on {path}: {source}", path = path.display())]
     Answer {
@@ -221,6 +231,7 @@ impl Kind for ControlError {
         match self {
             Self::Listen { source, .. } => ErrorKind::of_io(source),
             Self::Running { .. } => ErrorKind::Conflict,
+            Self::Closed { .. } => ErrorKind::Denied,
             Self::Nobody { .. } | Self::Answer { .. } => ErrorKind::Transient,
         }
     }
@@ -431,9 +442,8 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 
 /// Asks the box that listens at `path`.
 pub fn ask(path: &Path, request: &Request) -> Result<Answer, ControlError> {
-    let nobody = |_| ControlError::Nobody { path: path.to_owned() };
     let failed = |source| ControlError::Answer { path: path.to_owned(), source };
-    let mut stream = UnixStream::connect(path).map_err(nobody)?;
+    let mut stream = UnixStream::connect(path).map_err(|error| silence(path, &error))?;
     let patience = ANSWER + SILENCE;
     let converse = || -> io::Result<Answer> {
         stream.set_read_timeout(Some(patience))?;
@@ -447,6 +457,15 @@ pub fn ask(path: &Path, request: &Request) -> Result<Answer, ControlError> {
     };
     let mut converse = converse;
     converse().map_err(failed)
+}
+
+/// Why nobody can be asked at `path`.
+fn silence(path: &Path, error: &io::Error) -> ControlError {
+    let path = path.to_owned();
+    match error.kind() {
+        IoKind::PermissionDenied => ControlError::Closed { path },
+        _ => ControlError::Nobody { path },
+    }
 }
 
 /// Whether a box listens at `path`.
@@ -564,5 +583,17 @@ mod tests {
         fs::write(&path, "mine").unwrap();
         assert!(matches!(Socket::bind(&path), Err(ControlError::Listen { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_to_somebody_is_no_box_that_is_off() {
+        let path = Path::new("/run/classveil/box.sock");
+        let closed = silence(path, &IoKind::PermissionDenied.into());
+        assert_eq!(closed.kind(), ErrorKind::Denied);
+        assert!(closed.to_string().contains("sudo -u classveil"), "{closed}");
+        for nobody in [IoKind::NotFound, IoKind::ConnectionRefused] {
+            let nobody = silence(path, &nobody.into());
+            assert!(nobody.to_string().contains("nobody answers"), "{nobody}");
+        }
     }
 }

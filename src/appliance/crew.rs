@@ -10,7 +10,6 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    chain::Progress,
     codes::Code,
     cut::Note,
     drops::Drops,
@@ -24,6 +23,7 @@ use super::{
     reload::InForce,
     settings::{encode_settings, watch_settings},
     take::Take,
+    tally::Progress,
 };
 use crate::{
     capture::{self, Input},

@@ -2,11 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{
-    chain::{ChainError, Progress},
-    ladder::Load,
-    recorder::RecordError,
-};
+use super::{chain::ChainError, ladder::Load, recorder::RecordError, tally::Progress};
 use crate::vault::{Digest, Finished, Outcome, Overload, Sealed, VaultError, WriterThread};
 
 /// What all cameras did together.

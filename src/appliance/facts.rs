@@ -16,8 +16,9 @@ use super::{
     time,
 };
 use crate::{
-    capture::Input,
+    capture::{CaptureError, Input},
     config::Config,
+    error::{ErrorKind, Kind as _},
     people::{
         self, PupilList,
         directory::Directory,
@@ -273,7 +274,9 @@ pub(super) fn cameras(config: &Config) -> Vec<(CameraId, Result<(), String>)> {
             .map_err(|error| error.to_string())?;
         let began = Instant::now();
         let mut answer = input.probe(PROBE);
-        if answer.is_err() && began.elapsed() < AT_ONCE {
+        // Whoever is not let in is not let in the next time either, and tries are counted.
+        let again = |error: &CaptureError| error.kind() != ErrorKind::Denied;
+        if answer.as_ref().is_err_and(again) && began.elapsed() < AT_ONCE {
             // A camera that still has to do with who asked just before.
             std::thread::sleep(AT_ONCE / 2);
             answer = input.probe(PROBE);

@@ -19,6 +19,7 @@ mod dropping;
 mod drops;
 mod ending;
 mod facts;
+mod handover;
 mod hardening;
 mod idle;
 pub mod indicator;
@@ -46,12 +47,13 @@ mod settings;
 mod status;
 mod steward;
 mod take;
+mod tally;
 pub mod time;
 
 pub use crate::veil::place::Places as PicturePlaces;
 pub use again::{AgainError, Workshop};
 pub use bodies::veiled_bodies;
-pub use chain::{ChainError, Progress};
+pub use chain::ChainError;
 pub use hardening::harden;
 pub use ladder::{Load, Rung};
 pub use lists::{ListSender, Lists, NewList, lists};
@@ -61,3 +63,4 @@ pub use recorder::{
 };
 pub use settings::{encode_settings, retention_policy, watch_settings};
 pub use take::Take;
+pub use tally::Progress;

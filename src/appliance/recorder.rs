@@ -12,13 +12,14 @@ use std::{
 };
 
 use super::{
-    chain::{Chain, ChainError, Progress},
+    chain::{Chain, ChainError},
     drops::{Drops, Wish, discard_written},
     ending::{self, Kept},
     lists::{Lists, News, Swaps},
     parts::Parts,
     preview::Previews,
     take::{Ready, Take, open_all},
+    tally::Progress,
 };
 use crate::{
     capture::{self, CaptureError, Input},

@@ -8,12 +8,12 @@ use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    chain::Progress,
     crew, ending,
     openers::{Followed, Openers},
     preflight::Lit,
     recording::State,
     steward::Service,
+    tally::Progress,
 };
 use crate::units::CameraId;
 

@@ -22,7 +22,6 @@ use serde_json::{Value, json};
 use super::{
     asked::words,
     button::{self, Press},
-    chain::Progress,
     codes::Code,
     control::{Answer, LAST_MINUTE},
     crew::{self, Crew, Ground},
@@ -40,6 +39,7 @@ use super::{
     recording::{By, Effect, Event, Light, Limits, Recording, State, Step},
     reload::Records,
     service::{Job, Message, ServiceError},
+    tally::Progress,
 };
 use crate::{
     clock::{Clock, SystemClock},

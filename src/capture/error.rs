@@ -191,8 +191,19 @@ pub enum CaptureError {
         source: std::io::Error,
     },
     /// The camera wants other credentials.
-    #[error("camera {host} refuses user and password: check the file given with --credentials")]
+    #[error(
+        "camera {host} refuses user and password: check its credentials file, the user on line one and the \
+         password on line two"
+    )]
     Unauthorized {
+        /// Host and port.
+        host: String,
+    },
+    /// Somebody takes the connection and does not say what a camera says.
+    #[error(
+        "camera {host} takes the connection and does not answer: is it a camera, and is the port right"
+    )]
+    NoAnswer {
         /// Host and port.
         host: String,
     },
@@ -293,6 +304,7 @@ impl Kind for CaptureError {
             Self::UnknownHost { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }
+            | Self::NoAnswer { .. }
             | Self::NoPicture { .. }
             | Self::Stalled { .. }
             | Self::Lost { .. }

@@ -10,7 +10,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::CaptureError;
+use super::{CaptureError, describe::describe};
 use crate::frame::FrameSize;
 
 /// Where pictures come from.
@@ -95,11 +95,14 @@ impl Input {
         }
     }
 
-    /// Whether it answers, without asking it for a picture: a camera on the network is connected to
-    /// and let go, a device or file looked at.
+    /// Whether it answers, without asking it for a picture: a camera on the network says what it would
+    /// send, a device or file is looked at.
     pub fn probe(&self, timeout: Duration) -> Result<(), CaptureError> {
         match self {
-            Self::Rtsp { url, .. } => url.probe(timeout),
+            Self::Rtsp { url, credentials } => {
+                url.probe(timeout)?;
+                describe(url, credentials.as_deref(), timeout)
+            }
             Self::File(path) | Self::V4l2(path) => match fs::File::open(path) {
                 Ok(_) => Ok(()),
                 Err(source) => Err(CaptureError::Unreadable { path: path.clone(), source }),

@@ -12,6 +12,7 @@
 mod branch;
 mod complaints;
 mod damage;
+mod describe;
 mod error;
 mod input;
 mod media;

@@ -72,27 +72,31 @@ pub(super) struct Running {
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Drop for Running {
-    /// Stops the pipeline on a thread of its own and waits a while for it: rtspsrc 1.22 can block
-    /// for ever when it is stopped at the moment in which its camera goes away, and a recording
-    /// must end all the same.
+    /// A recording ends even where its pipeline does not.
     fn drop(&mut self) {
         self.shared.meeting.close();
-        let (pipeline, label) = (self.pipeline.clone(), self.shared.label.clone());
-        // Capacity 1: one word is said, once, and the thread that says it never waits.
-        let (done, stopped) = crossbeam_channel::bounded(1);
-        let stop = move || {
-            if pipeline.set_state(gst::State::Null).is_err() {
-                tracing::warn!(input = label, "pipeline did not stop cleanly");
-            }
-            if let Some(bus) = pipeline.bus() {
-                bus.unset_sync_handler();
-            }
-            let _ = done.try_send(());
-        };
-        let spawned = thread::Builder::new().name("capture-stop".to_owned()).spawn(stop);
-        if spawned.is_err() || stopped.recv_timeout(STOP_TIMEOUT).is_err() {
-            tracing::warn!(input = self.shared.label, "pipeline does not stop, left behind");
+        stop(&self.pipeline, &self.shared.label);
+    }
+}
+
+/// Stops a pipeline on a thread of its own and waits a while for it: rtspsrc 1.22 can block for ever when it
+/// is stopped at the moment in which its camera goes away.
+pub(super) fn stop(pipeline: &gst::Pipeline, label: &str) {
+    let (pipeline, input) = (pipeline.clone(), label.to_owned());
+    // Capacity 1: one word is said, once, and the thread that says it never waits.
+    let (done, stopped) = crossbeam_channel::bounded(1);
+    let stop = move || {
+        if pipeline.set_state(gst::State::Null).is_err() {
+            tracing::warn!(input, "pipeline did not stop cleanly");
         }
+        if let Some(bus) = pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+        let _ = done.try_send(());
+    };
+    let spawned = thread::Builder::new().name("capture-stop".to_owned()).spawn(stop);
+    if spawned.is_err() || stopped.recv_timeout(STOP_TIMEOUT).is_err() {
+        tracing::warn!(input = label, "pipeline does not stop, left behind");
     }
 }
 
@@ -107,10 +111,7 @@ fn start(
         Input::V4l2(_) => USB,
         Input::Synthetic(_) => SYNTHETIC,
     };
-    let pipeline = gst::parse::launch(&without_comments(text))
-        .map_err(|error| parse_error(&error))?
-        .downcast::<gst::Pipeline>()
-        .map_err(|_| CaptureError::Pipeline { detail: "it is no pipeline".to_owned() })?;
+    let pipeline = built(text)?;
     watch_bus(&pipeline, shared);
     watch_decoders(&pipeline, shared, settings.decode_threads.unwrap_or(1));
     for name in ["decode", "decode-audio"] {
@@ -146,6 +147,19 @@ fn start(
         }
     }
     Ok(pipeline)
+}
+
+/// The pipeline that a launch text describes.
+pub(super) fn built(text: &str) -> Result<gst::Pipeline, CaptureError> {
+    let parsed =
+        gst::parse::launch(&without_comments(text)).map_err(|error| parse_error(&error))?;
+    parsed.downcast::<gst::Pipeline>().or_else(|alone| {
+        // A text of one element is that element.
+        let pipeline = gst::Pipeline::new();
+        let added = pipeline.add(&alone);
+        added.map_err(|error| CaptureError::Pipeline { detail: error.to_string() })?;
+        Ok(pipeline)
+    })
 }
 
 /// The launch syntax has no comments; ours are lines that start with `#`.
@@ -303,22 +317,22 @@ fn set_up_synthetic(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::describe::DESCRIBE, *};
 
     /// Every text parses, and has the elements that the code asks for by name.
     #[test]
     fn the_launch_texts_hold_what_the_code_touches() {
         gst::init().expect("GStreamer");
-        let sources: [(&str, &[&str]); 4] = [
+        let sources: [(&str, &[&str]); 5] = [
             (FILE, &["source", "decode"]),
             (RTSP, &["source", "decode", "decode-audio"]),
+            (DESCRIBE, &["source"]),
             (USB, &["source", "mode", "decode"]),
             (SYNTHETIC, &["source", "mode", "decode", "tone", "tone-mode", "decode-audio"]),
         ];
         for (text, names) in sources {
             assert!(text.starts_with('#'), "a comment on top: {text}");
-            let pipeline = gst::parse::launch(&without_comments(text)).expect(text);
-            let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+            let pipeline = built(text).expect(text);
             for name in names {
                 named(&pipeline, name).expect(text);
             }

@@ -16,6 +16,7 @@ use super::{
     CaptureError,
     complaints::Complaints,
     damage::Damage,
+    describe::refusal,
     input::Input,
     media::{AudioFormat, CapturedFrame, StreamAudio, VideoFormat},
     meeting::{Meeting, WhenFull},
@@ -255,12 +256,8 @@ impl Shared {
             }
             Input::Rtsp { url, .. } => {
                 let host = url.authority();
-                if error.matches(ResourceError::NotAuthorized) {
-                    CaptureError::Unauthorized { host }
-                } else if error.matches(ResourceError::NotFound) {
-                    CaptureError::NoSuchStream { host }
-                } else if debug.contains("TLS") || debug.contains("certificate") {
-                    CaptureError::Certificate { host }
+                if let Some(refused) = refusal(error, debug, &host) {
+                    refused
                 } else if nothing_set_up || error.matches(ResourceError::Settings) {
                     // Because no stream was chosen, or because none can be sent.
                     let facts = self.facts();

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{Failure, openers, output, places};
 use crate::{
     appliance::{
+        codes::Code,
         control::{self, LAST_MINUTE, NewLesson, Request},
         openers::Openers,
     },
@@ -218,9 +219,21 @@ fn ask(of: &Of, request: &Request, print: impl FnOnce(&Value)) -> Result<(), Fai
         None if answer.ok => Ok(()),
         error => {
             let text = error.unwrap_or_else(|| "refused".to_owned());
+            let text = match moment(&text, &answer.body["reasons"]) {
+                Some(said) => format!("{text}: {said}"),
+                None => text,
+            };
             Err(Failure::new(ErrorKind::Denied, text))
         }
     }
+}
+
+/// What a bare code means, where no reason beside it says so.
+fn moment(error: &str, reasons: &Value) -> Option<&'static str> {
+    if reasons.as_array().is_some_and(|reasons| !reasons.is_empty()) {
+        return None;
+    }
+    Code::ALL.iter().find(|code| code.word() == error)?.moment()
 }
 
 fn word(value: &Value) -> &str {
@@ -263,14 +276,21 @@ pub(super) fn status(args: &Status) -> Result<(), Failure> {
         }
         output::line(line);
         openers(&body["lesson"]);
-        for camera in body["cameras"].as_array().into_iter().flatten() {
+        let at_work = body["cameras"].as_array().filter(|cameras| !cameras.is_empty());
+        for camera in at_work.into_iter().flatten() {
+            let away = if camera["away"] == true { ", AWAY: it is dialled again" } else { "" };
             output::line(format_args!(
-                "  {}: {} frames in, {} dropped, {} segments",
+                "  {}: {} frames in, {} dropped, {} segments{away}",
                 word(&camera["camera"]),
                 camera["frames_in"],
                 camera["frames_displaced"],
                 camera["segments"],
             ));
+        }
+        // At rest: what they said when they were asked last.
+        for camera in body["reach"].as_array().filter(|_| at_work.is_none()).into_iter().flatten() {
+            let answers = if camera["answers"] == true { "answers" } else { "DOES NOT ANSWER" };
+            output::line(format_args!("  camera {} {answers}", word(&camera["camera"])));
         }
         output::line(format_args!(
             "  indicator {}, button {}",

@@ -54,7 +54,7 @@ struct Of {
 
 impl Of {
     fn check(&self, checkpoints: &[PathBuf]) -> Result<(Checked, AuditTrust), Failure> {
-        let config = places::config(self.config.as_deref())?;
+        let config = places::settings(self.config.as_deref(), self.store.as_deref())?;
         let store = places::store(self.store.as_deref(), &config)?;
         let trust = paths::audit_trust(self.key.as_deref(), config.store.box_key.as_deref())?;
         let kept = checkpoints.iter().map(|path| checkpoints_in(path));

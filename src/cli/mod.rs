@@ -12,6 +12,7 @@ mod export;
 mod grant;
 mod identity;
 mod keygen;
+mod list;
 mod open;
 mod openers;
 mod output;

@@ -33,6 +33,23 @@ pub(super) fn of_installed(given: Option<&Path>) -> Option<PathBuf> {
     given.map(Path::to_owned).or_else(named).or_else(installed)
 }
 
+/// The settings in `config`; without them those of the box that is installed here, where no store is named or
+/// its own is: only they say which keys belong to it.
+pub(super) fn settings(config: Option<&Path>, store: Option<&Path>) -> Result<Config, Failure> {
+    if config.is_some() {
+        return self::config(config);
+    }
+    let Some(installed) = of_installed(None) else { return self::config(None) };
+    let Some(store) = store else { return self::config(Some(&installed)) };
+    // Settings that somebody else may not read are none of theirs.
+    let is_its = |of_box: &Config| {
+        let own = of_box.store.folder.as_deref().and_then(|own| own.canonicalize().ok());
+        own.is_some() && own == store.canonicalize().ok()
+    };
+    let its = Config::load(&installed).is_ok_and(|of_box| is_its(&of_box));
+    self::config(its.then_some(&installed))
+}
+
 /// Refuses root what is another user's: what root writes there, the box could not read any more.
 fn not_as_root(folder: &Path) -> Result<(), Failure> {
     let euid = rustix::process::geteuid().as_raw();
@@ -72,7 +89,10 @@ pub(super) fn config(file: Option<&Path>) -> Result<Config, Failure> {
 /// The store: `given`, else the configured one.
 pub(super) fn store(given: Option<&Path>, config: &Config) -> Result<PathBuf, Failure> {
     let store = given.or(config.store.folder.as_deref()).ok_or_else(|| {
-        Failure::new(ErrorKind::Usage, "no store: give --store DIR, or set `[store] folder`")
+        Failure::new(
+            ErrorKind::Usage,
+            "no store: give --store DIR, or --config FILE with `[store] folder`",
+        )
     })?;
     not_as_root(store)?;
     Ok(store.to_owned())
@@ -105,14 +125,14 @@ pub(super) struct Within {
     /// The store, where the recording is named by its id [default: the configured one].
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's key.
+    /// Settings, for the store's folder and the box's key [default: those of the box that is installed here].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl Within {
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        config(self.config.as_deref())
+        settings(self.config.as_deref(), self.store.as_deref())
     }
 
     /// The folder of the recording that is `named`.

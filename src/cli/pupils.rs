@@ -178,7 +178,7 @@ fn check(args: &Check) -> Result<(), Failure> {
 }
 
 fn load(args: &LoadArgs) -> Result<(), Failure> {
-    let config = places::config(of_box(args.config.as_deref(), args.store.as_deref()).as_deref())?;
+    let config = places::settings(args.config.as_deref(), args.store.as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let dpia = args.dpia.as_deref().or(config.biometrics.dpia.as_deref());
     let models = || places::models(&config).map_err(NotEnrolled::Other);
@@ -252,11 +252,6 @@ fn load(args: &LoadArgs) -> Result<(), Failure> {
     tell_box(&config, &store, args.json)
 }
 
-/// The settings: those given; where not even a store is named, those of the box that is installed.
-fn of_box(config: Option<&Path>, store: Option<&Path>) -> Option<PathBuf> {
-    if store.is_some() { config.map(Path::to_owned) } else { places::of_installed(config) }
-}
-
 /// Has the box that runs on this store go by the new list, from the next frame on.
 fn tell_box(config: &Config, store: &Path, json: bool) -> Result<(), Failure> {
     let socket = places::socket(config);
@@ -318,7 +313,7 @@ impl From<NotEnrolled> for Failure {
 }
 
 fn list(args: &List) -> Result<(), Failure> {
-    let config = places::config(of_box(args.config.as_deref(), args.store.as_deref()).as_deref())?;
+    let config = places::settings(args.config.as_deref(), args.store.as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let Listed { list, version, loaded } = store::list(&store, today())?;
     if args.json {

@@ -10,20 +10,20 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 
-use super::{Failure, openers, output, paths, places, reload, report};
+use super::{
+    Failure,
+    list::{List, drafted, rules},
+    openers, output, paths, places, reload, report,
+};
 use crate::{
-    appliance::{
-        self, Around, NewList, Plan, Progress, Report, Started, encode_settings, openers::Openers,
-        watch_settings,
-    },
+    appliance::{self, Around, Plan, Progress, Report, Started, encode_settings, watch_settings},
     capture::{self, Input},
     clock::{Clock, SystemClock},
     config::{AudioMode, Config},
     error::{ErrorKind, advice},
     people::{
-        self, Draft, PupilList, Rules,
+        self, Draft, PupilList,
         directory::{Directory, SealedTo},
-        face::Enroller,
         list::require_dpia,
         store::Current,
     },
@@ -194,7 +194,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let audit = audit_log(args, &config, &wanted.store, &box_key_path, &key)?;
-    let (recipients, warning) = sealed_to(args, &config, &wanted, &audit)?;
+    let (recipients, warning) =
+        openers::sealed_to(&wanted.store, people_of(args, &config), &wanted.recipients, &audit)?;
     recover(&wanted.store, &key, &audit)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(|error| {
@@ -202,6 +203,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let result = record(&reading, recipients, list, eyes, &audit, &shutdown)?;
     report::finish(args.json, warning, result)
+}
+
+/// Who is recorded, and with whom.
+fn people_of<'a>(args: &'a Args, config: &'a Config) -> [Option<&'a PersonId>; 2] {
+    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
+    [teacher, args.coach.as_ref().or(config.recording.coach.as_ref())]
 }
 
 fn wanted(args: &Args, config: &Config) -> Result<Wanted, Failure> {
@@ -333,27 +340,6 @@ fn question(args: &Args) -> Result<Option<String>, Failure> {
     Ok(Some(text.to_owned()))
 }
 
-/// The list in force for this recording.
-pub(super) struct List {
-    pub(super) people: PupilList,
-    pub(super) gallery: Gallery,
-    version: String,
-    pub(super) dpia: Option<String>,
-}
-
-impl List {
-    pub(super) fn version(&self) -> &str {
-        &self.version
-    }
-}
-
-impl From<List> for NewList {
-    fn from(list: List) -> Self {
-        let List { people, gallery, version, dpia } = list;
-        Self { people, gallery, version, dpia }
-    }
-}
-
 /// What it takes to read the list, at the start and whenever it is replaced.
 pub(super) struct Reading<'a> {
     args: &'a Args,
@@ -412,35 +398,6 @@ fn list<'e>(
     )
 }
 
-/// The list that a file says, its photos looked at where faces are compared.
-pub(super) fn drafted<'e>(
-    mut draft: Draft,
-    compares: bool,
-    assessed: Option<&str>,
-    eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
-    version_key: &[u8; 32],
-) -> Result<List, Failure> {
-    let mut dpia = None;
-    if compares && draft.has_photos() {
-        match require_dpia(assessed) {
-            Ok(reference) => dpia = Some(reference.to_owned()),
-            Err(missing) => {
-                // What is wrong with the list itself is said first: it is wrong under any assessment.
-                draft.finish()?;
-                return Err(missing.into());
-            }
-        }
-        let Eyes { detector, embedder, .. } = eyes()?;
-        draft.enrol(&mut Enroller { detector, embedder })?;
-    }
-    let finished = draft.finish()?;
-    for notice in &finished.notices {
-        output::note(notice);
-    }
-    let version = finished.list.version(version_key);
-    Ok(List { people: finished.list, gallery: finished.gallery, version, dpia })
-}
-
 fn stored(
     args: &Args,
     config: &Config,
@@ -461,12 +418,6 @@ fn stored(
     Ok(List { people: list, gallery, version, dpia })
 }
 
-pub(super) fn rules(config: &Config, today: Date) -> Result<Rules, Failure> {
-    let photo_age = SignedDuration::try_from(config.pupils.photo_age_limit)
-        .map_err(|_| wrong("[pupils] photo-age-limit is too long"))?;
-    Ok(Rules { photo_age, ..Rules::on(today) })
-}
-
 /// The store's log, which every recording needs.
 fn audit_log(
     args: &Args,
@@ -481,59 +432,6 @@ fn audit_log(
     let in_force = serde_json::to_vec(config).map_err(|e| wrong(e.to_string()))?;
     audit.note_configuration(now, Digest::of(&in_force))?;
     Ok(audit)
-}
-
-/// What is said of a recording in a store that knows nobody.
-const NOBODY_VOUCHES: &str = "this store has no directory of people and no teacher is named, so nobody vouches \
-     that a teacher can open this recording: for a lesson enrol the teacher by `classveil people add` first, \
-     and name them by --teacher";
-
-/// Whom the recording is sealed to: where the store has a directory of people, those whom it allows.
-/// Says who they are, and what is to be said of a recording that has no teacher.
-///
-/// Without a directory no key is known to be a teacher's, so a recording that names one cannot start;
-/// one that names none, as a trial of a camera does, is nobody's lesson.
-fn sealed_to(
-    args: &Args,
-    config: &Config,
-    wanted: &Wanted,
-    audit: &AuditLog,
-) -> Result<(SealedTo, Option<&'static str>), Failure> {
-    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
-    let (entries, now) = (audit.entries()?, SystemClock.now());
-    let Some(directory) = Directory::read(&wanted.store, &entries)? else {
-        if let Some(teacher) = teacher {
-            return Err(Failure::new(
-                ErrorKind::Denied,
-                format!(
-                    "this store has no directory of people, so nobody vouches for {teacher}'s key, and a \
-                     recording that its teacher may not be able to open is not made: enrol the teacher by \
-                     `classveil people add {teacher} --role teacher`; a trial with nobody's lesson names no \
-                     teacher"
-                ),
-            ));
-        }
-        output::note("who will be able to open this recording:");
-        for recipient in &wanted.recipients {
-            output::note(format_args!("  {recipient}"));
-        }
-        output::note(format_args!("warning: {NOBODY_VOUCHES}"));
-        return Ok((SealedTo::given(&wanted.recipients), Some(NOBODY_VOUCHES)));
-    };
-    let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
-    let openers = directory.openers(teacher, coach, &wanted.recipients, now)?;
-    let told = Openers::of(&directory, teacher, &openers, &entries, now);
-    for line in openers::lines(&told) {
-        output::note(line);
-    }
-    if let Some(coach) = coach
-        && !openers.iter().any(|opener| opener.person == *coach)
-    {
-        output::note(format_args!(
-            "  not {coach}, the coach: the teacher has accepted no key of theirs"
-        ));
-    }
-    Ok((SealedTo::openers(openers, teacher), None))
 }
 
 /// Seals what an earlier power cut left behind. A recording that cannot be recovered is no reason
@@ -579,8 +477,7 @@ fn record(
     let started_at = SystemClock.now();
     let retain = SignedDuration::try_from(wanted.retain).map_err(|e| wrong(e.to_string()))?;
     let delete_by = started_at.checked_add(retain).map_err(|e| wrong(e.to_string()))?;
-    let teacher = args.teacher.as_ref().or(config.recording.teacher.as_ref());
-    let coach = args.coach.as_ref().or(config.recording.coach.as_ref());
+    let [teacher, coach] = people_of(args, config);
     let class = args.class.as_ref().or(config.recording.class.as_ref());
     let own = [teacher, coach].into_iter().flatten().map(PersonId::as_str);
     let names = wanted.names.of(own.chain(people.ids_of(class).map(PupilId::as_str)));

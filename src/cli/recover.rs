@@ -68,7 +68,7 @@ struct Failed {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = places::config(args.config.as_deref())?;
+    let config = places::settings(args.config.as_deref(), args.store.as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let box_key = args.box_key.as_deref().or(config.store.box_key.as_deref());
     let box_key_path = paths::box_key(box_key)?;

@@ -14,10 +14,7 @@ use signal_hook::{
     iterator::{Handle, Signals},
 };
 
-use super::{
-    Failure, output,
-    record::{List, Reading},
-};
+use super::{Failure, list::List, output, record::Reading};
 use crate::{
     appliance::ListSender,
     error::ErrorKind,

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{
     Failure,
     identity::Passphrase,
+    list::{drafted, rules},
     output, paths, places,
-    record::{drafted, progress_bar, rules, show, wrong},
+    record::{progress_bar, show, wrong},
     retention::refuse_frozen,
     verify::{note_end, note_trust},
 };

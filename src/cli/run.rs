@@ -51,11 +51,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     taken.map_err(|error| {
         Failure::new(ErrorKind::Io, format!("cannot take over signals: {error}"))
     })?;
-    output::note(format_args!("classveil listens on {}", socket.display()));
     let network = network(&config, &box_key)?;
     let accounts = places::accounts(&config)?;
     let setup = Setup { config, places: of_box, box_key, audit_key, socket };
+    // By now the socket is bound.
     let beside = |desk| -> Result<Option<api::Running>, api::ApiError> {
+        output::note(format_args!("classveil listens on {}", setup.socket.display()));
         let Some(network) = &network else { return Ok(None) };
         let running = api::start(desk, network)?;
         output::note(format_args!("classveil serves its pages on {}", running.url));

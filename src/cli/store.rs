@@ -58,7 +58,7 @@ pub(super) struct Which {
     /// The store [default: the configured one].
     #[arg(long, value_name = "DIR")]
     pub(super) store: Option<PathBuf>,
-    /// Settings, for the store's folder and the box's keys.
+    /// Settings, for the store's folder and the box's keys [default: those of the box that is installed here].
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
     /// Print one JSON object.
@@ -73,7 +73,7 @@ impl Which {
 
     /// The configuration, and the store's folder.
     pub(super) fn find(&self) -> Result<(Config, PathBuf), Failure> {
-        let config = places::config(self.config.as_deref())?;
+        let config = places::settings(self.config.as_deref(), self.store.as_deref())?;
         let store = places::store(self.store.as_deref(), &config)?;
         Ok((config, store))
     }
@@ -108,7 +108,7 @@ impl Opened {
         config: Option<&Path>,
         keys: &Keys,
     ) -> Result<Self, Failure> {
-        let config = places::config(config)?;
+        let config = places::settings(config, store)?;
         let store = places::store(store, &config)?;
         if !store.is_dir() {
             let message = format!("{}: there is no such store", store.display());
@@ -400,7 +400,7 @@ fn check(args: &Check) -> Result<(), Failure> {
     } else {
         None
     };
-    let config = places::config(args.config.as_deref())?;
+    let config = places::settings(args.config.as_deref(), args.store.as_deref())?;
     let store = places::store(args.store.as_deref(), &config)?;
     let box_key = args.keys.box_key.as_deref().or(config.store.box_key.as_deref());
     let trust = match BoxPublicKey::of_secret(&paths::box_key(box_key)?)? {

@@ -447,6 +447,10 @@ fn a_lesson_by_the_button() {
         + &fs::read_to_string(station.school.path("log")).unwrap();
     assert!(!said.contains("Jantje"), "{said}");
     assert!(said.contains("not-prepared"), "{said}");
+    let nothing = station.run(&["stop"]).ended(77);
+    assert!(nothing.err.contains("nothing-to-stop: there is nothing to stop"), "{}", nothing.err);
+    let nothing = station.run(&["start"]).ended(77);
+    assert!(nothing.err.contains("not-prepared: nothing is prepared"), "{}", nothing.err);
     station.send(Signal::TERM);
     assert_eq!(station.ended(), Some(0));
     assert!(!station.school.path("box.sock").exists());
@@ -640,4 +644,36 @@ fn a_source_that_ends_by_itself_is_sealed() {
     assert_eq!(station.whole()[0]["state"], "sealed");
     // What was prepared went with its recording.
     station.run(&["start"]).ended(77);
+}
+
+#[test]
+fn a_box_that_is_installed_lends_its_settings_to_commands_about_its_store() {
+    let station = Station::bare(&[], "");
+    let path = station.school.path("box.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    // Keys where only the settings say that they are.
+    let keys = "folder = \"store\"\nbox-key = \"keys/box.key\"";
+    fs::write(&path, config.replace("folder = \"store\"", keys)).unwrap();
+    let run = |args: &[&str]| -> Said {
+        let mut command = station.school.command();
+        command.env("CLASSVEIL_CONFIG", "box.toml").args(args).output().unwrap().into()
+    };
+    run(&["people", "add", "t-07", "--role", "teacher"]).ended(0);
+    assert!(station.school.path("keys/box.key").exists());
+    for args in [
+        &["people", "list"][..],
+        &["audit", "verify"],
+        &["store", "list"],
+        &["recover"],
+        &["request", "list"],
+        &["grants", "list"],
+        &["exports", "list"],
+    ] {
+        run(args).ended(0);
+        run(&[args, &["--store", "store"]].concat()).ended(0);
+    }
+    // Another store is another box's.
+    run(&["people", "add", "t-08", "--role", "teacher", "--store", "elsewhere"]).ended(0);
+    let public = |store: &str| fs::read(station.school.path(store).join("audit/log.vkey")).unwrap();
+    assert_ne!(public("store"), public("elsewhere"));
 }

@@ -50,6 +50,9 @@ fn long_and_strange_requests_are_answered_shortly() {
         let reply = page.send(&method, path, &[], &[]);
         assert_eq!(reply.status, status, "{method} {path}: {}", reply.text);
         assert_eq!(reply.header("x-frame-options"), "DENY", "{path}");
+        if status != 200 {
+            assert_eq!(reply.header("content-type"), "application/problem+json", "{method} {path}");
+        }
         assert!(!reply.text.contains("root:"), "{path}: {}", reply.text);
     }
     page.send(&Method::GET, "/healthz", &[], &[]).is(200);

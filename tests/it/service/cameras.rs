@@ -1,7 +1,7 @@
 //! Promise: a camera that goes away is noticed and waited for, the others go on, and a lesson is one
 //! recording whatever its cameras do.
 
-use std::{net::TcpListener, path::Path, time::Instant};
+use std::{net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
 use super::*;
 
@@ -125,6 +125,8 @@ fn a_camera_that_is_not_there_or_does_not_let_in_begins_nothing() {
     station.start();
     station.prepare();
     assert_eq!(station.reasons(), ["camera-unreachable"]);
+    let status = station.run(&["status"]).ended(0);
+    assert!(status.out.contains("camera cam1 DOES NOT ANSWER"), "{}", status.out);
     station.run(&["start"]).ended(77);
     let (source, _) = Camera::of_one_colour_at(port, SIZE);
     assert_eq!(station.reasons(), [""; 0]);
@@ -136,11 +138,43 @@ fn a_camera_that_is_not_there_or_does_not_let_in_begins_nothing() {
     let clips = Clips::new();
     let _closed = Camera::serve_at(port, &endless(&clips), Some(("coach", "secret")));
     station.prepare();
+    // Before anybody presses anything.
+    assert_eq!(station.reasons(), ["camera-unreachable"]);
     let said = station.run(&["start"]).ended(77);
     assert!(said.err.contains("camera-unreachable"), "{}", said.err);
+    assert!(said.out.contains("refuses user and password"), "{}", said.out);
     // Nothing came of it, and the lesson can be started again.
     station.until_state("prepared");
     assert_eq!(station.recordings().len(), 1);
+}
+
+#[test]
+fn what_a_camera_lacks_is_known_before_a_lesson_begins() {
+    let clips = Clips::new();
+    let camera = Camera::serve(&endless(&clips), Some(("coach", "secret")));
+    let mut station = Station::new(&[&camera.url()], REMOTE);
+    let path = station.school.path("box.toml");
+    let config = fs::read_to_string(&path).unwrap();
+    let with = |address: &str, password: &str| {
+        let login = station.school.path("cam1.login");
+        let owner_alone = fs::Permissions::from_mode(0o600);
+        fs::write(&login, format!("coach\n{password}\n")).unwrap();
+        fs::set_permissions(&login, owner_alone).unwrap();
+        let input = format!("{address}\"\ncredentials = \"cam1.login");
+        fs::write(&path, config.replace(&camera.url(), &input)).unwrap();
+        station.run(&["preflight"])
+    };
+    with(&camera.url(), "secret").ended(0);
+    let refused = with(&camera.url(), "wrong").ended(77);
+    assert!(refused.out.contains("refuses user and password"), "{}", refused.out);
+    let other = with(&camera.url().replace("/stream", "/other"), "secret").ended(77);
+    assert!(other.out.contains("has no such stream"), "{}", other.out);
+    // Somebody who takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("rtsp://{}/stream", silent.local_addr().unwrap());
+    let dumb = with(&address, "secret").ended(77);
+    assert!(dumb.out.contains("does not answer: is it a camera"), "{}", dumb.out);
+    station.running = None;
 }
 
 #[test]

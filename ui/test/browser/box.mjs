@@ -308,6 +308,9 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
   await tab(teacher, "recordings");
   await teacher.locator("[data-recording]").waitFor();
   await look(teacher, "teacher-recordings", DESK);
+  await tab(admin, "counts");
+  await admin.locator("td").first().waitFor();
+  await look(admin, "admin-counts", DESK);
   said("listed");
 
   await teacher.click("[data-recording] button.primary");
@@ -469,7 +472,7 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
   await look(officer, "privacy-officer", DESK);
   await tab(operator, "log");
   await operator.locator(".log li").first().waitFor();
-  await look(operator, "operator-log");
+  await look(operator, "operator-log", DESK);
 
   // The other language, and out.
   await tab(coach, "keys");
