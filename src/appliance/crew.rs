@@ -360,7 +360,7 @@ fn run(
     let delete_by =
         delete_by.map_err(|e| Ended { code: Code::TimeUntrusted, text: e.to_string() })?;
     let (sealed_to, shown) = who_opens(ground, config, lesson, started_at)?;
-    let SealedTo { recipients, teacher_keys } = sealed_to;
+    let SealedTo { recipients, teacher_keys, signers } = sealed_to;
     if let Some(first) = lesson.continues.as_deref() {
         may_go_on(config, first, &recipients)?;
     }
@@ -404,6 +404,8 @@ fn run(
             region: veiled.region,
             recipients,
             teacher_keys,
+            signers,
+            replaces: Vec::new(),
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),

@@ -233,6 +233,9 @@ struct ReplaceKey {
 ///
 /// A teacher does so to let a coach open the teacher's recordings from now on; teacher and privacy
 /// officer do so where a key was lost. Compare the key with the other person before you sign.
+///
+/// A teacher who vouches for a lost key's successor accepts it with the same signature for the teacher's
+/// own recordings: a coach can open with it those that begin once it counts.
 #[derive(Debug, clap::Args)]
 #[command(
     override_usage = "classveil people approve ID --recipient AGE1 --by ID --identity FILE --output FILE",

@@ -26,7 +26,7 @@ use crate::{
     units::{PersonId, RecordingId},
     vault::{
         Manifest, State as Life,
-        access::{NewGrant, keep_marks, revoke as end_grant},
+        access::{KeysToLook, NewGrant, keep_marks, revoke as end_grant},
         audit::{Entry, Event},
         retention::close_talk,
         shelf,
@@ -97,8 +97,10 @@ pub(super) async fn show(
             directory.people().iter().filter(|(one, _)| login.person.as_ref() != Some(one));
         let people: Vec<Value> = others
             .filter_map(|(one, entry)| {
-                let recipients = directory.keys_to_look(one, now).ok()?;
-                Some(json!({ "person": one, "role": entry.role, "recipients": recipients }))
+                let KeysToLook { recipients, signers } = directory.keys_to_look(one, now).ok()?;
+                Some(json!({
+                    "person": one, "role": entry.role, "recipients": recipients, "signers": signers,
+                }))
             })
             .collect();
         let signers =
@@ -157,9 +159,9 @@ pub(super) async fn grant(
         }
         let (desk, now) = (&app.desk, SystemClock.now());
         let directory = directory(app)?;
-        let recipients = directory.keys_to_look(&claim.person, now)?;
+        let keys = directory.keys_to_look(&claim.person, now)?;
         let signers = directory.signers_of(&claim.by, now);
-        grant.install(desk.store(), desk.audit(), desk.key(), &signers, &recipients, now)?;
+        grant.install(desk.store(), desk.audit(), desk.key(), &signers, &keys, now)?;
         Ok(Json(json!({ "person": claim.person, "until": claim.until })))
     })
     .await

@@ -43,7 +43,7 @@ use crate::{
     units::PersonId,
     vault::{
         Digest, Recipient,
-        access::{Confirmed, Role},
+        access::{Confirmed, KeysToLook, Role},
         audit::{AuditLog, Entry, Event},
         register::{Name, Register},
         sign::PersonPublicKey,
@@ -156,6 +156,8 @@ pub struct Opener {
     pub since: Timestamp,
     /// How it was made sure that it is theirs.
     pub confirmed: Confirmed,
+    /// With which key they sign what they say of the recording.
+    pub sign: Option<PersonPublicKey>,
 }
 
 impl Directory {
@@ -224,7 +226,7 @@ impl Directory {
         &self,
         person: &PersonId,
         now: Timestamp,
-    ) -> Result<Vec<Recipient>, DirectoryError> {
+    ) -> Result<KeysToLook, DirectoryError> {
         let (role, person) = (self.person(person)?.role, person.clone());
         if !role.may_look() {
             return Err(DirectoryError::MayNotLook { person, role });
@@ -233,7 +235,7 @@ impl Directory {
         if recipients.is_empty() {
             return Err(DirectoryError::WithoutKey { person });
         }
-        Ok(recipients)
+        Ok(KeysToLook { recipients, signers: self.signers_of(&person, now) })
     }
 
     /// Public keys of `person` that count at `now`, or did before: by any of them they are who they say.
@@ -337,6 +339,7 @@ impl Directory {
             recipient: recipient.clone(),
             since: key.from,
             confirmed: key.confirmed,
+            sign: key.sign.clone(),
         })
     }
 
@@ -357,6 +360,8 @@ pub struct SealedTo {
     pub recipients: Vec<Recipient>,
     /// Which of them are the teacher's.
     pub teacher_keys: Vec<Recipient>,
+    /// With which keys those people sign.
+    pub signers: Vec<PersonPublicKey>,
 }
 
 impl SealedTo {
@@ -365,16 +370,15 @@ impl SealedTo {
     pub fn openers(openers: Vec<Opener>, teacher: Option<&PersonId>) -> Self {
         let own = openers.iter().filter(|opener| Some(&opener.person) == teacher);
         let teacher_keys = own.map(|opener| opener.recipient.clone()).collect();
-        Self {
-            recipients: openers.into_iter().map(|opener| opener.recipient).collect(),
-            teacher_keys,
-        }
+        let signers = openers.iter().filter_map(|opener| opener.sign.clone()).collect();
+        let recipients = openers.into_iter().map(|opener| opener.recipient).collect();
+        Self { recipients, teacher_keys, signers }
     }
 
     /// In a store that has no directory, where nobody says whose keys these are.
     #[must_use]
     pub fn given(recipients: &[Recipient]) -> Self {
-        Self { recipients: recipients.to_vec(), teacher_keys: Vec::new() }
+        Self { recipients: recipients.to_vec(), ..Self::default() }
     }
 }
 

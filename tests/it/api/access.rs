@@ -6,9 +6,10 @@ use std::{fs, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use classveil::{
     clock::{Clock as _, SystemClock},
+    units::PersonId,
     vault::{
         BoxPublicKey, Identities, Trust,
-        access::{MARKS_LIMIT, NewGrant},
+        access::{KeysToLook, MARKS_LIMIT, NewGrant},
         check, open,
         sign::PersonKey,
     },
@@ -52,9 +53,12 @@ fn parcel(station: &Station, folder: &Path, to: &str, (by, key): (&str, &str)) -
     let own = |name: &str| PersonKey::of(&Identities::load(&root.join(name)).unwrap()).remove(0);
     let now = SystemClock.now();
     let until = now + SignedDuration::from_hours(24);
-    let recipients = [own(&format!("{to}.key")).recipient().clone()];
+    let theirs = own(&format!("{to}.key"));
+    let to: PersonId = to.parse().unwrap();
+    let (recipients, signers) = (vec![theirs.recipient().clone()], vec![theirs.public(&to)]);
+    let keys = KeysToLook { recipients, signers };
     let by = (&by.parse().unwrap(), &own(key));
-    let made = NewGrant::make(&opened, &to.parse().unwrap(), &recipients, until, by, now).unwrap();
+    let made = NewGrant::make(&opened, (&to, &keys), until, by, now).unwrap();
     serde_json::from_slice(&made.to_parcel()).unwrap()
 }
 

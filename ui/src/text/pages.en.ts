@@ -252,6 +252,8 @@ export const pagesEn = {
   vouchTitle: "Vouch for somebody's new key",
   vouchHint:
     "For somebody who has lost the older one. Sign only if you know the voice or the face that reads the fingerprint to you. Your key has to have counted for 72 hours itself.",
+  vouchAccepts:
+    "You are a teacher: with this signature you also accept the key for your own recordings. A coach whose key it is can open those that begin once it counts, and you are not asked again. Whoever can open a recording is shown before it begins.",
   vouchRecipient: "The new public key",
   vouchDo: "Sign and save",
   vouched: "Saved. Give the file to whose key it is.",

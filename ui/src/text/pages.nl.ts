@@ -256,6 +256,8 @@ export const pagesNl: PagesText = {
   vouchTitle: "Instaan voor iemands nieuwe sleutel",
   vouchHint:
     "Voor wie de oudere kwijt is. Teken alleen als u de stem of het gezicht kent dat u de vingerafdruk voorleest. Uw eigen sleutel moet al 72 uur tellen.",
+  vouchAccepts:
+    "U bent docent: met deze handtekening aanvaardt u de sleutel ook voor uw eigen opnames. Een coach van wie de sleutel is, kan de opnames openen die beginnen zodra de sleutel telt, en u wordt het niet nog eens gevraagd. Wie een opname kan openen, staat in beeld voordat ze begint.",
   vouchRecipient: "De nieuwe publieke sleutel",
   vouchDo: "Tekenen en bewaren",
   vouched: "Bewaard. Geef het bestand aan degene van wie de sleutel is.",
