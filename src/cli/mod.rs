@@ -14,6 +14,7 @@ mod fragments;
 mod grant;
 mod identity;
 mod keygen;
+mod keys;
 mod marks;
 mod open;
 mod openers;

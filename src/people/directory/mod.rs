@@ -44,7 +44,7 @@ use crate::{
     vault::{
         Digest, Recipient,
         access::{Confirmed, KeysToLook, Role},
-        audit::{AuditLog, Entry, Event},
+        audit::{AuditLog, Entry, Event, PersonChange},
         register::{Name, Register},
         sign::PersonPublicKey,
     },
@@ -70,6 +70,47 @@ enum Format {
 pub struct Directory {
     format: Format,
     people: BTreeMap<PersonId, Person>,
+    /// What the log still knows of the directory before, where this one begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+}
+
+/// A directory that was lost or set aside with its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    /// Keys of its privacy officers.
+    officers: Vec<Digest>,
+}
+
+impl Before {
+    /// By the lines of the log in whose store a directory begins; none where it is the first.
+    fn of(entries: &[Entry]) -> Option<Self> {
+        let events = || entries.iter().filter_map(|entry| entry.event.as_ref());
+        let is_anew = events().any(|event| match event {
+            Event::Opened { recordings, renews, .. } => *recordings > 0 || renews.is_some(),
+            Event::PersonChanged { .. } | Event::KeyChanged { .. } => true,
+            _ => false,
+        });
+        let mut keys: BTreeMap<&PersonId, (bool, Vec<Digest>)> = BTreeMap::new();
+        for event in events() {
+            match event {
+                Event::PersonChanged { person, role, change, .. } => {
+                    let is_officer = *role == Role::PrivacyOfficer;
+                    keys.entry(person).or_default().0 =
+                        is_officer && *change != PersonChange::Removed;
+                }
+                Event::KeyChanged { person, old, new, .. } => {
+                    let own = &mut keys.entry(person).or_default().1;
+                    own.retain(|key| Some(*key) != *old);
+                    own.extend(*new);
+                }
+                _ => {}
+            }
+        }
+        let officers = keys.into_values().filter(|(is_officer, _)| *is_officer);
+        is_anew.then(|| Self { officers: officers.flat_map(|(_, keys)| keys).collect() })
+    }
 }
 
 /// One person.
@@ -188,9 +229,11 @@ impl Directory {
     ) -> Result<T, DirectoryError> {
         let register = register(store);
         let held = register.hold()?;
-        let bytes = held.read(&log.entries()?)?;
+        let entries = log.entries()?;
+        let bytes = held.read(&entries)?;
+        let known = bytes.map(|bytes| Self::parse(&bytes, store)).transpose()?;
         let mut directory =
-            bytes.map(|bytes| Self::parse(&bytes, store)).transpose()?.unwrap_or_default();
+            known.unwrap_or_else(|| Self { before: Before::of(&entries), ..Self::default() });
         let (made, announce) = edit(&mut directory)?;
         // Pseudonyms, keys, words and times always have a JSON form.
         let mut bytes = serde_json::to_vec_pretty(&directory).unwrap_or_default();

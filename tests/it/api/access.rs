@@ -11,6 +11,7 @@ use classveil::{
         BoxPublicKey, Identities, Trust,
         access::{KeysToLook, MARKS_LIMIT, NewGrant},
         check, open,
+        retention::TalkOver,
         sign::PersonKey,
     },
 };
@@ -257,8 +258,39 @@ fn closing_the_talk_moves_the_end_and_is_signed() {
     assert!(after < week + minute && after > week - minute, "{after}");
     assert_eq!(told["delete_by"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap(), after);
     // The earliest stays, however often it is closed.
-    post(&mut logged_in(&mut station, "t-07"), &id, "close-talk", &json!({})).is(200);
+    // Whose signing key the recording names, closes it by that key and not by a login.
+    let mut teacher = logged_in(&mut station, "t-07");
+    let root = station.school.path("");
+    let note = |key: &str, by: &str, recording: &str| {
+        let own = Identities::load(&root.join(key)).unwrap();
+        PersonKey::of(&own)[0].sign(&TalkOver {
+            recording: recording.parse().unwrap(),
+            at: SystemClock.now(),
+            by: by.parse().unwrap(),
+        })
+    };
+    let mut close = |statement: Option<String>| {
+        post(&mut teacher, &id, "close-talk", &json!({ "statement": statement }))
+    };
+    assert_eq!(close(None).is(403).body["code"], "not-signed");
+    let own = note("teacher.key", "t-07", &id);
+    let other = "01990000-0000-7000-8000-000000000000";
+    for bad in [
+        note("t-08.key", "t-07", &id),
+        note("teacher.key", "c-02", &id),
+        note("teacher.key", "t-07", other),
+        own.replace("classveil-talk/1", "classveil-marks/2"),
+        own.replace('T', "t"),
+    ] {
+        let reply = close(Some(bad));
+        assert!([400, 403].contains(&reply.status), "{}", reply.text);
+    }
+    close(Some(own.clone())).is(200);
     assert_eq!(deadline(&folder), after);
+    let log = fs::read_to_string(station.school.store().join("audit/log.jsonl")).unwrap();
+    let line = log.lines().rfind(|line| line.contains("talk-closed")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["event"]["statement"], own.as_str());
     station.school.run(&["verify", text(&folder)]).ended(0);
     station.school.run(&["store", "check", "--store", "store"]).ended(0);
 }

@@ -240,7 +240,8 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
         setLoaded(true);
         // What somebody else put under one's own name is shown, and not taken over.
         const isMine = (it: Kept): boolean =>
-          it.person === own && (it.made === "signed" || (nobodyKnows && it.made !== "unreadable"));
+          it.person === own &&
+          (it.made === "signed" || it.mine || (nobodyKnows && it.made !== "unreadable"));
         // Whoever was quicker than the box keeps what they marked meanwhile.
         setMarks((made) => [...(found.find(isMine)?.marks ?? []), ...made]);
         setOthers(found.filter((it) => !isMine(it)));
@@ -287,7 +288,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
       if (file.size > MARKS_LIMIT) throw new Error("too large");
       const found = await unsealMarks(opened, new Uint8Array(await file.arrayBuffer()), null);
       // What is loaded is saved as one's own: it has to be.
-      const isMine = found.made === "signed" && found.person === own;
+      const isMine = found.mine || (found.made === "signed" && found.person === own);
       if (isMine || (nobodyKnows && found.made !== "unreadable" && found.made !== "other-recording")) {
         change([...marks, ...found.marks]);
       } else {
@@ -348,7 +349,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
       )}
       {others.map((one, place) => (
         <div key={place} data-marks-of={one.person} data-made={one.made}>
-          <h3>{t.marksOf(one.person)}</h3>
+          <h3>{t.marksOf(opened.named(one.person))}</h3>
           {one.made === "signed" ? (
             <p class="good">{t.made.signed}</p>
           ) : (

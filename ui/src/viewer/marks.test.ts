@@ -23,6 +23,7 @@ describe("marks of people", async () => {
   const manifest = { recording, replaces: [before], teacher: "t-07", signers } as unknown as Manifest;
   const opened: Readable = {
     manifest,
+    public: (name) => new SigningKey(coach).public(name),
     unseal: async (sealed) => {
       const plain = await decrypt([own], sealed);
       return plain === null ? null : text(plain);
@@ -70,6 +71,16 @@ describe("marks of people", async () => {
     expect(await made(plain, "t-07")).toBe("unsigned");
     const elsewhere = await encryptTo(teacher, mine);
     expect((await unsealMarks(opened, elsewhere, "t-07")).made).toBe("unreadable");
+  });
+
+  it("are one's own by the key that signed them, also where nobody else can tell", async () => {
+    const bare: Readable = { ...opened, manifest: { ...manifest, signers: [] } };
+    const read = async (plain: string, person: string) =>
+      unsealMarks(bare, await encryptTo(own, plain), person);
+    expect(await read(note(coach, "c-02"), "c-02")).toMatchObject({ made: "not-theirs", mine: true });
+    expect(await read(note(teacher, "c-02"), "c-02")).toMatchObject({ mine: false });
+    expect(await read(note(coach, "c-02"), "t-07")).toMatchObject({ mine: false });
+    expect(await read(note(coach, "c-02", { recording: other }), "c-02")).toMatchObject({ mine: false });
   });
 
   it("are of who was granted access by the teacher's word alone", async () => {

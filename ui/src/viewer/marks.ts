@@ -37,12 +37,14 @@ export type Made =
 export interface Kept {
   readonly person: string;
   readonly made: Made;
+  /** Whether the very key signed them that opened the recording here, whatever others can tell. */
+  readonly mine: boolean;
   /** Whatever they are worth. */
   readonly marks: readonly Mark[];
 }
 
 /** What of an opened recording it takes to read marks. */
-export type Readable = Pick<Opened, "manifest" | "unseal">;
+export type Readable = Pick<Opened, "manifest" | "unseal" | "public">;
 
 /** The marks as an age file, signed as `person`; by nobody, where nobody knows who looks. */
 export async function sealMarks(
@@ -65,9 +67,10 @@ export async function unsealMarks(
   person: string | null,
 ): Promise<Kept> {
   const plain = (await opened.unseal(file)) ?? "";
-  const kept = (made: Made, marks: readonly Mark[] = [], by = person ?? ""): Kept => ({
+  const kept = (made: Made, marks: readonly Mark[] = [], by = person ?? "", mine = false): Kept => ({
     person: by,
     made,
+    mine,
     marks,
   });
   const claim = claimOf(plain, KIND);
@@ -75,7 +78,12 @@ export async function unsealMarks(
     const marks = marksOf(claim);
     const { by } = claim;
     if (!marks || typeof by !== "string") return kept("unreadable");
-    return kept(judge(plain, claim, by, person ?? by, opened.manifest), marks, person ?? by);
+    const made = judge(plain, claim, by, person ?? by, opened.manifest);
+    const mine =
+      made !== "other-recording" &&
+      by === (person ?? by) &&
+      checkNote(plain, by, [opened.public(by)]) === "holds";
+    return kept(made, marks, person ?? by, mine);
   }
   try {
     const found = JSON.parse(plain) as Record<string, unknown> | null;
@@ -149,7 +157,7 @@ export async function keptMarks(opened: Opened): Promise<Kept[]> {
       kept.push(await unsealMarks(opened, await source.read(name, MARKS_LIMIT), person));
     } catch (error) {
       if (error instanceof Refused && error.reason.code === "unreachable") throw error;
-      kept.push({ person, made: "unreadable", marks: [] });
+      kept.push({ person, made: "unreadable", mine: false, marks: [] });
     }
   }
   return kept;

@@ -139,6 +139,12 @@ export class Opened {
     return this.checked.manifest;
   }
 
+  /** Who somebody is, as far as the recording itself says: the name beside the pseudonym. */
+  named(person: string): string {
+    const name = this.details.names[person];
+    return name === undefined ? person : `${name} (${person})`;
+  }
+
   get isClosed(): boolean {
     return this.#key === null;
   }
@@ -165,6 +171,11 @@ export class Opened {
   /** Signs what the viewer says of the recording, as `person`. */
   sign(person: string, kind: string, claim: object): string {
     return (this.#signing ?? refuse({ code: "wrong-key" })).sign(person, kind, claim);
+  }
+
+  /** The public half of what [`sign`](sign) signs with. */
+  public(person: string): string {
+    return (this.#signing ?? refuse({ code: "wrong-key" })).public(person);
   }
 
   /** Drops the keys. Nothing can be decrypted or signed any more. */

@@ -73,6 +73,7 @@ pub(in crate::api::v1) struct Gap {
 
 /// Files of a recording.
 #[derive(ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the answer's own word")]
 pub(in crate::api::v1) struct Files {
     files: Vec<FileOf>,
     /// recipient or grant.
