@@ -76,6 +76,8 @@ fn recording(began: Timestamp) -> NewRecording {
         region: "head".to_owned(),
         recipients: vec![RECIPIENT.parse().expect("a recipient")],
         teacher_keys: Vec::new(),
+        signers: Vec::new(),
+        replaces: Vec::new(),
         list_version: "0".repeat(64),
         models: BTreeMap::new(),
         encoder: "x264enc".to_owned(),

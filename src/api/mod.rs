@@ -53,7 +53,7 @@ pub use self::{
 use crate::{
     appliance::{
         codes::Code,
-        control::{Answer, Request},
+        control::{Answer, Caller, OTHERS, Request},
         desk::{Desk, Silence},
     },
     error::{ErrorKind, Kind, advice},
@@ -191,17 +191,28 @@ impl Inner {
 
     /// Asks the service; an answer that refuses is a problem.
     async fn ask(self: &Arc<Self>, request: Request, patience: Duration) -> Result<Value, Problem> {
-        let answer = self.hear(request, patience).await?;
+        self.ask_as(Caller::Anybody, request, patience).await
+    }
+
+    /// The same for `by`, who may ask it about lessons of their own only.
+    async fn ask_as(
+        self: &Arc<Self>,
+        by: Caller,
+        request: Request,
+        patience: Duration,
+    ) -> Result<Value, Problem> {
+        let answer = self.hear(by, request, patience).await?;
         answer.map_or_else(|| Err(Problem::busy()), heard)
     }
 
     /// Asks the service; none where it has not answered in time.
     async fn hear(
         self: &Arc<Self>,
+        by: Caller,
         request: Request,
         patience: Duration,
     ) -> Result<Option<Answer>, Problem> {
-        self.work(move |app| match app.desk.ask(request, patience) {
+        self.work(move |app| match app.desk.ask(request, by, patience) {
             Ok(answer) => Ok(Some(answer)),
             Err(Silence::NotYet) => Ok(None),
             Err(Silence::Busy) => Err(Problem::busy()),
@@ -240,6 +251,9 @@ fn heard(answer: Answer) -> Result<Value, Problem> {
         return Ok(answer.body);
     }
     let said = answer.error.unwrap_or_default();
+    if said == OTHERS {
+        return Err(not_yours());
+    }
     let first = said.split(", ").next().unwrap_or_default();
     let code = Code::ALL.iter().map(|code| code.word()).find(|word| *word == first);
     let conflict = axum::http::StatusCode::CONFLICT;

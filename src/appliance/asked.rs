@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     codes::Code,
-    control::{Answer, Call, Caller, NewLesson, Request},
+    control::{Answer, Call, Caller, NewLesson, OTHERS, Request},
     lesson::Lesson,
     openers::Followed,
     preflight,
@@ -85,7 +85,7 @@ impl Service {
     pub(super) fn call(&mut self, Call { request, by, answer }: Call) {
         if self.is_others(&request, &by) {
             let body = json!({ "state": self.machine.state().word() });
-            let _ = answer.send(Answer::refused("it is somebody else's lesson", body));
+            let _ = answer.send(Answer::refused(OTHERS, body));
             return;
         }
         let done = |body| drop(answer.send(Answer::done(body)));

@@ -107,6 +107,9 @@ pub enum Request {
     ConfirmClock,
 }
 
+/// Why somebody is refused whose lesson it is not.
+pub const OTHERS: &str = "it is somebody else's lesson";
+
 /// As whom somebody asks, who may ask for it as far as their role goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {

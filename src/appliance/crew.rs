@@ -297,6 +297,16 @@ fn policy(config: &Config, lesson: &Lesson) -> Policy {
     first.into_iter().chain([config.recording.policy]).max_by_key(strictness).unwrap_or_default()
 }
 
+/// That a recording that begins at `started` goes on with a lesson that was cut off.
+fn goes_on(first: &Continued, started: Timestamp) -> Continues {
+    let gap = started.duration_since(first.kept_until).as_millis();
+    Continues {
+        recording: first.recording,
+        lesson_started: first.lesson_started,
+        gap_ms: u64::try_from(gap).unwrap_or_default(),
+    }
+}
+
 /// Whether a lesson can go on by the settings as they are now: with the same cameras and the same veil, for
 /// nobody who could not open what was recorded before.
 fn may_go_on(config: &Config, first: &Continued, recipients: &[Recipient]) -> Result<(), Ended> {
@@ -360,7 +370,7 @@ fn run(
     let delete_by =
         delete_by.map_err(|e| Ended { code: Code::TimeUntrusted, text: e.to_string() })?;
     let (sealed_to, shown) = who_opens(ground, config, lesson, started_at)?;
-    let SealedTo { recipients, teacher_keys } = sealed_to;
+    let SealedTo { recipients, teacher_keys, signers } = sealed_to;
     if let Some(first) = lesson.continues.as_deref() {
         may_go_on(config, first, &recipients)?;
     }
@@ -368,12 +378,7 @@ fn run(
     let continues = lesson.continues.as_deref().map(|first| {
         // Nothing that was promised for the first recording of a lesson is less for the next.
         delete_by = delete_by.min(first.delete_by);
-        let gap = started_at.duration_since(first.kept_until).as_millis();
-        Continues {
-            recording: first.recording,
-            lesson_started: first.lesson_started,
-            gap_ms: u64::try_from(gap).unwrap_or_default(),
-        }
+        goes_on(first, started_at)
     });
     if delete_by <= started_at {
         let text = "it would have to be gone already".to_owned();
@@ -404,6 +409,8 @@ fn run(
             region: veiled.region,
             recipients,
             teacher_keys,
+            signers,
+            replaces: Vec::new(),
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),

@@ -58,12 +58,11 @@ impl Desk {
         Self { tell: Arc::new(tell), ground }
     }
 
-    /// Asks, and waits `patience` for the answer. Blocks.
-    pub fn ask(&self, request: Request, patience: Duration) -> Result<Answer, Silence> {
+    /// Asks for `by`, and waits `patience` for the answer. Blocks. Whose lesson it is the service finds out
+    /// when it does what is asked: before that it may have become another.
+    pub fn ask(&self, request: Request, by: Caller, patience: Duration) -> Result<Answer, Silence> {
         // Capacity 1: one answer to one request, so that nobody ever waits to answer.
         let (answer, answered) = bounded(1);
-        // The front end finds out who may, and whose lesson it is.
-        let by = Caller::Anybody;
         if !(self.tell)(Call { request, by, answer }) {
             return Err(Silence::Busy);
         }

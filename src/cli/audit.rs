@@ -12,7 +12,7 @@ use crate::{
     units::RecordingId,
     vault::{
         Existing, Output,
-        audit::{AuditError, AuditTrust, Checked, Entry, Flaw, check_log, checkpoints_in},
+        audit::{AuditTrust, Checked, Entry, Flaw, check_log, checkpoints_in},
     },
 };
 
@@ -65,22 +65,17 @@ impl Of {
 
     /// A log without flaws, or the error that names them.
     fn whole(&self) -> Result<Checked, Failure> {
-        let (mut checked, trust) = self.check(&[])?;
+        let (checked, trust) = self.check(&[])?;
         if matches!(trust, AuditTrust::Unpinned) {
             output::note(format_args!("warning: {UNPINNED}"));
         }
-        let flaws = std::mem::take(&mut checked.flaws);
-        if flaws.is_empty() { Ok(checked) } else { Err(damaged(&checked, flaws)) }
+        Ok(checked.whole()?)
     }
 }
 
 /// What is said of a log whose key nobody vouches for.
 const UNPINNED: &str =
     "unpinned key: this shows damage but not forgery; give the log's key by --key FILE.vkey";
-
-fn damaged(checked: &Checked, flaws: Vec<Flaw>) -> Failure {
-    AuditError::Damaged { path: PathBuf::from(checked.key.origin()), flaws }.into()
-}
 
 /// Check that no line was edited, removed, inserted or reordered.
 ///
@@ -249,7 +244,7 @@ fn verify(args: &Verify) -> Result<(), Failure> {
     match (ok, pinned) {
         (true, true) => Ok(()),
         (true, false) => Err(Failure::new(ErrorKind::Denied, UNPINNED)),
-        (false, _) => Err(damaged(&checked, checked.flaws.clone())),
+        (false, _) => Ok(checked.whole().map(drop)?),
     }
 }
 

@@ -1,40 +1,36 @@
-//! `classveil export` and `exports`: recordings of their own that a key holder makes of another.
+//! `classveil export`: a recording of its own that a key holder makes of another.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
     Failure,
+    fragments::fragments as parts_of,
     grant::parse_until,
     identity::Passphrase,
     list::{List, drafted, rules},
     output,
-    people::{entries, seconds, write_new},
+    people::{seconds, write_new},
     places,
     record::{progress_bar, show, wrong},
-    retention::{refuse_withheld, withheld},
+    retention::refuse_withheld,
     reveil::{Manner, Source, again, signals},
-    store::{AtStore, Opened, Which},
 };
 use crate::{
-    appliance::{self, Parts, PicturePlaces, Report, Workshop},
+    appliance::{self, PicturePlaces, Report, Workshop},
     clock::{Clock, SystemClock},
     config::Config,
-    error::{ErrorKind, advice},
-    people::{self, Draft, directory::Directory},
-    units::{CameraId, PersonId, Pts, PupilId, RecordingId},
+    error::ErrorKind,
+    people::{self, Draft},
+    units::{CameraId, PersonId, PupilId, RecordingId},
     vault::{
         Details, Manifest, NewRecording, Recipient,
-        access::{Export, ExportFor, attest_export, enter_export},
-        audit::Event,
-        retention::{Cause, recalls},
+        access::{ExportFor, attest_export},
     },
     veil::policy::{Policy, Region},
     vision::{
@@ -47,8 +43,6 @@ use crate::{
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Longest life of the teacher's own copy. Other exports end with their recording.
 const LONGEST: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// Longest list of fragments that is read.
-const FRAGMENTS_BYTES: u64 = 1 << 20;
 
 /// Make an export of a recording, on a key holder's own computer: a recording of its own, for one
 /// purpose.
@@ -67,7 +61,7 @@ const FRAGMENTS_BYTES: u64 = 1 << 20;
     classveil export REC --for parent --pupil p-14 --pupils pupils.csv --identity teacher.key \\\n      \
       --to age1... --output seen\n\n\
     A line of --fragments is a part: two times such as 02:10 03:45.5 or 1:02:10 1:03:00, counted \
-    from\nthe recording's start.\n\n\
+    from\nthe recording's start. Marks saved in the viewer (marks/t-07.age) are taken as well, if --by\nsigned them.\n\n\
     Exit codes: 0 made, 65 damaged or tampered with, 66 no recording, 77 wrong key, withheld, or this \
     is\nthe box, 78 the list, the fragments or the output."
 )]
@@ -95,7 +89,7 @@ pub(super) struct Args {
     /// The new folder for the export.
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// The parts that it has, one on a line; needed for teacher-copy [default: all of it].
+    /// The parts that it has, one on a line, or a file of marks that you signed; needed for teacher-copy [default: all of it].
     #[arg(long, value_name = "FILE")]
     fragments: Option<PathBuf>,
     /// The pupil whose parents it is for.
@@ -122,46 +116,6 @@ pub(super) struct Args {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// Enter exports into the log, and see them.
-#[derive(Debug, clap::Args)]
-#[command(arg_required_else_help = true)]
-pub(super) struct ExportsArgs {
-    #[command(subcommand)]
-    command: ExportsCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum ExportsCommand {
-    Enter(Enter),
-    List(ListArgs),
-}
-
-/// Enter an export into the log, by the statement that its maker signed.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    classveil exports enter group.note --store /srv/classveil\n  \
-    classveil exports enter group.note --store /srv/classveil --json\n\n\
-    Exit codes: 0 entered, 66 no such recording, 77 not signed by who may make it; or it is entered, and\n\
-    its recording is withheld from everyone, so that it has to be called back.")]
-struct Enter {
-    /// The statement that `classveil export` wrote beside the export.
-    #[arg(value_name = "FILE")]
-    statement: PathBuf,
-    #[command(flatten)]
-    of: AtStore,
-}
-
-/// Show the exports that were entered: of what, for what, by whom, until when, and which have to be
-/// called back because of what has happened since.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
-    classveil exports list --store /srv/classveil\n  \
-    classveil exports list --store /srv/classveil --json")]
-struct ListArgs {
-    #[command(flatten)]
-    of: Which,
 }
 
 /// Seats, zones and markers in each camera's picture.
@@ -209,7 +163,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     allowed(args, &by, &manifest, signer.recipient())?;
     let now = SystemClock.now();
     let delete_by = deadline(args, manifest.delete_by, now)?;
-    let parts = args.fragments.as_deref().map(fragments).transpose()?;
+    let fragments = args.fragments.as_deref();
+    let parts = fragments.map(|path| parts_of(&source.opened, &by, path)).transpose()?;
     appliance::harden();
     let models = places::models(&config)?;
     let more = || Eyes::open(&models, config.detect.threads as usize);
@@ -246,6 +201,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
                     let own = same.teacher_keys.into_iter();
                     own.filter(|key| !silent && args.to.contains(key)).collect()
                 },
+                // Nobody's words about the recording go along.
+                signers: Vec::new(),
                 list_version: version,
                 dpia,
                 // The parts of an export lie one behind the other, on a timeline of their own.
@@ -499,198 +456,4 @@ fn only(gallery: Gallery, pupil: &PupilId, teacher: Option<&PersonId>) -> Result
         (id, person)
     });
     Ok(Gallery { people: people.collect::<BTreeMap<_, _>>() })
-}
-
-/// The parts that a file of fragments names.
-fn fragments(path: &Path) -> Result<Parts, Failure> {
-    let unreadable = |error: std::io::Error| {
-        let message = format!("cannot read {}: {error}{}", path.display(), advice(&error));
-        Failure::new(ErrorKind::of_io(&error), message)
-    };
-    let found = std::fs::metadata(path).map_err(unreadable)?;
-    if !found.is_file() || found.len() > FRAGMENTS_BYTES {
-        return Err(wrong(format!("{} is no list of fragments", path.display())));
-    }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let mut parts = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let part = parse_part(line).ok_or_else(|| {
-            wrong(format!("{}:{}: give two times, such as 02:10 03:45", path.display(), at + 1))
-        })?;
-        parts.push(part);
-    }
-    Parts::new(parts).map_err(|error| wrong(format!("{}: {error}", path.display())))
-}
-
-fn parse_part(line: &str) -> Option<(Pts, Pts)> {
-    let mut words = line.split([' ', '\t', '-', ',']).filter(|word| !word.is_empty());
-    let part = (parse_time(words.next()?)?, parse_time(words.next()?)?);
-    words.next().is_none().then_some(part)
-}
-
-/// `1:02:03.5`, `02:03` or `3`.
-fn parse_time(text: &str) -> Option<Pts> {
-    let mut whole = 0u64;
-    let mut fields = text.rsplit(':');
-    let (seconds, fraction) = match fields.next()?.split_once('.') {
-        Some((seconds, fraction)) => (seconds, fraction),
-        None => (text.rsplit(':').next()?, ""),
-    };
-    let digits = |text: &str| -> Option<u64> {
-        (!text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit()))
-            .then(|| text.parse().ok())?
-    };
-    let mut unit = 1;
-    for (place, field) in std::iter::once(seconds).chain(fields).enumerate() {
-        let value = digits(field)?;
-        // Minutes and seconds below something larger stay below sixty.
-        if place > 2 || (place < text.matches(':').count() && value > 59) {
-            return None;
-        }
-        whole += value * unit;
-        unit *= 60;
-    }
-    if fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let nanos = format!("{fraction:0<9}").parse::<u64>().ok()?;
-    Some(Pts::ZERO.plus(Duration::from_secs(whole) + Duration::from_nanos(nanos)))
-}
-
-pub(super) fn exports(args: &ExportsArgs) -> Result<(), Failure> {
-    match &args.command {
-        ExportsCommand::Enter(args) => enter(args),
-        ExportsCommand::List(args) => show_all(args),
-    }
-}
-
-fn enter(args: &Enter) -> Result<(), Failure> {
-    let opened = args.of.open()?;
-    let Opened { store, key, log, .. } = &opened;
-    let now = SystemClock.now();
-    let directory = Directory::read(store, &log.entries()?)?;
-    if directory.is_none() {
-        output::note(
-            "note: the store has no directory of people, so it cannot tell who signed this",
-        );
-    }
-    let holder = |by: &PersonId| {
-        let directory = directory.as_ref()?;
-        Some((directory.signers_of(by, now), directory.recipients_of(by, now)))
-    };
-    let export = enter_export(&args.statement, store, log, key, holder, now)?;
-    // It is there whether or not that is right: the log says so in any case.
-    let withheld = withheld(store, export.recording, &opened.config)?;
-    if args.of.at.json {
-        output::json(&Entered { export: &export, withheld: withheld.as_deref() });
-    } else {
-        output::line(format_args!(
-            "{}: exported for {} by {}, until {}",
-            export.recording,
-            export.purpose,
-            export.by,
-            seconds(export.delete_by)
-        ));
-    }
-    withheld.map_or(Ok(()), |why| {
-        let message = format!(
-            "the export is in the log, and must not be used: {} is withheld from everyone: {why}; \
-             call it back and delete it",
-            export.recording
-        );
-        Err(Failure::new(ErrorKind::Denied, message))
-    })
-}
-
-#[derive(Serialize)]
-struct Entered<'a> {
-    #[serde(flatten)]
-    export: &'a Export,
-    withheld: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Row {
-    at: Timestamp,
-    export: RecordingId,
-    recording: RecordingId,
-    purpose: ExportFor,
-    by: PersonId,
-    recipients: usize,
-    delete_by: Timestamp,
-    /// Why it should not be out any more.
-    recall: Option<Cause>,
-}
-
-fn show_all(args: &ListArgs) -> Result<(), Failure> {
-    let (config, store) = args.of.find()?;
-    let mut rows = Vec::new();
-    let entries = entries(&store, config.store.box_key.as_deref())?;
-    let recalls = recalls(&entries, SystemClock.now());
-    for entry in entries {
-        let at = entry.at;
-        if let Some(Event::Exported {
-            recording, export, purpose, by, recipients, delete_by, ..
-        }) = entry.event
-        {
-            let recipients = recipients.len();
-            let recall = recalls.iter().find(|one| one.export == export).map(|one| one.why);
-            rows.push(Row { at, export, recording, purpose, by, recipients, delete_by, recall });
-        }
-    }
-    if args.of.json {
-        output::json(&serde_json::json!({ "exports": rows }));
-        return Ok(());
-    }
-    for Row { export, recording, purpose, by, recipients, delete_by, recall, .. } in &rows {
-        let recall = recall.map_or_else(String::new, |why| format!("  CALL BACK: {why}"));
-        output::line(format_args!(
-            "{recording}  {purpose}  {export}  by {by}, for {recipients} keys, until {}{recall}",
-            seconds(*delete_by)
-        ));
-    }
-    output::line(format_args!("{} exports", rows.len()));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        for (text, ms) in [
-            ("3", Some(3_000)),
-            ("03.25", Some(3_250)),
-            ("75", Some(75_000)),
-            ("02:10", Some(130_000)),
-            ("90:00", Some(5_400_000)),
-            ("1:02:03.5", Some(3_723_500)),
-            ("1:75", None),
-            ("1:90:00", None),
-            ("1:2:3:4", None),
-            (":10", None),
-            ("1.2.3", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            assert_eq!(
-                parse_time(text),
-                ms.map(|ms: u64| Pts::from_nanos(ms * 1_000_000)),
-                "{text}"
-            );
-        }
-        let part = |from: u64, to: u64| {
-            Some((Pts::from_nanos(from * 1_000_000_000), Pts::from_nanos(to * 1_000_000_000)))
-        };
-        for line in ["1:00 1:30", "1:00-1:30", "60, 90", "1:00\t- 1:30"] {
-            assert_eq!(parse_part(line), part(60, 90), "{line}");
-        }
-        assert_eq!(parse_part("1:00 1:30 2:00"), None);
-        assert_eq!(parse_part("1:00"), None);
-    }
 }

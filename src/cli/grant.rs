@@ -199,14 +199,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(store) = &store {
         refuse_withheld(store, recording, &config)?;
     }
-    let recipients = directory.keys_to_look(&args.to, now)?;
+    let keys = directory.keys_to_look(&args.to, now)?;
     let key_file = args.passphrase.open(&args.identity)?;
     let own = Identities::load(key_file.path())?;
     let key = own_key(&directory, &teacher, PersonKey::of(&own), now)?;
     let opened = open(checked, key_file.path())?;
-    let grant = NewGrant::make(&opened, &args.to, &recipients, args.until, (&teacher, &key), now)?;
+    let grant = NewGrant::make(&opened, (&args.to, &keys), args.until, (&teacher, &key), now)?;
     drop(opened);
-    for recipient in &recipients {
+    for recipient in &keys.recipients {
         output::note(format_args!("{}: key {}", args.to, recipient.fingerprint()));
     }
     if grant.claim().until < args.until {
@@ -256,9 +256,9 @@ fn install(opened: &Opened, grant: &NewGrant, now: Timestamp) -> Result<(), Fail
     let directory = directory(store, &log.entries()?)?;
     let claim = grant.claim();
     refuse_withheld(store, claim.recording, &opened.config)?;
-    let recipients = directory.keys_to_look(&claim.person, now)?;
+    let keys = directory.keys_to_look(&claim.person, now)?;
     let signers = directory.signers_of(&claim.by, now);
-    Ok(grant.install(store, log, key, &signers, &recipients, now)?)
+    Ok(grant.install(store, log, key, &signers, &keys, now)?)
 }
 
 fn say(json: bool, grant: &NewGrant, parcel: Option<&PathBuf>) {

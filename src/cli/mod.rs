@@ -9,14 +9,17 @@ mod completions;
 mod config;
 mod eval;
 mod export;
+mod exports;
+mod fragments;
 mod grant;
 mod identity;
 mod keygen;
+mod keys;
 mod list;
+mod marks;
 mod open;
 mod openers;
 mod output;
-
 mod paths;
 mod people;
 mod places;
@@ -74,13 +77,14 @@ enum Command {
     Keygen(keygen::Args),
     Record(Box<record::Args>),
     Open(open::Args),
+    Marks(marks::Args),
     Verify(verify::Args),
     Grant(grant::Args),
     Revoke(grant::RevokeArgs),
     Grants(grant::GrantsArgs),
     Request(request::Args),
     Export(Box<export::Args>),
-    Exports(export::ExportsArgs),
+    Exports(exports::Args),
     Reveil(reveil::Args),
     Recover(recover::Args),
     Pupils(pupils::Args),
@@ -181,13 +185,14 @@ fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Keygen(args) => keygen::run(&args),
         Command::Record(args) => record::run(&args),
         Command::Open(args) => open::run(&args),
+        Command::Marks(args) => marks::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Grant(args) => grant::run(&args),
         Command::Revoke(args) => grant::revoke(&args),
         Command::Grants(args) => grant::grants(&args),
         Command::Request(args) => request::run(&args),
         Command::Export(args) => export::run(&args),
-        Command::Exports(args) => export::exports(&args),
+        Command::Exports(args) => exports::run(&args),
         Command::Reveil(args) => reveil::run(&args),
         Command::Recover(args) => recover::run(&args),
         Command::Pupils(args) => pupils::run(&args),

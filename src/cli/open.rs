@@ -39,6 +39,25 @@ use crate::{
     Exit codes: 0 opened, 65 damaged or tampered with, 66 no recording, 75 still recording,\n\
     77 wrong key or signed by another box, 78 the output exists, or cut off and not recovered.")]
 pub(super) struct Args {
+    #[command(flatten)]
+    of: Wanted,
+    /// The MP4 file to write.
+    #[arg(short, long, value_name = "OUT.mp4")]
+    output: PathBuf,
+    /// Only this camera.
+    #[arg(long, value_name = "ID")]
+    camera: Option<CameraId>,
+    /// Replace the output where it is an ordinary file; a key, link, pipe or device is never replaced.
+    #[arg(long)]
+    force: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A recording that somebody opens with a key of their own.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wanted {
     /// The recording: its folder, or its id.
     #[arg(value_name = "RECORDING")]
     recording: String,
@@ -49,21 +68,35 @@ pub(super) struct Args {
     identity: PathBuf,
     #[command(flatten)]
     passphrase: Passphrase,
-    /// The MP4 file to write.
-    #[arg(short, long, value_name = "OUT.mp4")]
-    output: PathBuf,
-    /// Only this camera.
-    #[arg(long, value_name = "ID")]
-    camera: Option<CameraId>,
     /// Public key of the box that must have signed it [default: this machine's own].
     #[arg(long, value_name = "FILE.pub")]
     box_key: Option<PathBuf>,
-    /// Replace the output where it is an ordinary file; a key, link, pipe or device is never replaced.
-    #[arg(long)]
-    force: bool,
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+}
+
+impl Wanted {
+    /// Opens it, once it is whole, `allowed`, and neither withheld nor over for who asks.
+    pub(super) fn open(
+        &self,
+        allowed: impl FnOnce(&Checked) -> Result<(), Failure>,
+    ) -> Result<Opened, Failure> {
+        let config = self.within.config()?;
+        let trust = paths::trust_by(self.box_key.as_deref(), &config)?;
+        let folder = self.within.folder(&self.recording, &config)?;
+        let bar = ProgressBar::new_spinner();
+        let checked = check(&folder, &trust, |bytes| bar.set_message(checking(bytes)))?;
+        bar.finish_and_clear();
+        note_trust(&checked, &trust);
+        allowed(&checked)?;
+        if let Some(store) = store_of(&folder) {
+            refuse_withheld(&store, checked.manifest().recording, &config)?;
+        }
+        note_exposed(&self.identity);
+        let key = self.passphrase.open(&self.identity)?;
+        let opened = open(checked, key.path())?;
+        refuse_ended(&opened)?;
+        note_end(opened.checked());
+        Ok(opened)
+    }
 }
 
 #[derive(Serialize)]
@@ -74,22 +107,8 @@ struct Written {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let config = args.within.config()?;
-    let trust = paths::trust_by(args.box_key.as_deref(), &config)?;
-    let folder = args.within.folder(&args.recording, &config)?;
-    let bar = ProgressBar::new_spinner();
-    let checked = check(&folder, &trust, |bytes| bar.set_message(checking(bytes)))?;
-    bar.finish_and_clear();
-    note_trust(&checked, &trust);
-    refuse_inside(&args.output, &checked)?;
-    if let Some(store) = store_of(&folder) {
-        refuse_withheld(&store, checked.manifest().recording, &config)?;
-    }
-    note_exposed(&args.identity);
-    let key = args.passphrase.open(&args.identity)?;
-    let opened = open(checked, key.path())?;
-    refuse_ended(&opened)?;
-    note_end(opened.checked());
+    let opened =
+        args.of.open(|checked| refuse_inside(&args.output, checked).map_err(Failure::from))?;
     for note in opened.notes() {
         let Note { request, by, added, text } = note;
         output::note(format_args!("note {request} of {by}, added {added}:"));
@@ -158,8 +177,8 @@ fn write(args: &Args, opened: &Opened) -> Result<(), Failure> {
 
 /// Keys that this command knows of: a slip of the hand must not replace one by a video.
 fn keys(args: &Args) -> Vec<PathBuf> {
-    let mut keys = vec![args.identity.clone()];
-    keys.extend(args.box_key.clone());
+    let mut keys = vec![args.of.identity.clone()];
+    keys.extend(args.of.box_key.clone());
     keys.extend(paths::default_box_key());
     keys
 }

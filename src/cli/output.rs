@@ -83,8 +83,11 @@ pub(super) fn follow(filter: &str) {
 
 fn env_filter(filter: &str) -> EnvFilter {
     // ONNX Runtime tells hundreds of lines about its graph, warns of each weight that it leaves out
-    // and logs from its own level on; who names `ort` gets them.
-    let quiet = if filter.contains("ort") { "" } else { "ort=error," };
+    // and logs from its own level on; the reader of MP4 warns of boxes of ours that it does not know. Who
+    // names them gets that.
+    let quiet = ["ort", "mp4_atom"]
+        .map(|name| if filter.contains(name) { String::new() } else { format!("{name}=error,") });
+    let quiet = quiet.concat();
     // Every filter was checked where it came in; a wrong one must not silence warnings.
     EnvFilter::try_new(format!("{quiet}{filter}")).unwrap_or_else(|_| EnvFilter::new("warn"))
 }

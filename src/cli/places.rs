@@ -181,7 +181,14 @@ fn by_id(
 pub(super) fn store_of(folder: &Path) -> Option<PathBuf> {
     let recordings = folder.canonicalize().ok()?.parent()?.to_owned();
     let store = recordings.parent()?.to_owned();
-    (recordings.ends_with("recordings") && store.join("audit").is_dir()).then_some(store)
+    (recordings.ends_with("recordings") && is_store(&store)).then_some(store)
+}
+
+/// Whether a folder is a box's store, and not some recordings that were copied for somebody: also where the
+/// log was taken away, without which nobody gets anything.
+fn is_store(folder: &Path) -> bool {
+    let own = ["audit", "registers", "certificates", "index.sqlite"];
+    own.iter().any(|name| folder.join(name).exists())
 }
 
 /// The models, and the ONNX Runtime that `CLASSVEIL_ONNXRUNTIME`, the configuration or the models'

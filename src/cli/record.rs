@@ -453,7 +453,7 @@ fn recover(store: &Path, key: &BoxKey, audit: &AuditLog) -> Result<(), Failure> 
 
 fn record(
     reading: &Reading<'_>,
-    SealedTo { recipients, teacher_keys }: SealedTo,
+    SealedTo { recipients, teacher_keys, signers }: SealedTo,
     list: List,
     eyes: Eyes,
     audit: &AuditLog,
@@ -506,6 +506,8 @@ fn record(
             region: wanted.region.to_string(),
             recipients,
             teacher_keys,
+            signers,
+            replaces: Vec::new(),
             list_version: list.version,
             models: BTreeMap::clone(&started.models),
             encoder: started.encoder.clone(),

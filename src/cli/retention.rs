@@ -281,13 +281,10 @@ fn show_plan(args: &Plan) -> Result<(), Failure> {
     let policy = policy(&config, None)?;
     let trust = paths::audit_trust(None, config.store.box_key.as_deref())?;
     let (entries, highest) = match check_log(&store, &trust, &[]) {
-        Ok(checked) if checked.flaws.is_empty() => {
+        Ok(checked) => {
+            let checked = checked.whole()?;
             let highest = checked.highest();
             (checked.entries, highest)
-        }
-        Ok(checked) => {
-            let path = PathBuf::from(checked.key.origin());
-            return Err(AuditError::Damaged { path, flaws: checked.flaws }.into());
         }
         Err(AuditError::NoLog { .. }) if store.is_dir() => (Vec::new(), None),
         Err(error) => return Err(error.into()),
@@ -328,7 +325,7 @@ fn show_plan(args: &Plan) -> Result<(), Failure> {
     output::line(format_args!("{keep} kept, {withhold} withheld, {destroy} to be destroyed"));
     if !clock.trusted {
         output::note(
-            "note: the kernel does not report its clock as synchronised, so nothing would be \
+            "note: the kernel does not report its clock as synchronised, so by a deadline nothing would be \
              destroyed now",
         );
     }
@@ -408,7 +405,7 @@ fn run_apply(args: &Apply) -> Result<(), Failure> {
         print(&applied, &withheld, &opened.store);
         if !clock.trusted {
             output::note(
-                "note: nothing was destroyed, because the kernel does not report its clock as \
+                "note: by a deadline nothing was destroyed, because the kernel does not report its clock as \
                  synchronised; what is due is withheld. Set up time synchronisation, or look at the \
                  clock and give --danger-trust-clock",
             );

@@ -213,6 +213,8 @@ pub(super) fn again(manifest: &Manifest, started: &Started, style: Style) -> New
         region: manifest.region.clone(),
         recipients: manifest.recipients.clone(),
         teacher_keys: manifest.teacher_keys.clone(),
+        signers: manifest.signers.clone(),
+        replaces: Vec::new(),
         list_version: String::new(),
         models: started.models.clone(),
         encoder: started.encoder.clone(),
@@ -281,6 +283,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             list_version: version,
             dpia: list.dpia,
             details,
+            replaces: [&manifest.replaces[..], &[manifest.recording]].concat(),
             ..again(&manifest, started, style)
         },
         |progress| show(&bar, progress),

@@ -117,6 +117,8 @@ pub(super) fn record(
         region: setup.watch.region.to_string(),
         recipients: vec![recipient],
         teacher_keys: Vec::new(),
+        signers: Vec::new(),
+        replaces: Vec::new(),
         list_version: "eval".to_owned(),
         models: begun.models.clone(),
         encoder: begun.encoder.clone(),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Digest, Fault, FileDigest, LegalBasis, Purpose, Recipient, VaultError,
     keys::{BadSignature, BoxKey, BoxPublicKey},
+    sign::PersonPublicKey,
     store::{MANIFEST, PART, PartFile, RecordingDir, SIGNATURE, at, read_at_most, sync_dir},
 };
 use crate::units::{CameraId, ClassId, PersonId, Pts, RecordingId};
@@ -268,6 +269,12 @@ pub struct Manifest {
     /// Which of them are the teacher's, by the directory of people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub teacher_keys: Vec<Recipient>,
+    /// With which keys those people sign what they say of it, each under its owner's pseudonym.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<PersonPublicKey>,
+    /// The recordings that this one was veiled anew from, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<RecordingId>,
     /// Public half of the key that signs this file.
     pub box_key: BoxPublicKey,
     /// `key.age`.

@@ -8,14 +8,17 @@ use std::{fs::File, io::ErrorKind, path::Path};
 
 use super::{
     BoxPublicKey, Manifest, Trust, VaultError,
-    access::{marks_files, note_files},
+    access::{STATEMENT, marks_files, note_files},
     manifest,
     store::{
         DETAILS, GRANT_KEY, GRANTS, JOURNAL, KEY, MANIFEST, RecordingDir, SIGNATURE, at, names_in,
-        open_regular, segment_name, tracks_name,
+        open_regular, read_at_most, segment_name, tracks_name,
     },
 };
 use crate::units::{PersonId, RecordingId};
+
+/// A statement has a few lines.
+const STATEMENT_LIMIT: u64 = 1 << 16;
 
 /// A file that is handed out.
 #[derive(Debug)]
@@ -102,6 +105,20 @@ pub fn key(
         Some(person) => format!("{GRANTS}/{person}{GRANT_KEY}"),
     };
     open(&dir(store, id), &name)
+}
+
+/// The teacher's signed statement by which `person` may open the recording.
+pub fn grant(
+    store: &Path,
+    id: RecordingId,
+    person: &PersonId,
+) -> Result<Option<String>, VaultError> {
+    let path = dir(store, id).file(&format!("{GRANTS}/{person}{STATEMENT}"));
+    match read_at_most(&path, STATEMENT_LIMIT) {
+        Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(&path)(error)),
+    }
 }
 
 fn open(dir: &RecordingDir, name: &str) -> Result<Option<Handed>, VaultError> {

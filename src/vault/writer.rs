@@ -28,6 +28,7 @@ use super::{
     manifest::{Continues, Course, Format, Gap, GapWhy, Manifest, Segment, State},
     recover::{remove_segments, settle},
     seal::SealingKey,
+    sign::PersonPublicKey,
     store::{
         DETAILS, KEY, Lock, Locked, PartFile, RESERVE, RecordingDir, Store, at, lock_to_write,
         make_dir, segment_name, sync_dir, tracks_name,
@@ -97,6 +98,10 @@ pub struct NewRecording {
     pub recipients: Vec<Recipient>,
     /// Which of them are the teacher's.
     pub teacher_keys: Vec<Recipient>,
+    /// With which keys those people sign.
+    pub signers: Vec<PersonPublicKey>,
+    /// The recordings that this one is veiled anew from, the latest last.
+    pub replaces: Vec<RecordingId>,
     /// Keyed digest of the pupil list in force.
     pub list_version: String,
     /// SHA-256 of each model that takes part.
@@ -556,6 +561,8 @@ fn fill(
         software: new.software,
         recipients: new.recipients,
         teacher_keys: new.teacher_keys,
+        signers: new.signers,
+        replaces: new.replaces,
         box_key: key.public().clone(),
         key: key_file,
         details,

@@ -49,6 +49,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["viewer"],
         vec!["record"],
         vec!["open"],
+        vec!["marks"],
         vec!["grant"],
         vec!["revoke"],
         vec!["grants", "list"],

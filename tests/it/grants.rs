@@ -13,7 +13,7 @@ use classveil::{
     units::{PersonId, RecordingId},
     vault::{
         Identities, Recipient,
-        access::{AccessError, NewGrant, revoke},
+        access::{AccessError, KeysToLook, NewGrant, revoke},
         audit::{AuditLog, Event},
         check, open, recover,
         retention::{Clock, apply},
@@ -54,6 +54,13 @@ fn person(scene: &Scene, name: &str) -> Recipient {
     PersonKey::of(&Identities::load(&path).unwrap()).remove(0).recipient().clone()
 }
 
+/// With which somebody opens and signs.
+fn keys(scene: &Scene, name: &str) -> KeysToLook {
+    let recipients = vec![person(scene, name)];
+    let own = PersonKey::of(&Identities::load(&scene.root.join(format!("{name}.key"))).unwrap());
+    KeysToLook { recipients, signers: vec![own[0].public(&id(name))] }
+}
+
 /// A grant as the teacher makes it.
 pub(crate) fn grant(
     scene: &Scene,
@@ -64,8 +71,9 @@ pub(crate) fn grant(
 ) -> NewGrant {
     let checked = check(&scene.folder(recording), &scene.trust(), |_| ()).unwrap();
     let opened = open(checked, &scene.root.join("teacher.key")).unwrap();
-    let to_keys = [person(scene, to)];
-    NewGrant::make(&opened, &id(to), &to_keys, until, (&id("t-07"), &teacher(scene)), now).unwrap()
+    let to_keys = keys(scene, to);
+    let by = (&id("t-07"), &teacher(scene));
+    NewGrant::make(&opened, (&id(to), &to_keys), until, by, now).unwrap()
 }
 
 /// Takes a grant in as the box does.
@@ -75,8 +83,8 @@ pub(crate) fn install(
     grant: &NewGrant,
     now: Timestamp,
 ) -> Result<(), AccessError> {
-    let recipients = [person(scene, grant.claim().person.as_str())];
-    grant.install(&scene.store, log, &scene.key, &signers(scene), &recipients, now)
+    let keys = keys(scene, grant.claim().person.as_str());
+    grant.install(&scene.store, log, &scene.key, &signers(scene), &keys, now)
 }
 
 fn opens(scene: &Scene, identity: &str, file: &Path) -> bool {

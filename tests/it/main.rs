@@ -26,6 +26,7 @@ mod kills;
 mod late;
 mod leaks;
 mod markers;
+mod marks;
 mod media;
 mod package;
 mod people;

@@ -13,17 +13,19 @@ use classveil::{
     vault::{
         Digest,
         access::{Ask, NewRequest, request},
-        audit::Event,
-        retention::{NewHold, hold},
+        audit::{AuditError, AuditKey, Event},
+        renewal,
+        retention::{NewHold, RetentionError, hold},
     },
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
+    crash::{Blow, campaign, workplace},
     grants::{grant, install},
     keys::enrol,
-    retention::{Scene, at, copy, roles, stock},
+    retention::{Scene, at, contents, copy, policy, roles, stock},
     scene::{Said, text},
 };
 
@@ -318,9 +320,88 @@ fn a_register_that_nothing_vouches_for_begins_anew() {
     scene.run(&["people", "list", "--store", "store"]).ended(66);
     let aside = scene.root.join(told["aside"].as_str().unwrap());
     assert!(aside.join("people.json").exists());
+    // The key that the log still names as the officer's counts at once.
     enrol_officer(&scene);
     clear(&scene, before.kept, "fg-01").ended(0);
     assert_eq!(verdicts(&scene)[before.kept.to_string()]["verdict"], "keep");
+}
+
+/// Who runs the box cannot damage the log to be rid of the privacy officer: one of their own counts after 72
+/// hours, in which every recording announces it.
+#[test]
+fn after_a_renewal_nobody_else_is_the_officer_at_once() {
+    let before = Before::new();
+    let (_folder, scene) = before.damaged(without("key-changed"));
+    renew(&scene).ended(0);
+    enrol(|args| scene.run(args), &scene.root, "fg-66", "privacy-officer");
+    clear(&scene, before.kept, "fg-66").ended(77);
+    let listed = scene.run(&["people", "list", "--store", "store", "--json"]).ended(0).json();
+    let people = listed["people"].as_array().unwrap();
+    let own = people.iter().find(|one| one["person"] == "fg-66").unwrap();
+    let from = &own["keys"][0]["from"];
+    let from: Timestamp = from.as_str().unwrap_or_else(|| panic!("{listed}")).parse().unwrap();
+    assert!(from > Timestamp::now() + SignedDuration::from_hours(71), "{from}");
+    // The one before enrols the same key anew, which the log names: it counts at once.
+    enrol_officer(&scene);
+    clear(&scene, before.kept, "fg-01").ended(0);
+}
+
+/// A store whose log is gone gives nothing away until one begins, and neither do recordings that were elsewhere
+/// when it began.
+#[test]
+fn without_a_log_and_beside_one_that_does_not_know_it_a_recording_is_in_doubt() {
+    let before = Before::new();
+    let (_folder, scene) = before.damaged(|audit| fs::remove_dir_all(audit).unwrap());
+    let now = verdicts(&scene);
+    let id = before.kept;
+    assert!(says(&now, id, "log-renewed"), "{now}");
+    let open = |name: &str| {
+        let open = ["open", &id.to_string(), "--identity", "teacher.key", "--output", name];
+        scene.run(&[&open[..], &["--store", "store"]].concat())
+    };
+    open("out.mp4").ended(77);
+    let folder = format!("store/recordings/{id}");
+    let open_folder = ["open", &folder, "--identity", "teacher.key", "--output", "out.mp4"];
+    scene.run(&open_folder).ended(77);
+    assert!(!scene.store.join("audit").exists(), "looking begins no log");
+    let (there, elsewhere) = (scene.store.join("recordings"), scene.root.join("elsewhere"));
+    fs::rename(&there, &elsewhere).unwrap();
+    fs::create_dir(&there).unwrap();
+    fs::remove_dir_all(scene.store.join("registers")).unwrap();
+    drop(scene.log(Timestamp::now()));
+    fs::remove_dir(&there).unwrap();
+    fs::rename(&elsewhere, &there).unwrap();
+    let now = verdicts(&scene);
+    assert!(says(&now, id, "log-renewed"), "{now}");
+    open("out.mp4").ended(77);
+}
+
+/// A log of which nothing is left is renewed as well, with its author and reason.
+#[test]
+fn a_log_that_is_gone_is_renewed() {
+    let before = Before::new();
+    for damage in [(|audit: &Path| fs::remove_dir_all(audit).unwrap()) as fn(&Path), |audit| {
+        fs::remove_dir_all(audit).unwrap();
+        fs::create_dir(audit).unwrap();
+    }] {
+        let (_folder, scene) = before.damaged(damage);
+        let told = renew(&scene).ended(0).json();
+        assert_eq!((&told["log"], &told["kept"]), (&Value::Null, &json!(1)), "{told}");
+        assert_eq!(told["in_doubt"].as_array().unwrap().len(), 4, "{told}");
+        assert_eq!(told["registers"], json!(["people.json", "requests.json"]), "{told}");
+        assert!(says(&verdicts(&scene), before.kept, "log-renewed"));
+        // What was destroyed is known by its certificate.
+        copy(&before.backup, &scene.folder(before.destroyed), |_| false);
+        assert_eq!(verdicts(&scene)[before.destroyed.to_string()]["verdict"], "destroy");
+        scene.run(&["audit", "verify", "--store", "store"]).ended(0);
+        let first = lines(&scene.store.join("audit")).remove(0);
+        assert!(first.contains("\"by\":\"a-01\""), "{first}");
+        renew(&scene).ended(78);
+    }
+    // Where nothing ever was there is nothing to renew.
+    let empty = Scene::new();
+    renew(&empty).ended(66);
+    assert!(!empty.store.join("audit").exists());
 }
 
 /// Taken away instead of damaged, a log leaves the same doubt.
@@ -344,7 +425,10 @@ fn a_log_that_begins_beside_recordings_leaves_them_in_doubt() {
     let fresh = scene.record(&scene.log(later), later, 30);
     assert_eq!(verdicts(&scene)[fresh.to_string()]["verdict"], "keep");
     clear(&scene, before.kept, "fg-01").ended(77);
+    // Of the officer before nobody knows any more: whoever is enrolled as one waits, and is seen.
     enrol_officer(&scene);
+    clear(&scene, before.kept, "fg-01").ended(77);
+    scene.since(&["fg-01"], 1);
     clear(&scene, fresh, "fg-01").ended(77);
     clear(&scene, before.kept, "fg-01").ended(0);
     let now = verdicts(&scene);
@@ -464,4 +548,80 @@ fn a_log_that_somebody_put_there_drops_nothing() {
     let said = scene.run(&["recover", "--store", "store", "--json"]).json();
     let one = &said["recovered"][0];
     assert_eq!((&one["dropped"], &one["segments"]), (&0.into(), &1.into()), "{said}");
+}
+
+// Crashes at exact system calls: the test below runs itself under strace.
+
+fn renewed_here(scene: &Scene) -> Result<(), RetentionError> {
+    let audit = AuditKey::load(&scene.root.join("classveil/audit.key")).unwrap();
+    let (by, reason) = ("a-01".parse().unwrap(), Digest::of(b"struck"));
+    let keys = (&scene.key, &audit);
+    renewal::renew(&scene.store, keys, &[], (&by, reason), &policy(), Timestamp::now()).map(drop)
+}
+
+/// Not a test of its own: renews a damaged log where the parent asks for it.
+#[test]
+fn child_that_renews() {
+    let Some(root) = workplace() else { return };
+    if renewed_here(&Scene::at(&root)).is_ok() {
+        fs::write(root.join("done"), "").unwrap();
+    }
+}
+
+/// However a renewal is cut off: renewed again, everything is as if it had not been.
+fn struck(before: &Before, blow: Blow<'_>) -> bool {
+    let (_folder, scene) = before.damaged(|audit| {
+        let mut all = lines(audit);
+        all.remove(number_of(&all, "key-changed"));
+        fs::write(audit.join("log.jsonl"), all.concat()).unwrap();
+    });
+    let audit = scene.store.join("audit");
+    let damaged = fs::read(audit.join("log.jsonl")).unwrap();
+    let register = fs::read(scene.store.join("registers/people.json")).unwrap();
+    let unharmed = blow.strikes("renewal::child_that_renews", &scene.root);
+    match renewed_here(&scene) {
+        Err(RetentionError::Audit(AuditError::Whole { .. })) => {}
+        Ok(()) => assert!(!unharmed, "{blow}: it was done, and is damaged"),
+        Err(error) => panic!("{blow}: {error}"),
+    }
+    // Nothing of what was there is gone: it lies aside.
+    let all = contents(&audit);
+    for (what, bytes) in [("log", &damaged), ("directory", &register)] {
+        assert!(all.values().any(|kept| kept == bytes), "{blow}: the {what} is lost");
+    }
+    assert!(!scene.store.join("registers/people.json").exists(), "{blow}");
+    // What the lines prove counts, and the rest is nobody's.
+    let now = verdicts(&scene);
+    for (id, reason) in [
+        (before.kept, "log-renewed"),
+        (before.held, "held"),
+        (before.restricted, "restricted"),
+        (before.granted, "log-renewed"),
+    ] {
+        assert!(says(&now, id, reason), "{blow}: {id} {now}");
+        assert_eq!(now[id.to_string()]["verdict"], "withhold", "{blow}: {id}");
+    }
+    copy(&before.backup, &scene.folder(before.destroyed), |_| false);
+    assert_eq!(verdicts(&scene)[before.destroyed.to_string()]["verdict"], "destroy", "{blow}");
+    clear(&scene, before.kept, "fg-01").ended(77);
+    // What is aside stays as it was left, and counts for nothing.
+    let names: Vec<_> = all.keys().map(|path| path.display().to_string()).collect();
+    let count = |name: &str| names.iter().filter(|one| *one == name).count();
+    assert_eq!((count("log.jsonl"), count("checkpoint"), count("log.vkey")), (1, 1, 1), "{blow}");
+    let stray = fs::read_dir(&audit).unwrap().map(|entry| entry.unwrap().file_name());
+    let stray: Vec<_> = stray.filter(|name| name.to_string_lossy().ends_with(".part")).collect();
+    assert_eq!(stray, [] as [&std::ffi::OsStr; 0], "{blow}");
+    unharmed
+}
+
+#[test]
+fn killed_at_any_call_a_renewal_is_completed_by_the_next() {
+    let before = Before::new();
+    campaign("signal=KILL", (3, 0), 500, |blow| struck(&before, blow));
+}
+
+#[test]
+fn an_error_at_any_call_of_a_renewal_loses_nothing() {
+    let before = Before::new();
+    campaign("error=EIO", (4, 1), 500, |blow| struck(&before, blow));
 }

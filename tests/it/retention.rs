@@ -97,6 +97,11 @@ impl Scene {
         Self { _keep: None, root: root.to_owned(), store, key, people: people.to_vec() }
     }
 
+    /// The teacher's public key.
+    pub(crate) fn recipient(&self) -> String {
+        self.people[0].to_string()
+    }
+
     pub(crate) fn log(&self, now: Timestamp) -> AuditLog {
         let path = self.root.join("classveil/audit.key");
         let key = AuditKey::load_or_create(&path, &self.store).unwrap();
@@ -184,6 +189,8 @@ impl Scene {
             region: "head".to_owned(),
             recipients: self.people.clone(),
             teacher_keys: self.people.first().cloned().into_iter().collect(),
+            signers: Vec::new(),
+            replaces: Vec::new(),
             list_version: "0".repeat(64),
             models: BTreeMap::new(),
             encoder: "x264".to_owned(),

@@ -11,7 +11,9 @@ use classveil::{
     units::{CameraId, Pts, RecordingId},
     vault::{
         BoxKey, Course, Gap, Identities, NewRecording, Outcome, RecordingWriter, Trust,
-        access::{AccessError, Ask, KeyHolder, NewRequest, NewSuccessor, attest, request},
+        access::{
+            AccessError, Ask, KeyHolder, Mark, Marks, NewRequest, NewSuccessor, attest, request,
+        },
         audit::Event,
         check, recover,
         retention::Verdict,
@@ -51,12 +53,22 @@ pub(crate) fn away(school: &School, args: &[&str]) -> Said {
     command.env("HOME", school.path("away")).args(args).output().unwrap().into()
 }
 
-/// Marks of the recording `of`, as the viewer writes them.
-fn marks(of: &str) -> String {
-    format!(
-        "{{\"format\":\"classveil-marks/1\",\"recording\":\"{of}\",\"marks\":[{{\"camera\":\"cam1\",\
-         \"from_ms\":500,\"to_ms\":900,\"note\":\"a good question\"}}]}}"
-    )
+/// Marks of the recording `of`, as the teacher's viewer signs them.
+fn marks(school: &School, of: &str) -> String {
+    let own = Identities::load(&school.path("t-07.key")).unwrap();
+    let mark = Mark {
+        camera: CameraId::first(),
+        from_ms: 500,
+        to_ms: 900,
+        note: "a good question".to_owned(),
+    };
+    PersonKey::of(&own)[0].sign(&Marks {
+        recording: of.parse().unwrap(),
+        at: "2026-11-01T08:00:00Z".parse().unwrap(),
+        marks: vec![mark],
+        grant: None,
+        by: "t-07".parse().unwrap(),
+    })
 }
 
 /// The key of the recording in `folder`, as a file.
@@ -75,9 +87,9 @@ fn put_marks(school: &School, folder: &Path, id: &str) {
     let own = String::from_utf8(own).unwrap();
     fs::create_dir(folder.join("marks")).unwrap();
     for (person, json, to) in [
-        ("t-07", marks(id), own.trim()),
-        ("c-03", marks("01990000-0000-7000-8000-000000000000"), own.trim()),
-        ("c-02", marks(id), &school.recipient),
+        ("t-07", marks(school, id), own.trim()),
+        ("c-03", marks(school, "01990000-0000-7000-8000-000000000000"), own.trim()),
+        ("c-02", marks(school, id), &school.recipient),
     ] {
         fs::write(school.path("marks.json"), json).unwrap();
         let sealed = school.stock(&root, "age", &["-r", to, "marks.json"]);
@@ -86,15 +98,14 @@ fn put_marks(school: &School, folder: &Path, id: &str) {
 }
 
 /// The teacher's marks are with the successor, under its key and no other.
-fn assert_marks_came_along(school: &School, new: &Path) {
+fn assert_marks_came_along(school: &School, old: &str, new: &Path) {
     assert_eq!(fs::read_dir(new.join("marks")).unwrap().count(), 1);
     let sealed = new.join("marks/t-07.age");
     let key = key_of(school, new, "new.key");
     let opened = school.stock(new, "age", &["-d", "-i", text(&key), text(&sealed)]);
-    let opened: serde_json::Value = serde_json::from_slice(&opened).unwrap();
-    let id = new.file_name().unwrap().to_str().unwrap();
-    let expected: serde_json::Value = serde_json::from_str(&marks(id)).unwrap();
-    assert_eq!(opened, expected);
+    assert_eq!(String::from_utf8(opened).unwrap(), marks(school, old));
+    let shown = school.run(&["marks", text(new), "--identity", "t-07.key"]).ended(0);
+    assert!(shown.out.contains("t-07: signed"), "{}", shown.out);
     let other = std::process::Command::new("age")
         .args(["-d", "-i", text(&school.path("old.key")), text(&sealed)])
         .output()
@@ -182,7 +193,7 @@ fn a_late_refusal_is_veiled_by_a_key_holder_and_the_old_recording_is_gone() {
     school.run(&["verify", text(&new)]).ended(0);
     let public = school.store().join("box.pub");
     school.stock(&new, "minisign", &["-Vm", "manifest.json", "-p", text(&public)]);
-    assert_marks_came_along(&school, &new);
+    assert_marks_came_along(&school, &old, &new);
     open(&new, "after.mp4").ended(0);
     let (his, others) = seen(&mut eyes, &school.path("after.mp4"));
     assert!(his == 0 && others > 5, "he {his} times, others {others} times");
@@ -204,6 +215,7 @@ pub(crate) fn made(
     let key = BoxKey::load_or_create(&workshop.join("box.key"), &store).unwrap();
     let mut new = scene.new_recording(began, 30);
     "keyed".clone_into(&mut new.list_version);
+    new.replaces = vec![replaces];
     change(&mut new);
     let mut writer = RecordingWriter::create(&store, new, &key).unwrap();
     for number in 1..=2 {
@@ -239,12 +251,15 @@ pub(crate) fn adopt(
 fn only_the_same_lesson_for_the_same_people_takes_a_recordings_place() {
     let scene = Scene::new();
     let old = scene.record(&scene.log(at(0)), at(0), 30);
+    let other_signer = teacher(&scene).public(&id("t-08"));
     #[expect(clippy::type_complexity, reason = "a table")]
-    let wrong: [(&str, Box<dyn FnOnce(&mut NewRecording)>); 6] = [
+    let wrong: [(&str, Box<dyn FnOnce(&mut NewRecording)>); 8] = [
         ("other keys", Box::new(|new| new.recipients.truncate(1))),
         ("another lesson", Box::new(|new| new.teacher = Some(id("t-08")))),
         ("another lesson", Box::new(|new| new.class = None)),
         ("less strictly", Box::new(|new| "refused".clone_into(&mut new.policy))),
+        ("sign with", Box::new(|new| new.signers = vec![other_signer])),
+        ("veiled anew from", Box::new(|new| new.replaces.clear())),
         ("has sound", Box::new(|new| new.audio = true)),
         ("another pupil list", Box::new(|new| "other".clone_into(&mut new.list_version))),
     ];

@@ -253,6 +253,9 @@ fn a_lesson_on_the_pages() {
     let revoke = ["revoke", id, "--from", "c-09", "--by", "t-07", "--store", "store"];
     station.school.run(&revoke).ended(0);
     open("again.mp4").ended(77);
+    // What the coach marked in the browser the program takes for theirs too.
+    let marks = station.school.run(&["marks", text(&folder), "--identity", "teacher.key"]).ended(0);
+    assert!(marks.out.contains("c-02: signed"), "{}", marks.out);
     station.school.run(&["verify", text(&folder)]).ended(0);
     station.school.run(&["store", "check", "--store", "store"]).ended(0);
     station.school.run(&["audit", "verify", "--store", "store"]).ended(0);

@@ -95,6 +95,8 @@ fn new_recording(recipients: Vec<Recipient>, cameras: &[&str]) -> NewRecording {
         veil: "veil".to_owned(),
         region: "head".to_owned(),
         teacher_keys: recipients.first().cloned().into_iter().collect(),
+        signers: Vec::new(),
+        replaces: Vec::new(),
         recipients,
         list_version: "0".repeat(64),
         models: BTreeMap::from([("yunet".to_owned(), "1".repeat(64))]),

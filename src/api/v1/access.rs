@@ -26,10 +26,11 @@ use crate::{
     units::{PersonId, RecordingId},
     vault::{
         Manifest, State as Life,
-        access::{NewGrant, keep_marks, revoke as end_grant},
+        access::{KeysToLook, NewGrant, keep_marks, revoke as end_grant},
         audit::{Entry, Event},
-        retention::close_talk,
+        retention::{TalkOver, close_talk, close_talk_signed},
         shelf,
+        sign::Signed,
     },
 };
 
@@ -97,8 +98,10 @@ pub(super) async fn show(
             directory.people().iter().filter(|(one, _)| login.person.as_ref() != Some(one));
         let people: Vec<Value> = others
             .filter_map(|(one, entry)| {
-                let recipients = directory.keys_to_look(one, now).ok()?;
-                Some(json!({ "person": one, "role": entry.role, "recipients": recipients }))
+                let KeysToLook { recipients, signers } = directory.keys_to_look(one, now).ok()?;
+                Some(json!({
+                    "person": one, "role": entry.role, "recipients": recipients, "signers": signers,
+                }))
             })
             .collect();
         let signers =
@@ -157,9 +160,9 @@ pub(super) async fn grant(
         }
         let (desk, now) = (&app.desk, SystemClock.now());
         let directory = directory(app)?;
-        let recipients = directory.keys_to_look(&claim.person, now)?;
+        let keys = directory.keys_to_look(&claim.person, now)?;
         let signers = directory.signers_of(&claim.by, now);
-        grant.install(desk.store(), desk.audit(), desk.key(), &signers, &recipients, now)?;
+        grant.install(desk.store(), desk.audit(), desk.key(), &signers, &keys, now)?;
         Ok(Json(json!({ "person": claim.person, "until": claim.until })))
     })
     .await
@@ -201,11 +204,20 @@ pub(super) async fn marks(
     .await
 }
 
+/// That the talk is over, signed by who says so, where the recording names a key of theirs.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Closing {
+    /// A statement of the kind classveil-talk/1.
+    statement: Option<String>,
+}
+
 /// The follow-up talk is over: the recording goes earlier. For its teacher and its coach.
 pub(super) async fn close(
     State(app): State<App>,
     Extension(login): Extension<Login>,
     Path(id): Path<String>,
+    Sent(Closing { statement }): Sent<Closing>,
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
         let (manifest, _) = concerning(app, &login, &id)?;
@@ -222,7 +234,24 @@ pub(super) async fn close(
         let policy = retention_policy(&desk.config(), None)?;
         let (at, roles) = ((desk.store(), desk.audit(), desk.key()), roles_here(app)?);
         let now = SystemClock.now();
-        let delete_by = close_talk(at, &roles, manifest.recording, &by, &policy, now)?;
+        let signs = manifest.signers.iter().any(|key| key.name() == by.as_str());
+        let delete_by = match statement {
+            Some(note) => {
+                let said = Signed::<TalkOver>::parse(&note);
+                let said = said.map_err(|problem| Problem::bad("statement", problem))?;
+                let TalkOver { recording, by: signer, .. } = said.claim();
+                if (*recording, signer) != (manifest.recording, &by) {
+                    return Err(not_yours());
+                }
+                close_talk_signed(at, &roles, &said, &policy, now)?
+            }
+            // A login alone ends nothing for who has a key to sign with.
+            None if signs => {
+                let text = "closing the talk is signed with your key: open the recording first";
+                return Err(Problem::denied("not-signed", text));
+            }
+            None => close_talk(at, &roles, manifest.recording, &by, &policy, now)?,
+        };
         Ok(Json(json!({ "delete_by": delete_by })))
     })
     .await

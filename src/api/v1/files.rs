@@ -83,14 +83,14 @@ pub(super) async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     app.work(move |app| {
-        let Allowed { manifest, holds, .. } = allowed(app, &login, &id)?;
+        let Allowed { manifest, holds, person } = allowed(app, &login, &id)?;
         let names = shelf::names(app.desk.store(), &manifest)?;
         let files = names.into_iter().map(|(name, bytes)| json!({ "name": name, "bytes": bytes }));
-        let by = match holds {
-            Holds::Recipient => "recipient",
-            Holds::Grant => "grant",
+        let (by, grant) = match holds {
+            Holds::Recipient => ("recipient", None),
+            Holds::Grant => ("grant", shelf::grant(app.desk.store(), manifest.recording, &person)?),
         };
-        Ok(Json(json!({ "files": files.collect::<Vec<_>>(), "access": by })))
+        Ok(Json(json!({ "files": files.collect::<Vec<_>>(), "access": by, "grant": grant })))
     })
     .await
 }

@@ -235,6 +235,7 @@ fn looking(table: Table) -> Table {
                 both,
                 "closes the follow-up talk: the recording goes earlier",
             )
+            .takes::<access::Closing>()
             .answers::<answers::Ends>(),
             access::close,
         )

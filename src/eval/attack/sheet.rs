@@ -179,11 +179,10 @@ impl Press {
     /// left out: the neighbours on a photo, and their veils, would name everybody on it.
     fn print(&mut self, take: &Take, cell: usize, onto: &mut Picture) {
         let light = take.light;
-        let middle = |at: f32| SIDE as f32 / 2.0 + at;
-        let (x, y) = (middle(take.at[0]), middle(take.at[1]));
+        let [across, down] = take.at.map(|at| SIDE as f32 / 2.0 + at);
         let own = Rect::new(
-            x - OWN_WIDE * take.width,
-            y - OWN_HIGH * take.width,
+            across - OWN_WIDE * take.width,
+            down - OWN_HIGH * take.width,
             2.0 * OWN_WIDE * take.width,
             2.0 * OWN_HIGH * take.width,
         );

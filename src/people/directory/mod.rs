@@ -43,8 +43,8 @@ use crate::{
     units::PersonId,
     vault::{
         Digest, Recipient,
-        access::{Confirmed, Role},
-        audit::{AuditLog, Entry, Event},
+        access::{Confirmed, KeysToLook, Role},
+        audit::{AuditLog, Entry, Event, PersonChange},
         register::{Name, Register},
         sign::PersonPublicKey,
     },
@@ -70,6 +70,47 @@ enum Format {
 pub struct Directory {
     format: Format,
     people: BTreeMap<PersonId, Person>,
+    /// What the log still knows of the directory before, where this one begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+}
+
+/// A directory that was lost or set aside with its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    /// Keys of its privacy officers.
+    officers: Vec<Digest>,
+}
+
+impl Before {
+    /// By the lines of the log in whose store a directory begins; none where it is the first.
+    fn of(entries: &[Entry]) -> Option<Self> {
+        let events = || entries.iter().filter_map(|entry| entry.event.as_ref());
+        let is_anew = events().any(|event| match event {
+            Event::Opened { recordings, renews, .. } => *recordings > 0 || renews.is_some(),
+            Event::PersonChanged { .. } | Event::KeyChanged { .. } => true,
+            _ => false,
+        });
+        let mut keys: BTreeMap<&PersonId, (bool, Vec<Digest>)> = BTreeMap::new();
+        for event in events() {
+            match event {
+                Event::PersonChanged { person, role, change, .. } => {
+                    let is_officer = *role == Role::PrivacyOfficer;
+                    keys.entry(person).or_default().0 =
+                        is_officer && *change != PersonChange::Removed;
+                }
+                Event::KeyChanged { person, old, new, .. } => {
+                    let own = &mut keys.entry(person).or_default().1;
+                    own.retain(|key| Some(*key) != *old);
+                    own.extend(*new);
+                }
+                _ => {}
+            }
+        }
+        let officers = keys.into_values().filter(|(is_officer, _)| *is_officer);
+        is_anew.then(|| Self { officers: officers.flat_map(|(_, keys)| keys).collect() })
+    }
 }
 
 /// One person.
@@ -156,6 +197,8 @@ pub struct Opener {
     pub since: Timestamp,
     /// How it was made sure that it is theirs.
     pub confirmed: Confirmed,
+    /// With which key they sign what they say of the recording.
+    pub sign: Option<PersonPublicKey>,
 }
 
 impl Directory {
@@ -186,9 +229,11 @@ impl Directory {
     ) -> Result<T, DirectoryError> {
         let register = register(store);
         let held = register.hold()?;
-        let bytes = held.read(&log.entries()?)?;
+        let entries = log.entries()?;
+        let bytes = held.read(&entries)?;
+        let known = bytes.map(|bytes| Self::parse(&bytes, store)).transpose()?;
         let mut directory =
-            bytes.map(|bytes| Self::parse(&bytes, store)).transpose()?.unwrap_or_default();
+            known.unwrap_or_else(|| Self { before: Before::of(&entries), ..Self::default() });
         let (made, announce) = edit(&mut directory)?;
         // Pseudonyms, keys, words and times always have a JSON form.
         let mut bytes = serde_json::to_vec_pretty(&directory).unwrap_or_default();
@@ -224,7 +269,7 @@ impl Directory {
         &self,
         person: &PersonId,
         now: Timestamp,
-    ) -> Result<Vec<Recipient>, DirectoryError> {
+    ) -> Result<KeysToLook, DirectoryError> {
         let (role, person) = (self.person(person)?.role, person.clone());
         if !role.may_look() {
             return Err(DirectoryError::MayNotLook { person, role });
@@ -233,7 +278,7 @@ impl Directory {
         if recipients.is_empty() {
             return Err(DirectoryError::WithoutKey { person });
         }
-        Ok(recipients)
+        Ok(KeysToLook { recipients, signers: self.signers_of(&person, now) })
     }
 
     /// Public keys of `person` that count at `now`, or did before: by any of them they are who they say.
@@ -337,6 +382,7 @@ impl Directory {
             recipient: recipient.clone(),
             since: key.from,
             confirmed: key.confirmed,
+            sign: key.sign.clone(),
         })
     }
 
@@ -357,6 +403,8 @@ pub struct SealedTo {
     pub recipients: Vec<Recipient>,
     /// Which of them are the teacher's.
     pub teacher_keys: Vec<Recipient>,
+    /// With which keys those people sign.
+    pub signers: Vec<PersonPublicKey>,
 }
 
 impl SealedTo {
@@ -365,16 +413,15 @@ impl SealedTo {
     pub fn openers(openers: Vec<Opener>, teacher: Option<&PersonId>) -> Self {
         let own = openers.iter().filter(|opener| Some(&opener.person) == teacher);
         let teacher_keys = own.map(|opener| opener.recipient.clone()).collect();
-        Self {
-            recipients: openers.into_iter().map(|opener| opener.recipient).collect(),
-            teacher_keys,
-        }
+        let signers = openers.iter().filter_map(|opener| opener.sign.clone()).collect();
+        let recipients = openers.into_iter().map(|opener| opener.recipient).collect();
+        Self { recipients, teacher_keys, signers }
     }
 
     /// In a store that has no directory, where nobody says whose keys these are.
     #[must_use]
     pub fn given(recipients: &[Recipient]) -> Self {
-        Self { recipients: recipients.to_vec(), teacher_keys: Vec::new() }
+        Self { recipients: recipients.to_vec(), ..Self::default() }
     }
 }
 

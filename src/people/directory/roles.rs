@@ -41,7 +41,7 @@ impl Directory {
         })
     }
 
-    /// Whether `person` was the first privacy officer of the directory, or has had a key that counted:
+    /// Whether `person` was the first privacy officer of a store's first directory, or has had a key that counted:
     /// a later officer's first one takes the word of those before (see [`Directory::enrol`]), so that
     /// nobody becomes the privacy officer by being added.
     pub(super) fn is_officer(&self, person: &PersonId, now: Timestamp) -> bool {
@@ -51,7 +51,8 @@ impl Directory {
             };
             entry.keys.iter().any(of)
         };
-        self.is_first_officer(person) || self.people.get(person).is_some_and(counted)
+        (self.before.is_none() && self.is_first_officer(person))
+            || self.people.get(person).is_some_and(counted)
     }
 
     /// Whether nobody was the privacy officer before `person`.

@@ -59,6 +59,9 @@ pub struct Grant {
     pub person: PersonId,
     /// With which keys.
     pub recipients: Vec<Recipient>,
+    /// With which keys they sign what they say of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<PersonPublicKey>,
     /// When it was signed.
     pub from: Timestamp,
     /// Until when.
@@ -75,6 +78,15 @@ impl Statement for Grant {
     fn by(&self) -> &PersonId {
         &self.by
     }
+}
+
+/// The keys of somebody who may be given access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysToLook {
+    /// With which they open it.
+    pub recipients: Vec<Recipient>,
+    /// With which they sign what they say of it.
+    pub signers: Vec<PersonPublicKey>,
 }
 
 /// A grant on its way from the teacher to the store: the statement and the wrapped key.
@@ -97,8 +109,7 @@ impl NewGrant {
     /// and signs that in the name of `by`.
     pub fn make(
         opened: &Opened,
-        person: &PersonId,
-        recipients: &[Recipient],
+        (person, keys): (&PersonId, &KeysToLook),
         until: Timestamp,
         (by, key): (&PersonId, &PersonKey),
         now: Timestamp,
@@ -112,12 +123,13 @@ impl NewGrant {
         let text = opened.key_text(&format!(
             "# classveil recording {recording}\n# granted to {person} until {until} by {by}\n"
         ));
-        let wrapped = encrypt_to(recipients, text.as_bytes(), "the granted key")?;
+        let wrapped = encrypt_to(&keys.recipients, text.as_bytes(), "the granted key")?;
         let statement = Grant {
             recording,
             of: manifest.key.sha256,
             person: person.clone(),
-            recipients: recipients.to_vec(),
+            recipients: keys.recipients.clone(),
+            signers: keys.signers.clone(),
             from: now,
             until,
             key: FileDigest::of(&wrapped),
@@ -160,7 +172,7 @@ impl NewGrant {
     }
 
     /// Takes the grant into `store`, once everything about it holds: the recording's own teacher
-    /// signed it with one of `signers`, every key it is wrapped for is among `recipients`, it is not
+    /// signed it with one of `signers`, every key that it names is among the person's `keys`, it is not
     /// over, and it is not one that ended before.
     pub fn install(
         &self,
@@ -168,7 +180,7 @@ impl NewGrant {
         log: &AuditLog,
         key: &BoxKey,
         signers: &[PersonPublicKey],
-        recipients: &[Recipient],
+        keys: &KeysToLook,
         now: Timestamp,
     ) -> Result<(), AccessError> {
         let claim = self.statement.check(signers).map_err(AccessError::bad)?;
@@ -176,9 +188,12 @@ impl NewGrant {
             return Err(AccessError::bad("is for another wrapped key than the one beside it"));
         }
         if claim.recipients.is_empty()
-            || !claim.recipients.iter().all(|recipient| recipients.contains(recipient))
+            || !claim.recipients.iter().all(|recipient| keys.recipients.contains(recipient))
         {
             return Err(AccessError::bad("is wrapped for a key that is not that person's now"));
+        }
+        if !claim.signers.iter().all(|signer| keys.signers.contains(signer)) {
+            return Err(AccessError::bad("names a signing key that is not that person's now"));
         }
         let now = log.highest().map_or(now, |highest| highest.max(now));
         if claim.until <= now {

@@ -2,9 +2,8 @@
 //!
 //! Whoever made them encrypted them under the recording's own key, on their own computer: the box
 //! keeps what it cannot read, and nobody reads it once that key is destroyed. Who veils the recording
-//! anew carries it over, under the successor's key. Nothing signs it, so it shows what a key holder
-//! wrote and proves nothing. Belongs here: taking a file in, and what is left of one that was cut off. Does not
-//! belong: what is in it, which the viewer knows.
+//! anew carries it over as it was signed, under the successor's key. Belongs here: taking a file in, and what
+//! is left of one that was cut off. Does not belong: what is in it, and who made it (`marking`).
 //!
 //! # Files
 //! ```text
@@ -14,7 +13,6 @@
 use std::path::Path;
 
 use age::Decryptor;
-use zeroize::Zeroizing;
 
 use super::{
     super::{
@@ -27,7 +25,7 @@ use super::{
             names_in, read_at_most, sync_dir,
         },
     },
-    AccessError,
+    AccessError, Kept, Made,
     grant::living,
 };
 use crate::units::{CameraId, PersonId, RecordingId};
@@ -86,7 +84,6 @@ pub fn carry_marks(old: &Opened, made: &Path, person: &Identities) -> Result<usi
         return Ok(0);
     }
     let dir = RecordingDir(made.to_owned());
-    let new = manifest::read(&dir, &Trust::Unpinned)?;
     let text = person.decrypt(&dir.file(KEY))?;
     let no_key = |_| VaultError::NoAgeFile { path: dir.file(KEY) };
     let key = Identities::parse(&text).map_err(no_key)?.recipients();
@@ -96,28 +93,19 @@ pub fn carry_marks(old: &Opened, made: &Path, person: &Identities) -> Result<usi
     for name in names {
         let path = from.file(&name);
         let sealed = read_at_most(&path, MARKS_LIMIT as u64).map_err(at(&path));
-        let Some(json) = sealed.ok().and_then(|sealed| old.unseal(&sealed)) else {
-            tracing::warn!(marks = name, "these marks are not under the recording's key");
+        let sealed = sealed.ok().zip(person_of(&name));
+        let made = sealed.as_ref().map(|(sealed, who)| Kept::read(old, who, sealed).made);
+        let plain = sealed.and_then(|(sealed, _)| old.unseal(&sealed));
+        let Some(plain) = plain.filter(|_| made != Some(Made::OtherRecording)) else {
+            tracing::warn!(marks = name, "these marks are of another recording, or not readable");
             continue;
         };
-        let Some(moved) = renamed(&json, old.checked().manifest().recording, new.recording) else {
-            tracing::warn!(marks = name, "these marks are of another recording");
-            continue;
-        };
-        PartFile::write(&dir.file(&name), &encrypt_to(&key, &moved, &name)?)?.publish()?;
+        PartFile::write(&dir.file(&name), &encrypt_to(&key, &plain, &name)?)?.publish()?;
         carried += 1;
     }
     sync_dir(&folder)?;
     sync_dir(&dir.0)?;
     Ok(carried)
-}
-
-/// Marks of the recording `from` as marks of `to`; everything else in them stays as it is.
-fn renamed(json: &[u8], from: RecordingId, to: RecordingId) -> Option<Zeroizing<Vec<u8>>> {
-    let mut marks: serde_json::Value = serde_json::from_slice(json).ok()?;
-    let recording = marks.get_mut("recording").filter(|named| **named == from.to_string())?;
-    *recording = to.to_string().into();
-    serde_json::to_vec(&marks).ok().map(Zeroizing::new)
 }
 
 /// The names of marks that a successor in folder `made` has and may bring along: of people of whom there
@@ -134,6 +122,11 @@ pub(super) fn brought(made: &RecordingDir, old: &RecordingDir) -> Result<Vec<Str
         }
     }
     Ok(names)
+}
+
+/// Whose marks are in the file `name`, relative to the recording's folder.
+pub(super) fn person_of(name: &str) -> Option<PersonId> {
+    name.strip_prefix(MARKS)?.strip_prefix('/')?.strip_suffix(ENDING)?.parse().ok()
 }
 
 fn name_of(person: &PersonId) -> String {

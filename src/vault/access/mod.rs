@@ -7,6 +7,7 @@
 mod error;
 mod export;
 mod grant;
+mod marking;
 mod marks;
 mod note;
 mod request;
@@ -19,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 pub use error::AccessError;
 pub use export::{Export, ExportFor, attest_export, enter_export};
-pub use grant::{Grant, Listed, NewGrant, grants, revoke};
+pub use grant::{Grant, KeysToLook, Listed, NewGrant, grants, revoke};
 pub(super) use grant::{KeyText, STATEMENT, examine, is_grant_file, tidy};
+pub use marking::{Kept, Made, Mark, Marks, read_marks};
 pub(super) use marks::{MARKS, is_marks_file, marks_files, marks_left};
 pub use marks::{MARKS_LIMIT, carry_marks, keep_marks};
 pub use note::Note;

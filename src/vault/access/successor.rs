@@ -365,6 +365,12 @@ fn fits(new: &Manifest, old: &Manifest) -> Result<(), &'static str> {
     if new.teacher_keys != old.teacher_keys {
         return Err("says other keys to be the teacher's than the recording that it replaces");
     }
+    if new.signers != old.signers {
+        return Err("says other keys to sign with than the recording that it replaces");
+    }
+    if new.replaces != [&old.replaces[..], &[old.recording]].concat() {
+        return Err("does not say what it was veiled anew from: veil it anew with this version");
+    }
     let about = |m: &Manifest| {
         (m.started, m.class.clone(), m.teacher.clone(), m.coach.clone(), m.cameras.clone())
     };

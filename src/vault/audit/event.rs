@@ -308,6 +308,9 @@ pub enum Event {
         by: PersonId,
         /// The deadline from now on.
         delete_by: Timestamp,
+        /// What they signed; none where somebody at the box said who it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        statement: Option<String>,
     },
     /// Destruction is postponed at the request of somebody recorded; nobody may open it meanwhile.
     Held {

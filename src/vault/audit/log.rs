@@ -402,6 +402,8 @@ pub enum AuditTrust {
 /// A log that was read and checked.
 #[derive(Debug)]
 pub struct Checked {
+    /// Where it lies.
+    pub path: PathBuf,
     /// The key that vouches for it.
     pub key: AuditPublicKey,
     /// All lines, where none is at fault.
@@ -418,6 +420,17 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// It, where nothing is wrong with it.
+    ///
+    /// # Errors
+    /// [`AuditError::Damaged`], with what is wrong.
+    pub fn whole(self) -> Result<Self, AuditError> {
+        if self.flaws.is_empty() {
+            return Ok(self);
+        }
+        Err(AuditError::Damaged { path: self.path, flaws: self.flaws })
+    }
+
     /// The latest time in any line.
     #[must_use]
     pub fn highest(&self) -> Option<Timestamp> {
@@ -472,7 +485,17 @@ pub fn check_log(
     }
     let Inspection { head, lines: count, torn, flaws, .. } = found.inspection;
     let entries = if flaws.is_empty() { lines::entries(&found.text) } else { Vec::new() };
-    Ok(Checked { key, entries, lines: count, checkpoint: found.checkpoint, torn, flaws, head })
+    let path = dir;
+    Ok(Checked {
+        path,
+        key,
+        entries,
+        lines: count,
+        checkpoint: found.checkpoint,
+        torn,
+        flaws,
+        head,
+    })
 }
 
 /// A stretch of one camera of which nothing is to be kept.

@@ -23,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         Digest, VaultError,
-        store::{Lock, PartFile, at, lock_and_wait, make_dirs, read_at_most, sync_dir, write_new},
+        store::{
+            Lock, PartFile, at, lock_and_wait, make_dirs, names_in, read_at_most, sync_dir,
+            write_new,
+        },
     },
     AuditError, AuditKey, AuditPublicKey, Checkpoint, Entry, Event, Flaw,
     lines::{self, Head},
@@ -37,8 +40,8 @@ use crate::units::PersonId;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renewal {
-    /// Origin and key of the log before.
-    pub log: AuditPublicKey,
+    /// Origin and key of the log before; none where nothing of it was left.
+    pub log: Option<AuditPublicKey>,
     /// Length of the file that was set aside.
     pub bytes: u64,
     /// Its digest.
@@ -61,7 +64,7 @@ pub struct Renewal {
 #[derive(Debug)]
 pub(in super::super) struct Salvage {
     dir: PathBuf,
-    old: AuditPublicKey,
+    old: Option<AuditPublicKey>,
     text: Vec<u8>,
     checkpoint: Option<Checkpoint>,
     /// Genuine lines, in the order of their numbers.
@@ -86,13 +89,17 @@ impl Salvage {
         kept: &[PathBuf],
     ) -> Result<Self, AuditError> {
         let dir = store.join(FOLDER);
-        if !dir.is_dir() {
+        if !dir.is_dir() && is_bare(store)? {
             return Err(AuditError::NoLog { path: dir });
         }
+        // Where somebody took the folder away, nothing of the log is left.
+        make_dirs(&dir)?;
         let lock = lock_and_wait(&dir)?;
         // What is gone holds no line; of what cannot be read nobody knows that.
-        let text = there(&dir.join(LOG), LOG_LIMIT)?.unwrap_or_default();
-        let note = there(&dir.join(CHECKPOINT), NOTE_LIMIT)?.unwrap_or_default();
+        let text = there(&dir.join(LOG), LOG_LIMIT)?;
+        let note = there(&dir.join(CHECKPOINT), NOTE_LIMIT)?;
+        let is_empty = text.is_none() && note.is_none();
+        let (text, note) = (text.unwrap_or_default(), note.unwrap_or_default());
         let note = String::from_utf8_lossy(&note);
         let beside = match AuditPublicKey::load(&dir.join(PUBLIC)) {
             Ok(public) => Some(public),
@@ -104,8 +111,16 @@ impl Salvage {
             }
             Err(error) => return Err(error),
         };
-        let old = origin(&text, &note, beside.as_ref(), key)
-            .ok_or_else(|| AuditError::OtherKey { path: dir.clone() })?;
+        let old = origin(&text, &note, beside.as_ref(), key);
+        let old = old.or_else(|| kept.iter().find_map(|path| origin_of(path, key)));
+        let Some(old) = old else {
+            if !is_empty || beside.is_some() {
+                return Err(AuditError::OtherKey { path: dir });
+            }
+            let flaws = vec![Flaw::of_file("nothing of the log is left in audit/")];
+            let (checkpoint, lines, lost, latest) = (None, Vec::new(), 0, None);
+            return Ok(Self { dir, old: None, text, checkpoint, lines, lost, latest, flaws, lock });
+        };
         let older = kept.iter().map(|path| read_checkpoint(path, &old));
         let older = older.collect::<Result<Vec<_>, _>>()?;
         let mut flaws = match look(&dir, &old, &older) {
@@ -122,7 +137,7 @@ impl Salvage {
         let checkpoint = Checkpoint::parse(&note, &old).ok();
         let promised = checkpoint.iter().chain(&older).map(|c| c.size).max().unwrap_or(0);
         let Genuine { lines, lost, latest } = genuine(&text, &old, promised);
-        Ok(Self { dir, old, text, checkpoint, lines, lost, latest, flaws, lock })
+        Ok(Self { dir, old: Some(old), text, checkpoint, lines, lost, latest, flaws, lock })
     }
 
     /// What the genuine lines say.
@@ -253,6 +268,24 @@ pub(super) fn origin(
     let best = counted.reduce(|best, one| if one.0 > best.0 { one } else { best });
     // Of a log without a single line of ours nobody knows that it was.
     best.filter(|(lines, public)| *lines > 0 || beside == Some(public)).map(|(_, public)| public)
+}
+
+/// Whether a store has nothing that a log knew of.
+fn is_bare(store: &Path) -> Result<bool, AuditError> {
+    for folder in ["recordings", "registers", "certificates"] {
+        if !names_in(&store.join(folder))?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The log of which a checkpoint that somebody kept is, if it is one of this key's.
+fn origin_of(path: &Path, key: &AuditKey) -> Option<AuditPublicKey> {
+    let note = there(path, NOTE_LIMIT).ok()??;
+    let note = String::from_utf8(note).ok()?;
+    let public = key.public(note.lines().next()?);
+    Checkpoint::parse(&note, &public).is_ok().then_some(public)
 }
 
 /// The bytes of a file; none where there is none.

@@ -62,6 +62,17 @@ pub enum RetentionError {
         /// The recording.
         recording: RecordingId,
     },
+    /// Somebody's word that the talk is over does not hold.
+    #[error(
+        "the statement that the talk about {recording} is over {problem}: open the recording with the key \
+         that it was sealed to, and close the talk again"
+    )]
+    BadTalk {
+        /// The recording.
+        recording: RecordingId,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A certificate that does not hold.
     #[error("the certificate {path} does not hold: {problem}", path = path.display())]
     BadCertificate {
@@ -96,9 +107,10 @@ impl Kind for RetentionError {
             Self::NoRecording { .. } => ErrorKind::NotFound,
             Self::InUse { .. } => ErrorKind::Transient,
             Self::Destroyed { .. } => ErrorKind::Conflict,
-            Self::BadHold { .. } | Self::NoDoubt { .. } | Self::OtherBox { .. } => {
-                ErrorKind::Denied
-            }
+            Self::BadHold { .. }
+            | Self::NoDoubt { .. }
+            | Self::BadTalk { .. }
+            | Self::OtherBox { .. } => ErrorKind::Denied,
             Self::BadCertificate { .. } => ErrorKind::DataLoss,
         }
     }

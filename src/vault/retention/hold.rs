@@ -5,6 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
@@ -12,6 +13,7 @@ use super::{
         access::{Act, Roles},
         audit::{AuditLog, Entry, Event},
         manifest::{self, State},
+        sign::{Signed, Statement},
         store::{Locked, RecordingDir, lock_to_write},
     },
     Policy, RetentionError,
@@ -130,14 +132,56 @@ pub fn release(
     Ok(())
 }
 
+/// What teacher or coach says when the talk about a recording is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TalkOver {
+    /// The recording.
+    pub recording: RecordingId,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// Who says so.
+    pub by: PersonId,
+}
+
+impl Statement for TalkOver {
+    const KIND: &'static str = "classveil-talk/1";
+
+    fn by(&self) -> &PersonId {
+        &self.by
+    }
+}
+
 /// Closes the follow-up talk: sets the deadline that `policy` gives after it, if that is earlier,
 /// and signs the manifest again. Returns the deadline that counts from now on. By `roles` the
 /// recording's teacher or coach does so.
 pub fn close_talk(
-    (store, log, key): (&Path, &AuditLog, &BoxKey),
+    at: (&Path, &AuditLog, &BoxKey),
     roles: &Roles,
     recording: RecordingId,
     by: &PersonId,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Timestamp, RetentionError> {
+    close(at, roles, (recording, by, None), policy, now)
+}
+
+/// The same by the word of who signed it, with a key that the recording names as theirs.
+pub fn close_talk_signed(
+    at: (&Path, &AuditLog, &BoxKey),
+    roles: &Roles,
+    statement: &Signed<TalkOver>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Timestamp, RetentionError> {
+    let TalkOver { recording, by, .. } = statement.claim();
+    close(at, roles, (*recording, by, Some(statement)), policy, now)
+}
+
+fn close(
+    (store, log, key): (&Path, &AuditLog, &BoxKey),
+    roles: &Roles,
+    (recording, by, statement): (RecordingId, &PersonId, Option<&Signed<TalkOver>>),
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Timestamp, RetentionError> {
@@ -148,6 +192,10 @@ pub fn close_talk(
     let found = manifest::newest(&dir, key.public())?;
     let (teacher, coach) = (found.manifest.teacher.as_ref(), found.manifest.coach.as_ref());
     roles.may(by, &Act::CloseTalk { teacher, coach })?;
+    if let Some(statement) = statement {
+        let signed = statement.check(&found.manifest.signers);
+        signed.map_err(|problem| RetentionError::BadTalk { recording, problem })?;
+    }
     found.put_in_place(&dir)?;
     let mut manifest = found.manifest;
     if manifest.state == State::Recording {
@@ -157,7 +205,9 @@ pub fn close_talk(
     let after_talk = later(latest(log, now), policy.after_talk());
     let earlier = told.deadlines.iter().map(|deadline| deadline.at);
     let delete_by = earlier.fold(manifest.delete_by, Timestamp::min).min(after_talk);
-    log.append(now, &Event::TalkClosed { recording, by: by.clone(), delete_by }).map(drop)?;
+    let statement = statement.map(|signed| signed.note().to_owned());
+    let event = Event::TalkClosed { recording, by: by.clone(), delete_by, statement };
+    log.append(now, &event).map(drop)?;
     manifest.delete_by = delete_by;
     manifest.talk_closed = Some(now);
     let _ = manifest.publish(&dir, key)?;

@@ -35,7 +35,7 @@ pub use apply::{Applied, apply};
 pub(super) use certificate::FOLDER as CERTIFICATES;
 pub use certificate::{Certificate, CheckedCertificate, check_certificate};
 pub use error::RetentionError;
-pub use hold::{NewHold, close_talk, hold, release};
+pub use hold::{NewHold, TalkOver, close_talk, close_talk_signed, hold, release};
 pub use plan::{
     Action, Clock, Deadline, Hold, Known, Life, Policy, Reason, SetBy, Verdict, Why, Withheld, plan,
 };

@@ -241,7 +241,7 @@ impl fmt::Display for Reason {
             Self::Restricted { request } => write!(f, "restricted by request {request}"),
             Self::LateRefusal => f.write_str("a pupil has refused since it was made: veil it anew"),
             Self::LogRenewed => f.write_str(
-                "the log was damaged or begun anew, and what it said of it is in doubt: `classveil audit clear` settles it",
+                "the log was damaged, is gone or begun anew, and what it said of it is in doubt: `classveil audit clear` settles it",
             ),
             Self::TimeNotTrusted => f.write_str("the clock cannot be relied on"),
             Self::DestroyedBefore => f.write_str("destroyed before, and there again"),

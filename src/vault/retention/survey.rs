@@ -128,11 +128,11 @@ fn about_many(stories: &mut BTreeMap<RecordingId, Story>, entry: &Entry, event: 
     }
 }
 
-/// What concerns many recordings: pupil lists that came into force, and a log that knows less than it should.
+/// What concerns many recordings: pupil lists that came into force, and a log that may know less than it should.
 #[derive(Debug, Default)]
 pub(super) struct Loads<'a> {
     lists: Vec<(&'a Entry, &'a str, &'a [ClassId])>,
-    renewed: Option<(u64, Timestamp)>,
+    doubt: (u64, Timestamp),
 }
 
 impl<'a> Loads<'a> {
@@ -141,7 +141,7 @@ impl<'a> Loads<'a> {
             Some(Event::ListLoaded { version, late }) => Some((entry, &version[..], &late[..])),
             _ => None,
         };
-        Self { lists: entries.iter().filter_map(load).collect(), renewed: renewed(entries) }
+        Self { lists: entries.iter().filter_map(load).collect(), doubt: doubt(entries) }
     }
 
     /// Since when a recording is to be veiled anew: the first list with a new refusal in its class
@@ -164,20 +164,20 @@ impl<'a> Loads<'a> {
     }
 }
 
-/// A log that was renewed, or begun beside recordings of which another one knew: up to which line it repeats the
-/// one before, and when it began.
-pub(super) fn renewed(entries: &[Entry]) -> Option<(u64, Timestamp)> {
-    let first = entries.first()?;
+/// Up to which line a recording is in doubt that the log first knows of there, and since when: a log that was
+/// renewed repeats the one before. One of which it knows nothing another log knew, wherever the recording
+/// was when this one began; without any log that is all of them.
+fn doubt(entries: &[Entry]) -> (u64, Timestamp) {
+    let Some(first) = entries.first() else { return (0, Timestamp::MIN) };
     match &first.event {
-        Some(Event::Opened { renews: Some(renewal), .. }) => Some((1 + renewal.kept, first.at)),
-        Some(Event::Opened { recordings: 1.., renews: None, .. }) => Some((1, first.at)),
-        _ => None,
+        Some(Event::Opened { renews: Some(renewal), .. }) => (1 + renewal.kept, first.at),
+        _ => (0, first.at),
     }
 }
 
 /// Which recordings a damaged log left in doubt, by the lines of the one in its place.
 pub(in super::super) fn in_doubt(entries: &[Entry]) -> impl Fn(RecordingId) -> bool + use<> {
-    let (stories, renewed) = (stories(entries), renewed(entries));
+    let (stories, (last, _)) = (stories(entries), doubt(entries));
     move |id| {
         let story = stories.get(&id);
         if story.is_some_and(|story| story.destroyed.is_some()) {
@@ -185,7 +185,7 @@ pub(in super::super) fn in_doubt(entries: &[Entry]) -> impl Fn(RecordingId) -> b
         }
         let first = story.and_then(|story| story.begun.as_ref()).map_or(0, |(line, _)| *line);
         let cleared = story.and_then(|story| story.cleared).map_or(0, |(line, _)| line);
-        renewed.is_some_and(|(last, _)| first <= last && cleared <= last)
+        first <= last && cleared <= last
     }
 }
 
@@ -266,9 +266,8 @@ fn one(
     if let Some(from) = loads.late(first, class.as_ref(), list.as_deref()) {
         withheld.push(Withheld { from, until: None, why: Why::LateRefusal });
     }
-    if let Some((last, from)) = loads.renewed
-        && first <= last
-    {
+    let (last, from) = loads.doubt;
+    if first <= last {
         let cleared = story.cleared.filter(|(line, _)| *line > last);
         withheld.push(Withheld { from, until: cleared.map(|(_, at)| at), why: Why::Doubt });
     }

@@ -85,8 +85,8 @@ impl Watcher {
             // Whoever comes out from behind a refused person is not to be veiled until that one's next turn.
             let refused = matches!(self.state(*id), State::Refused { .. });
             let hasty = known.filter(|k| k.is_broken()).is_some_and(|k| {
-                let wait = u64::from(self.settings.identify_every) / 2
-                    << k.hurries.saturating_sub(HURRIES).min(SLOWER);
+                let slower = k.hurries.saturating_sub(HURRIES).min(SLOWER);
+                let wait = (u64::from(self.settings.identify_every) / 2) << slower;
                 soon || (refused && width >= self.thresholds.clear_min_px && waited >= wait)
             });
             if hasty || waited >= every || (since >= COMPARE_AFTER && soon) {

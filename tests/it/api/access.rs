@@ -6,10 +6,12 @@ use std::{fs, path::Path};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use classveil::{
     clock::{Clock as _, SystemClock},
+    units::PersonId,
     vault::{
         BoxPublicKey, Identities, Trust,
-        access::{MARKS_LIMIT, NewGrant},
+        access::{KeysToLook, MARKS_LIMIT, NewGrant},
         check, open,
+        retention::TalkOver,
         sign::PersonKey,
     },
 };
@@ -52,9 +54,12 @@ fn parcel(station: &Station, folder: &Path, to: &str, (by, key): (&str, &str)) -
     let own = |name: &str| PersonKey::of(&Identities::load(&root.join(name)).unwrap()).remove(0);
     let now = SystemClock.now();
     let until = now + SignedDuration::from_hours(24);
-    let recipients = [own(&format!("{to}.key")).recipient().clone()];
+    let theirs = own(&format!("{to}.key"));
+    let to: PersonId = to.parse().unwrap();
+    let (recipients, signers) = (vec![theirs.recipient().clone()], vec![theirs.public(&to)]);
+    let keys = KeysToLook { recipients, signers };
     let by = (&by.parse().unwrap(), &own(key));
-    let made = NewGrant::make(&opened, &to.parse().unwrap(), &recipients, until, by, now).unwrap();
+    let made = NewGrant::make(&opened, (&to, &keys), until, by, now).unwrap();
     serde_json::from_slice(&made.to_parcel()).unwrap()
 }
 
@@ -253,8 +258,39 @@ fn closing_the_talk_moves_the_end_and_is_signed() {
     assert!(after < week + minute && after > week - minute, "{after}");
     assert_eq!(told["delete_by"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap(), after);
     // The earliest stays, however often it is closed.
-    post(&mut logged_in(&mut station, "t-07"), &id, "close-talk", &json!({})).is(200);
+    // Whose signing key the recording names, closes it by that key and not by a login.
+    let mut teacher = logged_in(&mut station, "t-07");
+    let root = station.school.path("");
+    let note = |key: &str, by: &str, recording: &str| {
+        let own = Identities::load(&root.join(key)).unwrap();
+        PersonKey::of(&own)[0].sign(&TalkOver {
+            recording: recording.parse().unwrap(),
+            at: SystemClock.now(),
+            by: by.parse().unwrap(),
+        })
+    };
+    let mut close = |statement: Option<String>| {
+        post(&mut teacher, &id, "close-talk", &json!({ "statement": statement }))
+    };
+    assert_eq!(close(None).is(403).body["code"], "not-signed");
+    let own = note("teacher.key", "t-07", &id);
+    let other = "01990000-0000-7000-8000-000000000000";
+    for bad in [
+        note("t-08.key", "t-07", &id),
+        note("teacher.key", "c-02", &id),
+        note("teacher.key", "t-07", other),
+        own.replace("classveil-talk/1", "classveil-marks/2"),
+        own.replace('T', "t"),
+    ] {
+        let reply = close(Some(bad));
+        assert!([400, 403].contains(&reply.status), "{}", reply.text);
+    }
+    close(Some(own.clone())).is(200);
     assert_eq!(deadline(&folder), after);
+    let log = fs::read_to_string(station.school.store().join("audit/log.jsonl")).unwrap();
+    let line = log.lines().rfind(|line| line.contains("talk-closed")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["event"]["statement"], own.as_str());
     station.school.run(&["verify", text(&folder)]).ended(0);
     station.school.run(&["store", "check", "--store", "store"]).ended(0);
 }

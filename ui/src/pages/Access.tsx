@@ -20,6 +20,7 @@ interface Person {
   readonly person: string;
   readonly role: string;
   readonly recipients: readonly string[];
+  readonly signers: readonly string[];
 }
 
 interface Grant {
@@ -176,6 +177,7 @@ function Give({ api, recording, known, onGiven }: GiveProps) {
           of: manifest.key.sha256,
           person: chosen.person,
           recipients: chosen.recipients,
+          signers: chosen.signers,
           from,
           until: then,
         },

@@ -3,6 +3,7 @@
 import { useContext, useMemo, useState } from "preact/hooks";
 
 import { Viewer } from "../parts/Viewer";
+import type { Opened } from "../viewer/recording";
 import { moment, Spoken } from "../text/language";
 import { viewerEn } from "../text/viewer.en";
 import { viewerNl } from "../text/viewer.nl";
@@ -127,6 +128,7 @@ interface WatchProps {
 function Watch({ api, recording, onBack }: WatchProps) {
   const t = usePagesText();
   const source = useMemo(() => new BoxSource(recording.id, api), [recording.id]);
+  const [opened, setOpened] = useState<Opened | null>(null);
   return (
     <>
       <p>
@@ -135,8 +137,13 @@ function Watch({ api, recording, onBack }: WatchProps) {
         </button>
       </p>
       {/* The box's own word on its key proves nothing: whoever wants proof uses the saved viewer. */}
-      <Viewer source={source} pinned={null} person={api.session.person ?? api.session.name} />
-      {isOwn(api, recording) && <CloseTalk api={api} recording={recording} />}
+      <Viewer
+        source={source}
+        pinned={null}
+        person={api.session.person ?? api.session.name}
+        onOpened={setOpened}
+      />
+      {isOwn(api, recording) && <CloseTalk api={api} recording={recording} opened={opened} />}
     </>
   );
 }
@@ -144,8 +151,14 @@ function Watch({ api, recording, onBack }: WatchProps) {
 const isOwn = (api: Api, { teacher, coach }: RecordingRow): boolean =>
   (api.session.role === "teacher" ? teacher : coach) === api.session.person;
 
-/** The talk about a recording is over, so it goes earlier. */
-function CloseTalk({ api, recording }: { api: Api; recording: RecordingRow }) {
+interface CloseTalkProps {
+  api: Api;
+  recording: RecordingRow;
+  opened: Opened | null;
+}
+
+/** The talk about a recording is over, so it goes earlier; signed by who opened it, where that can be told. */
+function CloseTalk({ api, recording, opened }: CloseTalkProps) {
   const t = usePagesText();
   const language = useContext(Spoken);
   const { busy, error, act } = useAction();
@@ -153,7 +166,13 @@ function CloseTalk({ api, recording }: { api: Api; recording: RecordingRow }) {
   const close = (): void => {
     if (!window.confirm(t.talkSure)) return;
     const path = `recordings/${encodeURIComponent(recording.id)}/close-talk`;
-    void act(async () => setEnds((await api.post<{ delete_by: string }>(path)).delete_by));
+    void act(async () => {
+      const by = api.own;
+      const claim = { recording: recording.id, at: new Date().toISOString(), by };
+      const signs = opened?.viewer.person === by;
+      const statement = signs ? opened.sign(by, "classveil-talk/1", claim) : null;
+      setEnds((await api.post<{ delete_by: string }>(path, { statement })).delete_by);
+    });
   };
   return (
     <Card title={t.talkTitle}>

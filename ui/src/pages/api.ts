@@ -238,6 +238,7 @@ const MARKS_KEPT = 45 << 10;
 /** A recording's encrypted files, handed out by the box to who may open them. */
 export class BoxSource implements Source {
   #sizes: Map<string, number> | null = null;
+  #grant: string | null = null;
 
   constructor(
     private readonly recording: string,
@@ -256,7 +257,11 @@ export class BoxSource implements Source {
   async list(): Promise<readonly string[]> {
     if (!this.#sizes) {
       const text = new TextDecoder().decode(await this.#fetch("files", Infinity, "files"));
-      const { files } = JSON.parse(text) as { files: { name: string; bytes: number }[] };
+      const { files, grant } = JSON.parse(text) as {
+        files: { name: string; bytes: number }[];
+        grant: string | null;
+      };
+      this.#grant = grant;
       this.#sizes = new Map(files.map(({ name, bytes }) => [name, bytes]));
     }
     return [...this.#sizes.keys()];
@@ -265,6 +270,11 @@ export class BoxSource implements Source {
   listAgain(): Promise<readonly string[]> {
     this.#sizes = null;
     return this.list();
+  }
+
+  async grant(): Promise<string | null> {
+    await this.list();
+    return this.#grant;
   }
 
   size(name: string): number | null {

@@ -11,11 +11,19 @@ import { Problem, type Reason } from "./api";
 
 export const usePagesText = (): PagesText => (useContext(Spoken) === "nl" ? pagesNl : pagesEn);
 
+/** What went wrong, in words of ours: what a browser says of itself helps nobody at a school. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  console.error(error);
+  const unread = error instanceof DOMException && ["NotReadableError", "NotFoundError"].includes(error.name);
+  return new Problem(0, unread ? "file-unread" : "page", "");
+}
+
 /** Shows why something was not done. */
 export function Failed({ error }: { error: unknown }) {
   const t = usePagesText();
   if (error === null || error === undefined) return null;
-  const found = error instanceof Problem ? error : new Problem(0, "", String(error));
+  const found = problemOf(error);
   // What the box refuses for a reason of its own, it says itself.
   const own = found.detail !== "" && (found.code === "denied" || found.status === 403);
   const known =
@@ -25,7 +33,7 @@ export function Failed({ error }: { error: unknown }) {
   return (
     <div class="problem" role="alert" data-code={found.code}>
       <p>
-        <strong>{t.problem}.</strong> {known ?? found.detail}
+        <strong>{t.problem}.</strong> {known ?? (found.detail || t.problems["page"])}
       </p>
       {found.reasons.length > 0 && <Reasons reasons={found.reasons} />}
     </div>

@@ -177,6 +177,7 @@ export function Approve({ api, people }: { api: Api; people: readonly Person[] }
   return (
     <Card title={t.vouchTitle}>
       <p>{t.vouchHint}</p>
+      {api.session.role === "teacher" && <p data-accepts>{t.vouchAccepts}</p>}
       <form onSubmit={approve} autocomplete="off">
         <Field id="vouch-whose" label={t.coachKey}>
           <select id="vouch-whose" name="person" required>

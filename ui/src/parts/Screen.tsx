@@ -14,7 +14,7 @@ import {
 } from "../viewer/marks";
 import { Player } from "../viewer/player";
 import type { Opened } from "../viewer/recording";
-import type { Reason } from "../viewer/refused";
+import { refuse, type Reason } from "../viewer/refused";
 import { clock, gaps } from "../viewer/timeline";
 import { Problem, reasonOf, useViewerText } from "./Viewer";
 
@@ -100,7 +100,7 @@ export function Screen({ opened, person, onPlaying, onRefused, onLock }: Props) 
           onSeeking={(e) => setAt(e.currentTarget.currentTime)}
           onContextMenu={(e) => e.preventDefault()}
         />
-        <Watermark text={[person, opened.viewer.slice(0, 16)].filter(Boolean).join(" · ")} />
+        <Watermark text={[person, opened.viewer.fingerprint.slice(0, 16)].filter(Boolean).join(" · ")} />
         <div class="controls">
           <input
             type="range"
@@ -217,6 +217,10 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   const [saved, setSaved] = useState(true);
   const [kept, setKept] = useState(false);
   const { source } = opened.checked;
+  // The key says who it is; where the recording names no keys, the login does.
+  const { person: signer } = opened.viewer;
+  const own = person ?? signer;
+  const nobodyKnows = (opened.manifest.signers ?? []).length === 0;
   // What is kept takes the place of what was kept before: nothing is, until that is here.
   const [loaded, setLoaded] = useState(false);
   const [problem, setProblem] = useState<Reason | null>(null);
@@ -234,17 +238,20 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
       (found) => {
         if (!current) return;
         setLoaded(true);
-        const own = found.find((it) => it.person === person)?.marks ?? [];
+        // What somebody else put under one's own name is shown, and not taken over.
+        const isMine = (it: Kept): boolean =>
+          it.person === own &&
+          (it.made === "signed" || it.mine || (nobodyKnows && it.made !== "unreadable"));
         // Whoever was quicker than the box keeps what they marked meanwhile.
-        setMarks((made) => [...own, ...made]);
-        setOthers(found.filter((it) => it.person !== person || it.marks === null));
+        setMarks((made) => [...(found.find(isMine)?.marks ?? []), ...made]);
+        setOthers(found.filter((it) => !isMine(it)));
       },
       (error: unknown) => current && setProblem(reasonOf(error)),
     );
     return () => {
       current = false;
     };
-  }, [opened, person]);
+  }, [opened, own]);
 
   useEffect(() => {
     if (saved) return;
@@ -256,7 +263,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   const save = async (): Promise<void> => {
     const { recording } = opened.manifest;
     try {
-      download(`marks-${recording}.age`, await sealMarks(opened, marks));
+      download(`marks-${recording}.age`, await sealMarks(opened, signer ?? person, marks));
       setSaved(true);
     } catch (error) {
       setProblem(reasonOf(error));
@@ -265,7 +272,8 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   const keep = async (): Promise<void> => {
     setProblem(null);
     try {
-      await source.keepMarks?.(await sealMarks(opened, marks));
+      if (signer !== null && person !== null && signer !== person) refuse({ code: "not-your-key" });
+      await source.keepMarks?.(await sealMarks(opened, signer ?? person, marks));
       setSaved(true);
       setKept(true);
     } catch (error) {
@@ -278,8 +286,14 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
     setProblem(null);
     try {
       if (file.size > MARKS_LIMIT) throw new Error("too large");
-      const found = await unsealMarks(opened, new Uint8Array(await file.arrayBuffer()));
-      change([...marks, ...found]);
+      const found = await unsealMarks(opened, new Uint8Array(await file.arrayBuffer()), null);
+      // What is loaded is saved as one's own: it has to be.
+      const isMine = found.mine || (found.made === "signed" && found.person === own);
+      if (isMine || (nobodyKnows && found.made !== "unreadable" && found.made !== "other-recording")) {
+        change([...marks, ...found.marks]);
+      } else {
+        setOthers((all) => [...all, found]);
+      }
     } catch {
       setProblem({ code: "marks" });
     }
@@ -328,12 +342,23 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
           </li>
         ))}
       </ul>
-      {others.map((one) => (
-        <div key={one.person} data-marks-of={one.person}>
-          <h3>{t.marksOf(one.person)}</h3>
-          {one.marks === null && <p class="hint">{t.marksUnread}</p>}
+      {signer === null && (
+        <p class="problem" role="note" data-unprovable>
+          {t.marksUnprovable}
+        </p>
+      )}
+      {others.map((one, place) => (
+        <div key={place} data-marks-of={one.person} data-made={one.made}>
+          <h3>{t.marksOf(opened.named(one.person))}</h3>
+          {one.made === "signed" ? (
+            <p class="good">{t.made.signed}</p>
+          ) : (
+            <p class="problem" role="alert">
+              {nobodyKnows && one.made === "not-theirs" ? t.marksNobodyKnows : t.made[one.made]}
+            </p>
+          )}
           <ul class="list">
-            {one.marks?.map((mark, index) => (
+            {one.marks.map((mark, index) => (
               <li key={index}>
                 <button type="button" onClick={() => go(mark.from_ms / 1000)}>
                   {t.goTo(

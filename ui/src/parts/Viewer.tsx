@@ -42,9 +42,11 @@ interface Props {
   pinned: BoxKey | null;
   /** Who is logged in, where somebody is. */
   person: string | null;
+  /** Hears when the recording is opened, and when it is not open any more. */
+  onOpened?: (opened: Opened | null) => void;
 }
 
-export function Viewer({ source, pinned, person }: Props) {
+export function Viewer({ source, pinned, person, onOpened }: Props) {
   const { t } = useViewerText();
   const [checked, setChecked] = useState<Checked | null>(null);
   const [opened, setOpened] = useState<Opened | null>(null);
@@ -68,6 +70,7 @@ export function Viewer({ source, pinned, person }: Props) {
 
   // Whatever takes this page away takes the key along.
   useEffect(() => () => opened?.close(), [opened]);
+  useEffect(() => onOpened?.(opened), [opened]);
 
   const lock = (why: "asked" | "idle"): void => {
     opened?.close();
@@ -179,7 +182,7 @@ function About({ checked, opened }: { checked: Checked; opened: Opened | null })
   const { manifest } = checked;
   const overdue = Date.parse(manifest.delete_by) < Date.now();
   const name = (id: string | null): string | null =>
-    id === null ? null : (opened?.details.names[id] ?? id);
+    id === null ? null : (opened?.named(id) ?? id);
   const rows: [string, string | null][] = [
     [t.purpose, t.purposes[manifest.purpose] ?? manifest.purpose],
     [t.never, manifest.never_for.map((one) => t.nevers[one] ?? one).join(", ")],
@@ -233,7 +236,7 @@ function About({ checked, opened }: { checked: Checked; opened: Opened | null })
           <ul>
             {opened.notes.map((note) => (
               <li key={note.added}>
-                {note.by}: {note.text}
+                {opened.named(note.by)}: {note.text}
               </li>
             ))}
           </ul>

@@ -44,6 +44,9 @@ export const pagesEn = {
     "not-yours": "This is for the coach and the teacher of the lesson only.",
     busy: "The box is busy. Try again in a moment.",
     "too-large": "This file is too long.",
+    "not-signed": "Closing the talk is signed with your key: open the recording above first, with the key file that opens it.",
+    "file-unread": "A file that you chose cannot be read: it was moved, changed or is open elsewhere. Choose it again.",
+    page: "This page does not work as it should. Load it again and try once more; if it happens again, tell whoever runs the box at what time.",
     withheld: "Nobody gets this recording at present.",
   } as Record<string, string>,
   problem: "That did not work",
@@ -193,7 +196,7 @@ export const pagesEn = {
   looksBy: (who: string) => `by ${who}`,
   talkTitle: "The talk about it",
   talkHint:
-    "When you have talked about this recording it is not needed much longer: closing the talk moves its end to 7 days from now, unless it ends before that.",
+    "When you have talked about this recording it is not needed much longer: closing the talk moves its end to 7 days from now, unless it ends before that. It is signed with the key that opened the recording.",
   talkClose: "The talk is over",
   talkSure: "Close the talk? The recording is then destroyed earlier, and nobody can undo that.",
   talkClosed: (when: string) => `Closed. It will be destroyed by ${when}.`,
@@ -252,6 +255,8 @@ export const pagesEn = {
   vouchTitle: "Vouch for somebody's new key",
   vouchHint:
     "For somebody who has lost the older one. Sign only if you know the voice or the face that reads the fingerprint to you. Your key has to have counted for 72 hours itself.",
+  vouchAccepts:
+    "You are a teacher: with this signature you also accept the key for your own recordings. A coach whose key it is can open those that begin once it counts, and you are not asked again. Whoever can open a recording is shown before it begins.",
   vouchRecipient: "The new public key",
   vouchDo: "Sign and save",
   vouched: "Saved. Give the file to whose key it is.",

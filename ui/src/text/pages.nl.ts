@@ -46,6 +46,9 @@ export const pagesNl: PagesText = {
     "not-yours": "Dit is alleen voor de coach en de leraar van de les.",
     busy: "De box is bezig. Probeer het zo weer.",
     "too-large": "Dit bestand is te lang.",
+    "not-signed": "Het afsluiten van het gesprek wordt ondertekend met uw sleutel: open eerst de opname hierboven, met het sleutelbestand dat haar opent.",
+    "file-unread": "Een gekozen bestand is niet leesbaar: het is verplaatst, veranderd of elders geopend. Kies het opnieuw.",
+    page: "Deze pagina werkt niet goed. Laad haar opnieuw en probeer het nog eens; gebeurt het weer, meld dan aan wie de box beheert hoe laat het was.",
     withheld: "Niemand krijgt deze opname op dit moment.",
   },
   problem: "Dat lukte niet",
@@ -196,7 +199,7 @@ export const pagesNl: PagesText = {
   looksBy: (who) => `door ${who}`,
   talkTitle: "Het gesprek erover",
   talkHint:
-    "Na het gesprek is deze opname niet lang meer nodig: afsluiten zet het einde op 7 dagen vanaf nu, tenzij het al eerder is.",
+    "Na het gesprek is deze opname niet lang meer nodig: afsluiten zet het einde op 7 dagen vanaf nu, tenzij het al eerder is. Het wordt ondertekend met de sleutel waarmee de opname geopend is.",
   talkClose: "Het gesprek is geweest",
   talkSure: "Het gesprek afsluiten? De opname wordt dan eerder vernietigd; niemand kan dat terugdraaien.",
   talkClosed: (when) => `Afgesloten. Wordt vernietigd uiterlijk ${when}.`,
@@ -256,6 +259,8 @@ export const pagesNl: PagesText = {
   vouchTitle: "Instaan voor iemands nieuwe sleutel",
   vouchHint:
     "Voor wie de oudere kwijt is. Teken alleen als u de stem of het gezicht kent dat u de vingerafdruk voorleest. Uw eigen sleutel moet al 72 uur tellen.",
+  vouchAccepts:
+    "U bent docent: met deze handtekening aanvaardt u de sleutel ook voor uw eigen opnames. Een coach van wie de sleutel is, kan de opnames openen die beginnen zodra de sleutel telt, en u wordt het niet nog eens gevraagd. Wie een opname kan openen, staat in beeld voordat ze begint.",
   vouchRecipient: "De nieuwe publieke sleutel",
   vouchDo: "Tekenen en bewaren",
   vouched: "Bewaard. Geef het bestand aan degene van wie de sleutel is.",

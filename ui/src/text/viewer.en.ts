@@ -79,7 +79,7 @@ export const viewerEn = {
   empty: "This recording has no pictures.",
   marks: "Marks and notes",
   marksHint:
-    "They stay in this page until you save them. They are encrypted under the recording's key: whoever may look can read them, and nobody once the recording is destroyed. Nothing signs them: under whose name they stand is the box's word.",
+    "They stay in this page until you save them. They are encrypted under the recording's key: whoever may look can read them, and nobody once the recording is destroyed. They are signed with the key that opened the recording, so that everybody sees whose they are.",
   markFrom: "Mark from here",
   markTo: "to here",
   marking: (from: string) => `Marking from ${from}`,
@@ -89,7 +89,18 @@ export const viewerEn = {
   keepMarks: "Save with the recording",
   keptMarks: "Saved with the recording.",
   marksOf: (person: string) => `Marks of ${person}`,
-  marksUnread: "These marks cannot be read: they were made for another key, or are damaged.",
+  made: {
+    signed: "Signed by them.",
+    unsigned: "NOT SIGNED: anybody who may look can have written this.",
+    "not-theirs": "NOT BY WHOM THEY NAME: no key signed this that the recording names as theirs.",
+    altered: "ALTERED after they were signed.",
+    "other-recording": "OF ANOTHER RECORDING: copied here by somebody.",
+    "other-person": "NOT BY WHOM THEY NAME: somebody else signed this.",
+    unreadable: "These marks cannot be read: they were made for another key, or are damaged.",
+  },
+  marksNobodyKnows: "This recording does not say with which keys its people sign: whose marks these are, nobody can tell.",
+  marksUnprovable:
+    "This recording names no signing key for your key file: others will be told that your marks may be anybody's.",
   saveMarks: "Save as an encrypted file",
   loadMarks: "Open saved marks",
   saveParts: "Save times for an export",

@@ -78,7 +78,7 @@ export const viewerNl: ViewerText = {
   empty: "Deze opname heeft geen beelden.",
   marks: "Fragmenten en notities",
   marksHint:
-    "Ze blijven op deze pagina tot u ze bewaart. Ze zijn versleuteld met de sleutel van de opname: wie mag kijken kan ze lezen, en niemand meer zodra de opname vernietigd is. Ze zijn niet ondertekend: onder wiens naam ze staan, zegt alleen de box.",
+    "Ze blijven op deze pagina tot u ze bewaart. Ze zijn versleuteld met de sleutel van de opname: wie mag kijken kan ze lezen, en niemand meer zodra de opname vernietigd is. Ze worden ondertekend met de sleutel waarmee de opname geopend is, zodat iedereen ziet van wie ze zijn.",
   markFrom: "Fragment vanaf hier",
   markTo: "tot hier",
   marking: (from) => `Fragment vanaf ${from}`,
@@ -88,7 +88,18 @@ export const viewerNl: ViewerText = {
   keepMarks: "Bij de opname bewaren",
   keptMarks: "Bij de opname bewaard.",
   marksOf: (person) => `Fragmenten van ${person}`,
-  marksUnread: "Deze fragmenten zijn niet leesbaar: ze horen bij een andere sleutel of zijn beschadigd.",
+  made: {
+    signed: "Door hen ondertekend.",
+    unsigned: "NIET ONDERTEKEND: iedereen die mag kijken kan dit geschreven hebben.",
+    "not-theirs": "NIET VAN WIE ERBOVEN STAAT: niet ondertekend met een sleutel die volgens de opname van hen is.",
+    altered: "VERANDERD nadat ze ondertekend waren.",
+    "other-recording": "VAN EEN ANDERE OPNAME: iemand heeft ze hierheen gekopieerd.",
+    "other-person": "NIET VAN WIE ERBOVEN STAAT: iemand anders heeft dit ondertekend.",
+    unreadable: "Deze fragmenten zijn niet leesbaar: ze horen bij een andere sleutel of zijn beschadigd.",
+  },
+  marksNobodyKnows: "Deze opname zegt niet met welke sleutels haar mensen ondertekenen: van wie deze fragmenten zijn, weet niemand.",
+  marksUnprovable:
+    "Deze opname noemt geen sleutel waarmee u ondertekent: anderen lezen dat uw fragmenten van iedereen kunnen zijn.",
   saveMarks: "Als versleuteld bestand bewaren",
   loadMarks: "Bewaarde fragmenten openen",
   saveParts: "Tijden voor een export bewaren",

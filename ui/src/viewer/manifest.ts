@@ -51,6 +51,10 @@ export interface Manifest {
   readonly segment_ms: number;
   readonly software: string;
   readonly recipients: readonly string[];
+  /** With which keys those people sign, each under its owner's pseudonym. */
+  readonly signers?: readonly string[];
+  /** The recordings that this one was veiled anew from. */
+  readonly replaces?: readonly string[];
   readonly box_key: string;
   readonly key: FileDigest;
   readonly details: FileDigest;
@@ -163,6 +167,9 @@ function isManifest(value: unknown): value is Manifest {
     typeof value.purpose === "string" &&
     isTexts(value.never_for) &&
     isTexts(value.recipients) &&
+    isTexts(value.signers ?? []) &&
+    isTexts(value.replaces ?? []) &&
+    (value.teacher === null || typeof value.teacher === "string") &&
     Array.isArray(value.cameras) &&
     value.cameras.every(isCamera) &&
     isDigest(value.key) &&

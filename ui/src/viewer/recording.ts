@@ -20,6 +20,7 @@ import {
 } from "./manifest";
 import { signature, verify, type BoxKey } from "./minisign";
 import { refuse } from "./refused";
+import { claimOf, GRANT, nameOf, SigningKey } from "./sign";
 import type { Source } from "./source";
 
 /** As in `classveil verify`. */
@@ -84,42 +85,64 @@ async function readListed(source: Source, file: string, listed: FileDigest): Pro
   return (await sha256(bytes)) === listed.sha256 ? bytes : refuse({ code: "altered", file });
 }
 
+/** What opens a recording, and what came with it. */
+interface Unwrapped {
+  readonly key: string;
+  /** The person's key that it was encrypted to. */
+  readonly identity: string;
+  /** The teacher's statement, where it came by a grant. */
+  readonly grant: string | null;
+}
+
+/** Who looks, as far as the recording says. */
+export interface Viewer {
+  /** Fingerprint of the key that opened it, the only name that nobody can make up. */
+  readonly fingerprint: string;
+  /** The pseudonym that the recording, or the teacher's grant, gives that key; `null` for none. */
+  readonly person: string | null;
+  readonly grant: string | null;
+}
+
 /** A recording and its key, until it is closed. */
 export class Opened {
   #key: string | null;
-  /** Fingerprint of the key that opened it, the only name that nobody can make up. */
-  readonly #viewer: string;
+  #signing: SigningKey | null;
 
   private constructor(
     readonly checked: Checked,
     key: string,
-    viewer: string,
+    signing: SigningKey,
+    readonly viewer: Viewer,
     readonly details: Details,
     readonly notes: readonly Note[],
   ) {
     this.#key = key;
-    this.#viewer = viewer;
+    this.#signing = signing;
   }
 
   /** Unwraps the recording's key with a person's keys: from `key.age`, else from a grant. */
   static async open(checked: Checked, person: readonly string[]): Promise<Opened> {
-    const key = await unwrap(checked, person);
-    const { recipients } = checked.manifest;
-    const [details, notes, publics] = await Promise.all([
+    const { key, identity, grant } = await unwrap(checked, person);
+    const [details, notes, own] = await Promise.all([
       openDetails(checked, key),
       readNotes(checked, person),
-      Promise.all(person.map(publicHalf)),
+      publicHalf(identity).then(fingerprint),
     ]);
-    const own = publics.find((one) => recipients.includes(one)) ?? publics[0] ?? "";
-    return new Opened(checked, key, await fingerprint(own), details, notes);
+    const signing = new SigningKey(identity);
+    const known = [...(checked.manifest.signers ?? []), ...grantedSigners(grant)];
+    const mine = known.find((one) => signing.public(nameOf(one)) === one);
+    const viewer = { fingerprint: own, person: mine ? nameOf(mine) : null, grant };
+    return new Opened(checked, key, signing, viewer, details, notes);
   }
 
   get manifest(): Manifest {
     return this.checked.manifest;
   }
 
-  get viewer(): string {
-    return this.#viewer;
+  /** Who somebody is, as far as the recording itself says: the name beside the pseudonym. */
+  named(person: string): string {
+    const name = this.details.names[person];
+    return name === undefined ? person : `${name} (${person})`;
   }
 
   get isClosed(): boolean {
@@ -145,9 +168,20 @@ export class Opened {
     return plain === null ? null : text(plain);
   }
 
-  /** Drops the key. Nothing can be decrypted any more. */
+  /** Signs what the viewer says of the recording, as `person`. */
+  sign(person: string, kind: string, claim: object): string {
+    return (this.#signing ?? refuse({ code: "wrong-key" })).sign(person, kind, claim);
+  }
+
+  /** The public half of what [`sign`](sign) signs with. */
+  public(person: string): string {
+    return (this.#signing ?? refuse({ code: "wrong-key" })).public(person);
+  }
+
+  /** Drops the keys. Nothing can be decrypted or signed any more. */
   close(): void {
     this.#key = null;
+    this.#signing = null;
   }
 
   #need(): string {
@@ -163,26 +197,49 @@ export async function teachersKey(checked: Checked, person: readonly string[]): 
   return recordingKey(await decrypt(person, sealed)) ?? refuse({ code: "wrong-key" });
 }
 
-async function unwrap(checked: Checked, person: readonly string[]): Promise<string> {
+async function unwrap(checked: Checked, person: readonly string[]): Promise<Unwrapped> {
   const { source, manifest } = checked;
   if (source.wrappedKey) {
-    const key = recordingKey(await decrypt(person, await source.wrappedKey()));
-    return key ?? refuse({ code: "wrong-key" });
+    const found = await unwrapOne(await source.wrappedKey(), person);
+    return found
+      ? { ...found, grant: (await source.grant?.()) ?? null }
+      : refuse({ code: "wrong-key" });
   }
   const names = await source.list();
   // Where access came by a grant, the holder may have been given a folder without `key.age`.
   if (names.includes(KEY)) {
-    const key = recordingKey(await decrypt(person, await readListed(source, KEY, manifest.key)));
-    if (key !== null) return key;
+    const found = await unwrapOne(await readListed(source, KEY, manifest.key), person);
+    if (found) return { ...found, grant: null };
   }
   for (const name of names) {
-    if (!/^grants\/[^/]+\.key\.age$/.test(name)) continue;
-    const key = recordingKey(await decrypt(person, await source.read(name, KEY_LIMIT)));
-    if (key !== null) return key;
+    const granted = name.match(/^(grants\/[^/]+)\.key\.age$/)?.[1];
+    if (granted === undefined) continue;
+    const found = await unwrapOne(await source.read(name, KEY_LIMIT), person);
+    if (!found) continue;
+    const statement = `${granted}.grant`;
+    const grant = names.includes(statement) ? text(await source.read(statement, KEY_LIMIT)) : null;
+    return { ...found, grant };
   }
   return refuse(names.some((name) => name === KEY || name.startsWith("grants/"))
     ? { code: "wrong-key" }
     : { code: "missing", file: KEY });
+}
+
+async function unwrapOne(
+  sealed: Uint8Array,
+  person: readonly string[],
+): Promise<{ key: string; identity: string } | null> {
+  for (const identity of person) {
+    const key = recordingKey(await decrypt([identity], sealed));
+    if (key !== null) return { key, identity };
+  }
+  return null;
+}
+
+/** The signing keys that a grant names; whether the teacher signed it, whoever reads the marks checks. */
+function grantedSigners(grant: string | null): readonly string[] {
+  const signers = grant === null ? null : claimOf(grant, GRANT)?.signers;
+  return Array.isArray(signers) ? signers.filter((one) => typeof one === "string") : [];
 }
 
 function recordingKey(plain: Uint8Array | null): string | null {

@@ -24,6 +24,7 @@ it("signs the very text that it sends", () => {
     of: "00",
     person: "c-09",
     recipients: ["age1x"],
+    signers: ["c-09+00000000+AA=="],
     from: "2026-11-01T08:00:00Z",
     until: "2026-11-20T08:00:00Z",
   };

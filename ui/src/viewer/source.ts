@@ -14,6 +14,8 @@ export interface Source {
   read(name: string, limit: number): Promise<Bytes>;
   /** The recording's wrapped key: of `key.age`, or of a grant for whoever is logged in. */
   wrappedKey?(): Promise<Bytes>;
+  /** The teacher's signed statement by which whoever is logged in looks; `null` for a recipient. */
+  grant?(): Promise<string | null>;
   /** Keeps marks of whoever is logged in with the recording; where it can. */
   keepMarks?(sealed: Uint8Array): Promise<void>;
 }

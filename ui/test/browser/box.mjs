@@ -421,7 +421,9 @@ await everybody(["admin", "c-02", "t-07", "o-01", "p-01"], async () => {
   await tab(teacher, "mine");
   await tab(teacher, "recordings");
   await unlock(teacher, school.teacherKey);
-  await teacher.locator("[data-marks-of=c-02]", { hasText: "nobody has time" }).waitFor();
+  // Signed by the key that the teacher's grant named, which is over by now.
+  await teacher.locator("[data-marks-of=c-02][data-made=signed]", { hasText: "nobody has time" }).waitFor();
+  assert.equal(await teacher.locator("[data-unprovable]").count(), 0);
   await teacher.click("[data-act=close-talk]");
   await teacher.locator("[data-talk-closed]").waitFor();
   await look(teacher, "teacher-talk");

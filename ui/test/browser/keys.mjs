@@ -83,6 +83,8 @@ await as("t-07", async (page) => {
   await page.selectOption("#vouch-whose", "c-02");
   await page.fill("#vouch-recipient", school.coachNew);
   await form(page, "vouch-whose").locator("code").waitFor();
+  // What else the signature does is said before it is made.
+  await page.locator("[data-accepts]", { hasText: "your own recordings" }).waitFor();
   await page.setInputFiles("#vouch-key", school.teacherNew);
   const [file] = await Promise.all([page.waitForEvent("download"), submit(page, "vouch-whose")]);
   await page.locator("[data-vouched]").waitFor();

@@ -149,9 +149,13 @@ await run({
       const teacher = secret(await readFile(at("teacher.key"), "utf8"));
       const wrapped = await decrypt(teacher, await readFile(join(recording, "key.age")));
       const own = secret(Buffer.from(wrapped).toString());
-      const marks = JSON.parse(Buffer.from(await decrypt(own, file)).toString());
-      assert.equal(marks.format, "classveil-marks/1");
+      const [kind, claim, , signature] = Buffer.from(await decrypt(own, file)).toString().split("\n");
+      const marks = JSON.parse(claim);
+      assert.equal(kind, "classveil-marks/2");
       assert.equal(marks.marks[0].note, "waits after the question");
+      // The key says who it is: nobody is logged in here.
+      assert.equal(marks.by, "t-07");
+      assert.match(signature, /^\u2014 t-07 /);
       await writeFile(at("marks.age"), file);
       await page.click(".marks .list button:last-child");
       await page.setInputFiles(".marks input[type=file]", at("marks.age"));

@@ -73,10 +73,13 @@ pub(in crate::api::v1) struct Gap {
 
 /// Files of a recording.
 #[derive(ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the answer's own word")]
 pub(in crate::api::v1) struct Files {
     files: Vec<FileOf>,
     /// recipient or grant.
     access: String,
+    /// The teacher's signed statement by which one looks; none for a recipient.
+    grant: Option<String>,
 }
 
 /// One file.
@@ -117,6 +120,8 @@ pub(in crate::api::v1) struct GrantOf {
     of: String,
     person: String,
     recipients: Vec<String>,
+    /// With which keys that person signs.
+    signers: Option<Vec<String>>,
     #[schema(format = DateTime)]
     from: String,
     #[schema(format = DateTime)]
@@ -142,6 +147,8 @@ pub(in crate::api::v1) struct MayBeGranted {
     person: String,
     role: String,
     recipients: Vec<String>,
+    /// With which keys they sign.
+    signers: Vec<String>,
 }
 
 /// A line of the log about who may look, or did.
