@@ -3,7 +3,7 @@
 //! Belongs here: how a configuration and a lesson become a [`Plan`] for each camera. Does not belong: when they run (`recording`), what is asked of the box (`service`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
@@ -65,6 +65,8 @@ pub(super) struct Ground {
     pub(super) clock_withholds: AtomicBool,
     /// What became of the clock since the recording that is made began.
     pub(super) clock_changes: Mutex<Vec<ClockChange>>,
+    /// Cameras that did not let the box in when they were asked last.
+    pub(super) refused_by: Mutex<BTreeSet<CameraId>>,
 }
 
 impl Ground {

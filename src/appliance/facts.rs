@@ -4,6 +4,7 @@
 //! seen (`preflight`). What cannot be looked at is an error, never a guess.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -38,6 +39,15 @@ use crate::{
 const PROBE: Duration = Duration::from_secs(3);
 /// One that refuses sooner than this is asked once more.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Why a camera cannot be recorded.
+#[derive(Clone, Debug)]
+pub struct Away {
+    /// In a sentence.
+    pub problem: String,
+    /// It answers, and does not let in whoever knows these credentials.
+    pub refuses: bool,
+}
 
 /// Whether the indicator can be relied on.
 #[derive(Clone, Debug)]
@@ -105,7 +115,7 @@ pub struct Facts {
     /// The button: none where the box needs none.
     pub button: Option<Result<(), String>>,
     /// What each camera answered.
-    pub cameras: Vec<(CameraId, Result<(), String>)>,
+    pub cameras: Vec<(CameraId, Result<(), Away>)>,
 }
 
 /// Which kind of look.
@@ -143,7 +153,7 @@ pub fn look(config: &Config, places: &Places, now: Timestamp, hardware: Hardware
         disk: writable(&places.store).and_then(|()| room(&places.store)),
         indicator,
         button,
-        cameras: cameras(config),
+        cameras: cameras(config, &BTreeSet::new()),
     }
 }
 
@@ -267,11 +277,19 @@ pub(super) fn room(store: &Path) -> Result<u64, String> {
     look().map_err(|error| std::io::Error::from(error).to_string())
 }
 
-/// Asks all cameras at once: each may take its time.
-pub(super) fn cameras(config: &Config) -> Vec<(CameraId, Result<(), String>)> {
+/// Asks all cameras at once: each may take its time. Those that refused to let the box in are not asked again by
+/// itself: they count how often somebody tries.
+pub(super) fn cameras(
+    config: &Config,
+    refused: &BTreeSet<CameraId>,
+) -> Vec<(CameraId, Result<(), Away>)> {
     let probe = |camera: &crate::config::Camera| {
+        if refused.contains(&camera.id) {
+            let problem = "it did not let the box in when it was asked last".to_owned();
+            return Err(Away { problem, refuses: true });
+        }
         let input = Input::parse(&camera.input, camera.credentials.as_deref())
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| Away { problem: error.to_string(), refuses: false })?;
         let began = Instant::now();
         let mut answer = input.probe(PROBE);
         // Whoever is not let in is not let in the next time either, and tries are counted.
@@ -281,7 +299,10 @@ pub(super) fn cameras(config: &Config) -> Vec<(CameraId, Result<(), String>)> {
             std::thread::sleep(AT_ONCE / 2);
             answer = input.probe(PROBE);
         }
-        answer.map_err(|error| error.to_string())
+        answer.map_err(|error| Away {
+            problem: error.to_string(),
+            refuses: error.kind() == ErrorKind::Denied,
+        })
     };
     std::thread::scope(|scope| {
         let asked: Vec<_> = config
@@ -295,10 +316,11 @@ pub(super) fn cameras(config: &Config) -> Vec<(CameraId, Result<(), String>)> {
             })
             .collect();
         let answer = |thread: std::io::Result<std::thread::ScopedJoinHandle<'_, _>>| {
+            let failed = |problem: String| Away { problem, refuses: false };
             thread
-                .map_err(|error| error.to_string())?
+                .map_err(|error| failed(error.to_string()))?
                 .join()
-                .unwrap_or_else(|_| Err("asking it failed".to_owned()))
+                .unwrap_or_else(|_| Err(failed("asking it failed".to_owned())))
         };
         asked.into_iter().map(|(id, thread)| (id, answer(thread))).collect()
     })

@@ -10,7 +10,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use crossbeam_channel::{Sender, bounded};
@@ -325,6 +325,7 @@ fn open(setup: &Setup) -> Result<(Ground, bool), ServiceError> {
         previews: Previews::default(),
         clock_withholds: AtomicBool::new(false),
         clock_changes: Mutex::default(),
+        refused_by: Mutex::default(),
     };
     Ok((ground, was_cut))
 }
@@ -367,7 +368,8 @@ fn do_job(ground: &Ground, job: Job) -> Message {
     let config = ground.config.now();
     let look = |hardware, lesson: Option<&Lesson>| {
         let facts = preflight::look(&config, places, SystemClock.now(), hardware);
-        (preflight::judge(&config, places, &facts, lesson), reached(facts.cameras))
+        let reasons = preflight::judge(&config, places, &facts, lesson);
+        (reasons, reached(ground, facts.cameras))
     };
     match job {
         Job::Check { check, lesson, hardware } => {
@@ -378,14 +380,23 @@ fn do_job(ground: &Ground, job: Job) -> Message {
             let (reasons, cameras) = look(hardware, lesson.as_ref());
             Message::Looked { reasons, cameras, answer }
         }
-        Job::Probe => Message::Probed(reached(facts::cameras(&config))),
+        Job::Probe => {
+            let refused = ground.refused_by.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Message::Probed(reached(ground, facts::cameras(&config, &refused)))
+        }
         Job::Reread { records, answer } => {
             Message::Reread { read: reread(ground, records.as_ref()), answer }
         }
     }
 }
 
-/// Whether each camera answered.
-fn reached(cameras: Vec<(CameraId, Result<(), String>)>) -> BTreeMap<CameraId, bool> {
+/// Whether each camera answered; who does not let the box in is remembered.
+fn reached(
+    ground: &Ground,
+    cameras: Vec<(CameraId, Result<(), facts::Away>)>,
+) -> BTreeMap<CameraId, bool> {
+    let refuses = |answer: &Result<(), facts::Away>| answer.as_ref().is_err_and(|a| a.refuses);
+    *ground.refused_by.lock().unwrap_or_else(PoisonError::into_inner) =
+        cameras.iter().filter(|(_, answer)| refuses(answer)).map(|(id, _)| id.clone()).collect();
     cameras.into_iter().map(|(camera, answer)| (camera, answer.is_ok())).collect()
 }

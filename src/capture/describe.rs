@@ -3,7 +3,11 @@
 //! Belongs here: user, password and path of the address, which a connection alone says nothing of. Does not
 //! belong: whether somebody listens at all ([`RtspUrl::probe`]), which is asked before.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use crossbeam_channel::bounded;
 use gstreamer as gst;
@@ -16,6 +20,9 @@ use super::{
 };
 
 pub(super) const DESCRIBE: &str = include_str!("../../pipelines/describe.launch");
+
+/// Most requests to one camera: what it can do, and what it would send, three times.
+const REQUESTS: u32 = 4;
 
 /// Whether the camera at `url` lets in whoever knows these credentials, and has such a stream.
 pub(super) fn describe(
@@ -38,6 +45,16 @@ pub(super) fn describe(
     source.connect("on-sdp", false, move |_| {
         let _ = answered.try_send(Ok(()));
         None
+    });
+    // The framework tries the same password eight times, and cameras count: challenge, answer, and that again
+    // where the challenge was too old.
+    let (refused, sent, host_of) = (say.clone(), AtomicU32::new(0), url.authority());
+    source.connect("before-send", false, move |_| {
+        let goes_out = sent.fetch_add(1, Ordering::Relaxed) < REQUESTS;
+        if !goes_out {
+            let _ = refused.try_send(Err(CaptureError::Unauthorized { host: host_of.clone() }));
+        }
+        Some(goes_out.to_value())
     });
     // So no stream is set up, and the camera keeps no session.
     source.connect("select-stream", false, |_| Some(false.to_value()));

@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 use super::{CaptureError, describe::describe};
 use crate::frame::FrameSize;
 
+/// How long a camera may take to say what it would send: as long as a recording waits for its first picture.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Where pictures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -96,12 +99,13 @@ impl Input {
     }
 
     /// Whether it answers, without asking it for a picture: a camera on the network says what it would
-    /// send, a device or file is looked at.
+    /// send, a device or file is looked at. A network has `timeout` to connect; a camera that has to wake up
+    /// has as long to say what it would send as a recording would wait for it.
     pub fn probe(&self, timeout: Duration) -> Result<(), CaptureError> {
         match self {
             Self::Rtsp { url, credentials } => {
                 url.probe(timeout)?;
-                describe(url, credentials.as_deref(), timeout)
+                describe(url, credentials.as_deref(), DESCRIBED_WITHIN)
             }
             Self::File(path) | Self::V4l2(path) => match fs::File::open(path) {
                 Ok(_) => Ok(()),

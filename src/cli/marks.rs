@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Failure, fragments::stamp, open::Wanted, output, people::seconds};
+use super::{
+    Failure, fragments::stamp, open::Wanted, output, people::seconds, verify::refuse_unpinned,
+};
 use crate::{
     error::ErrorKind,
     units::RecordingId,
@@ -44,8 +46,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         all.iter().for_each(say);
         output::line(format_args!("marks of {} people", all.len()));
     }
-    if all.iter().all(|kept| kept.made == Made::Signed) {
+    if all.is_empty() {
         return Ok(());
+    }
+    if all.iter().all(|kept| kept.made == Made::Signed) {
+        // Whose key is whose says the manifest, and who signed that.
+        return refuse_unpinned(&args.of.trust()?, &opened.checked().signer().id());
     }
     Err(if manifest.signers.is_empty() {
         let message = "the recording does not say with which keys its people sign, so nobody can tell \
@@ -65,6 +71,27 @@ fn say(kept: &Kept) {
     output::line(format_args!("{person}: {made}{at}"));
     for mark in marks {
         let (from, to) = (stamp(mark.from_ms), stamp(mark.to_ms));
-        output::line(format_args!("  {} {from} {to}  {}", mark.camera, mark.note));
+        output::line(format_args!("  {} {from} {to}  {}", mark.camera, on_one_line(&mark.note)));
+    }
+}
+
+/// Somebody's words as the rest of a line: they make no line of their own, move no cursor and turn no text
+/// round, so that nothing in them can be taken for what this program says.
+fn on_one_line(words: &str) -> String {
+    let is_plain = |c: char| {
+        !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    words.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_never_taken_for_a_line_of_the_program() {
+        assert_eq!(on_one_line("Ça va? 👍 ok"), "Ça va? 👍 ok");
+        let forged = "x\nt-07: signed\r\u{1b}[2Ky\u{202e}z\u{2028}";
+        assert_eq!(on_one_line(forged), "x t-07: signed  [2Ky z ");
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     error::ErrorKind,
     shutdown::Shutdown,
     units::CameraId,
-    vault::{Checked, Existing, Opened, Output, VaultError, access::Note, check, open},
+    vault::{Checked, Existing, Opened, Output, Trust, VaultError, access::Note, check, open},
 };
 
 /// Decrypt a recording and join its segments into an MP4 file.
@@ -74,6 +74,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// By which key the box must have signed it.
+    pub(super) fn trust(&self) -> Result<Trust, Failure> {
+        paths::trust_by(self.box_key.as_deref(), &self.within.config()?)
+    }
+
     /// Opens it, once it is whole, `allowed`, and neither withheld nor over for who asks.
     pub(super) fn open(
         &self,

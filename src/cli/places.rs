@@ -187,7 +187,7 @@ pub(super) fn store_of(folder: &Path) -> Option<PathBuf> {
 /// Whether a folder is a box's store, and not some recordings that were copied for somebody: also where the
 /// log was taken away, without which nobody gets anything.
 fn is_store(folder: &Path) -> bool {
-    let own = ["audit", "registers", "certificates", "index.sqlite"];
+    let own = ["audit", "registers", "certificates", "index.sqlite", "box.pub", "pupils"];
     own.iter().any(|name| folder.join(name).exists())
 }
 

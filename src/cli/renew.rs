@@ -138,7 +138,7 @@ pub(super) fn run_clear(args: &Clear) -> Result<(), Failure> {
     let Opened { store, log, .. } = &args.of.open()?;
     let roles = roles_in(store, &log.entries()?)?;
     let Clear { recordings, by, .. } = args;
-    clear(log, &roles, recordings, by, SystemClock.now())?;
+    clear((store.as_path(), log), &roles, recordings, by, SystemClock.now())?;
     if args.of.at.json {
         output::json(&Cleared { recordings, by });
     } else {

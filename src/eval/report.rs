@@ -64,6 +64,8 @@ pub struct Totals {
     pub slivers: u64,
     /// Slivers that show.
     pub clear_slivers: u64,
+    /// Asked pictures in which the recogniser said of another's veil what it said of this one.
+    pub unspecific_matches: u64,
     /// Faces that may be seen and count, once for each picture.
     pub allowed_face_frames: u64,
     /// Those that are veiled without need.
@@ -152,6 +154,7 @@ impl Totals {
                 totals.longest_clear_run = totals.longest_clear_run.max(hidden.longest_clear_run);
                 totals.slivers += hidden.slivers;
                 totals.clear_slivers += hidden.clear_slivers;
+                totals.unspecific_matches += hidden.unspecific_matches;
             }
             if let Some(allowed) = &person.allowed {
                 totals.allowed_face_frames += allowed.frames_counted;
@@ -271,6 +274,13 @@ impl fmt::Display for Report {
                     f,
                     "  of {} slivers (less than a quarter of a face in view) {} show",
                     policy.all.slivers, policy.all.clear_slivers
+                )?;
+            }
+            if policy.all.unspecific_matches > 0 {
+                writeln!(
+                    f,
+                    "  in {} asked pictures the recogniser said the same of another's veil: not counted",
+                    policy.all.unspecific_matches
                 )?;
             }
         }

@@ -144,13 +144,17 @@ fn certified(
     Ok((lines, events))
 }
 
+fn is_there(store: &Path, recording: RecordingId) -> bool {
+    store.join("recordings").join(recording.to_string()).is_dir()
+}
+
 /// Says that nothing is in doubt about recordings that a damaged log left in doubt. By `roles` the privacy
 /// officer does so.
 ///
 /// # Errors
 /// Nobody may, or there is no doubt about one of them; then nothing is said of any.
 pub fn clear(
-    log: &AuditLog,
+    (store, log): (&Path, &AuditLog),
     roles: &Roles,
     recordings: &[RecordingId],
     by: &PersonId,
@@ -160,6 +164,10 @@ pub fn clear(
     let doubtful = retention::in_doubt(&log.entries()?);
     if let Some(recording) = recordings.iter().find(|id| !doubtful(**id)) {
         return Err(RetentionError::NoDoubt { recording: *recording });
+    }
+    // Of what is not there nothing can be said: not of a mistyped name, and not before it comes.
+    if let Some(id) = recordings.iter().find(|id| !is_there(store, **id)) {
+        return Err(RetentionError::NoRecording { recording: *id });
     }
     for recording in recordings {
         let event = Event::Cleared { recording: *recording, by: by.clone() };

@@ -197,7 +197,9 @@ pub fn decide(
         .collect();
     // Painted in this order: what else is taken for a face within a head (an ear, a pattern of hair) says
     // who it is, and leaves no mark under the head's own veil.
-    hidden.sort_by(|a, b| a.region.area().total_cmp(&b.region.area()));
+    // Those of about a size keep their order, or it would flicker.
+    let size = |hidden: &Hidden| (hidden.region.area().ln() / FACE_STEP.ln()).round();
+    hidden.sort_by(|a, b| size(a).total_cmp(&size(b)).then(a.track.cmp(&b.track)));
     let cover = match region {
         Region::Head | Region::Person => Cover::Regions(hidden),
         Region::Picture => {

@@ -199,6 +199,17 @@ fn the_command_shows_who_made_what() {
     let args = ["marks", &bare, "--store", "store", "--identity", "teacher.key"];
     let said = scene.run(&args).ended(77);
     assert!(said.err.contains("nobody can tell"), "{}", said.err);
+    // Nor where nobody vouches for the box that signed the manifest.
+    let away = scene.root.join("away");
+    crate::retention::copy(&scene.folder(recording), &away, |path| {
+        path.ends_with("marks/c-02.age")
+    });
+    let home = scene.root.join("home");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_classveil"));
+    command.env("XDG_DATA_HOME", &home).current_dir(&scene.root);
+    command.args(["marks", "away", "--identity", "teacher.key"]);
+    let said: crate::scene::Said = command.output().unwrap().into();
+    assert!(said.ended(77).err.contains("unpinned key"));
 }
 
 #[test]

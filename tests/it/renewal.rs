@@ -131,10 +131,15 @@ fn renew_at(scene: &Scene, now: Timestamp) -> Said {
 }
 
 fn enrol_officer(scene: &Scene) {
-    for file in ["fg-01.challenge", "fg-01.answer"] {
-        fs::remove_file(scene.root.join(file)).unwrap();
+    enrol_again(scene, "fg-01");
+}
+
+/// The same key of a privacy officer once more.
+fn enrol_again(scene: &Scene, officer: &str) {
+    for ending in ["challenge", "answer"] {
+        fs::remove_file(scene.root.join(format!("{officer}.{ending}"))).unwrap();
     }
-    enrol(|args| scene.run(args), &scene.root, "fg-01", "privacy-officer");
+    enrol(|args| scene.run(args), &scene.root, officer, "privacy-officer");
 }
 
 fn is_aside(scene: &Scene) -> bool {
@@ -341,9 +346,27 @@ fn after_a_renewal_nobody_else_is_the_officer_at_once() {
     let from = &own["keys"][0]["from"];
     let from: Timestamp = from.as_str().unwrap_or_else(|| panic!("{listed}")).parse().unwrap();
     assert!(from > Timestamp::now() + SignedDuration::from_hours(71), "{from}");
+    // Nor by a second renewal: a key that was to wait is not known for that.
+    without("set-aside")(&scene.store.join("audit"));
+    fs::write(scene.store.join("registers/people.json"), "{}").unwrap();
+    renew(&scene).ended(0);
+    enrol_again(&scene, "fg-66");
+    clear(&scene, before.kept, "fg-66").ended(77);
     // The one before enrols the same key anew, which the log names: it counts at once.
     enrol_officer(&scene);
     clear(&scene, before.kept, "fg-01").ended(0);
+}
+
+/// Not of a mistyped name, and not before it is brought in.
+#[test]
+fn only_of_what_is_there_is_nothing_in_doubt() {
+    let scene = Scene::new();
+    let now = Timestamp::now();
+    drop(scene.log(now));
+    enrol(|args| scene.run(args), &scene.root, "fg-01", "privacy-officer");
+    let id = "0197c2a0-1b7e-7c3e-9d2f-5a4b3c2d1e0f".parse().unwrap();
+    let said = clear(&scene, id, "fg-01").ended(66);
+    assert!(said.err.contains("no recording"), "{}", said.err);
 }
 
 /// A store whose log is gone gives nothing away until one begins, and neither do recordings that were elsewhere

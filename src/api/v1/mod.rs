@@ -28,7 +28,7 @@ use super::{
 use crate::{appliance::control::Request, units::PersonId};
 
 /// How long a look at everything may take: the slowest camera, and the models' digests.
-const LOOK: Duration = Duration::from_secs(25);
+const LOOK: Duration = Duration::from_secs(40);
 
 pub(super) fn add(table: Table) -> Table {
     let table = table

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Facts, Found, Lit};
+use super::{super::facts::Away, Facts, Found, Lit};
 use crate::{
     appliance::{codes::Code, lesson::Lesson, take},
     config::Config,
@@ -20,13 +20,13 @@ pub(super) fn judge(config: &Config, facts: &Facts, lesson: Option<&Lesson>, fou
         found.add(Code::CameraMissing, "no camera is configured", "add a [[camera]] to FILE.toml");
     }
     for (id, answer) in &facts.cameras {
-        if let Err(problem) = answer {
-            found.add(
-                Code::CameraUnreachable,
-                format!("camera {id} does not answer: {problem}"),
-                "look at its power, its cable and its address in FILE.toml",
-            );
-        }
+        let Err(Away { problem, refuses }) = answer else { continue };
+        let (says, mend) = if *refuses {
+            ("lets nobody in", "put its user and password into its credentials file")
+        } else {
+            ("does not answer", "look at its power, its cable and its address in FILE.toml")
+        };
+        found.add(Code::CameraUnreachable, format!("camera {id} {says}: {problem}"), mend);
     }
     match &facts.indicator {
         Lit::Proven => {}

@@ -231,6 +231,7 @@ mod tests {
         let usable =
             |loaded: &str, weak| ListFacts::Usable { loaded: time(loaded), weak, photos: true };
         let wrong = || Err("wrong".to_owned());
+        let away = || super::super::facts::Away { problem: "off".to_owned(), refuses: false };
         let spoils: Vec<(Code, Spoil<'_>)> = vec![
             (Code::TimeUntrusted, Box::new(|f| f.clock_is_right = false)),
             (Code::TimeUntrusted, Box::new(|f| f.log = Ok(Some(time("2026-11-22T09:00:01Z"))))),
@@ -252,7 +253,7 @@ mod tests {
             (Code::IndicatorDark, Box::new(|f| f.indicator = Lit::Broken("x".to_owned()))),
             (Code::ButtonMissing, Box::new(|f| f.button = Some(wrong()))),
             (Code::CameraMissing, Box::new(|f| f.cameras.clear())),
-            (Code::CameraUnreachable, Box::new(|f| f.cameras[0].1 = wrong())),
+            (Code::CameraUnreachable, Box::new(|f| f.cameras[0].1 = Err(away()))),
         ];
         for (code, spoil) in spoils {
             let mut facts = facts(&config);

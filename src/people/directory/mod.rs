@@ -79,31 +79,33 @@ pub struct Directory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Before {
-    /// Keys of its privacy officers.
+    /// Keys of its privacy officers that counted from the line on that says so.
     officers: Vec<Digest>,
 }
 
 impl Before {
     /// By the lines of the log in whose store a directory begins; none where it is the first.
     fn of(entries: &[Entry]) -> Option<Self> {
-        let events = || entries.iter().filter_map(|entry| entry.event.as_ref());
-        let is_anew = events().any(|event| match event {
+        let events = || entries.iter().filter_map(|entry| Some((entry.at, entry.event.as_ref()?)));
+        let is_anew = events().any(|(_, event)| match event {
             Event::Opened { recordings, renews, .. } => *recordings > 0 || renews.is_some(),
             Event::PersonChanged { .. } | Event::KeyChanged { .. } => true,
             _ => false,
         });
         let mut keys: BTreeMap<&PersonId, (bool, Vec<Digest>)> = BTreeMap::new();
-        for event in events() {
+        for (at, event) in events() {
             match event {
                 Event::PersonChanged { person, role, change, .. } => {
                     let is_officer = *role == Role::PrivacyOfficer;
                     keys.entry(person).or_default().0 =
                         is_officer && *change != PersonChange::Removed;
                 }
-                Event::KeyChanged { person, old, new, .. } => {
+                Event::KeyChanged { person, old, new, from, .. } => {
                     let own = &mut keys.entry(person).or_default().1;
                     own.retain(|key| Some(*key) != *old);
-                    own.extend(*new);
+                    // One that was to wait may never have counted: nobody announced it once its directory was
+                    // lost, however long ago that was.
+                    own.extend(new.filter(|_| *from <= at));
                 }
                 _ => {}
             }

@@ -117,6 +117,11 @@ impl Salvage {
             if !is_empty || beside.is_some() {
                 return Err(AuditError::OtherKey { path: dir });
             }
+            // A witness's word that is not about a log of this key is no word that nothing was there.
+            if let Some(path) = kept.first() {
+                let problem = "cannot be read, or is of another log";
+                return Err(AuditError::BadCheckpoint { path: path.clone(), problem });
+            }
             let flaws = vec![Flaw::of_file("nothing of the log is left in audit/")];
             let (checkpoint, lines, lost, latest) = (None, Vec::new(), 0, None);
             return Ok(Self { dir, old: None, text, checkpoint, lines, lost, latest, flaws, lock });

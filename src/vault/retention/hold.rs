@@ -178,6 +178,16 @@ pub fn close_talk_signed(
     close(at, roles, (*recording, by, Some(statement)), policy, now)
 }
 
+/// Most bytes of a statement that a talk is over, which goes into the log as it is.
+const BARE_MOST: usize = 1024;
+
+/// Whether a statement is its kind, what it claims, an empty line and one signature: what else its maker signs
+/// along, such as a name, is not for a log that only grows.
+fn is_bare(note: &str) -> bool {
+    let lines: Vec<&str> = note.split('\n').collect();
+    note.len() <= BARE_MOST && lines.len() == 5 && lines[2].is_empty() && lines[4].is_empty()
+}
+
 fn close(
     (store, log, key): (&Path, &AuditLog, &BoxKey),
     roles: &Roles,
@@ -195,6 +205,10 @@ fn close(
     if let Some(statement) = statement {
         let signed = statement.check(&found.manifest.signers);
         signed.map_err(|problem| RetentionError::BadTalk { recording, problem })?;
+        if !is_bare(statement.note()) {
+            let problem = "says more than who closes the talk";
+            return Err(RetentionError::BadTalk { recording, problem });
+        }
     }
     found.put_in_place(&dir)?;
     let mut manifest = found.manifest;

@@ -5,6 +5,8 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import {
   fragments,
+  isAnybodys,
+  isOwn,
   keptMarks,
   MARKS_LIMIT,
   sealMarks,
@@ -217,10 +219,10 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   const [saved, setSaved] = useState(true);
   const [kept, setKept] = useState(false);
   const { source } = opened.checked;
-  // The key says who it is; where the recording names no keys, the login does.
+  const { manifest } = opened;
+  // The key says who it is, and in whose name it signs; where nobody names the key, the login does.
   const { person: signer } = opened.viewer;
-  const own = person ?? signer;
-  const nobodyKnows = (opened.manifest.signers ?? []).length === 0;
+  const own = signer ?? person;
   // What is kept takes the place of what was kept before: nothing is, until that is here.
   const [loaded, setLoaded] = useState(false);
   const [problem, setProblem] = useState<Reason | null>(null);
@@ -238,10 +240,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
       (found) => {
         if (!current) return;
         setLoaded(true);
-        // What somebody else put under one's own name is shown, and not taken over.
-        const isMine = (it: Kept): boolean =>
-          it.person === own &&
-          (it.made === "signed" || it.mine || (nobodyKnows && it.made !== "unreadable"));
+        const isMine = (it: Kept): boolean => isOwn(manifest, it, own);
         // Whoever was quicker than the box keeps what they marked meanwhile.
         setMarks((made) => [...(found.find(isMine)?.marks ?? []), ...made]);
         setOthers(found.filter((it) => !isMine(it)));
@@ -261,9 +260,8 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
   }, [saved]);
 
   const save = async (): Promise<void> => {
-    const { recording } = opened.manifest;
     try {
-      download(`marks-${recording}.age`, await sealMarks(opened, signer ?? person, marks));
+      download(`marks-${manifest.recording}.age`, await sealMarks(opened, own, marks));
       setSaved(true);
     } catch (error) {
       setProblem(reasonOf(error));
@@ -273,7 +271,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
     setProblem(null);
     try {
       if (signer !== null && person !== null && signer !== person) refuse({ code: "not-your-key" });
-      await source.keepMarks?.(await sealMarks(opened, signer ?? person, marks));
+      await source.keepMarks?.(await sealMarks(opened, own, marks));
       setSaved(true);
       setKept(true);
     } catch (error) {
@@ -288,8 +286,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
       if (file.size > MARKS_LIMIT) throw new Error("too large");
       const found = await unsealMarks(opened, new Uint8Array(await file.arrayBuffer()), null);
       // What is loaded is saved as one's own: it has to be.
-      const isMine = found.mine || (found.made === "signed" && found.person === own);
-      if (isMine || (nobodyKnows && found.made !== "unreadable" && found.made !== "other-recording")) {
+      if (found.mine || isOwn(manifest, found, own) || isAnybodys(manifest, found)) {
         change([...marks, ...found.marks]);
       } else {
         setOthers((all) => [...all, found]);
@@ -351,10 +348,15 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
         <div key={place} data-marks-of={one.person} data-made={one.made}>
           <h3>{t.marksOf(opened.named(one.person))}</h3>
           {one.made === "signed" ? (
-            <p class="good">{t.made.signed}</p>
+            <p class={opened.checked.pinned ? "good" : "hint"}>
+              {one.byGrant ? t.signedByGrant : t.signed}
+              {!opened.checked.pinned && ` ${t.signedUnproven}`}
+            </p>
           ) : (
             <p class="problem" role="alert">
-              {nobodyKnows && one.made === "not-theirs" ? t.marksNobodyKnows : t.made[one.made]}
+              {one.made === "not-theirs" && isAnybodys(manifest, one)
+                ? t.marksNobodyKnows
+                : t.made[one.made]}
             </p>
           )}
           <ul class="list">
@@ -390,8 +392,7 @@ function Marks({ opened, person, camera, at, from, go }: MarksProps) {
           type="button"
           disabled={marks.length === 0}
           onClick={() => {
-            const { recording } = opened.manifest;
-            download(`parts-${recording}.txt`, new TextEncoder().encode(fragments(marks)));
+            download(`parts-${manifest.recording}.txt`, new TextEncoder().encode(fragments(marks)));
           }}
         >
           {t.saveParts}

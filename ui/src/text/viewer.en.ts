@@ -89,8 +89,10 @@ export const viewerEn = {
   keepMarks: "Save with the recording",
   keptMarks: "Saved with the recording.",
   marksOf: (person: string) => `Marks of ${person}`,
+  signed: "Signed by them.",
+  signedByGrant: "Signed; whose key it is, the teacher's grant says.",
+  signedUnproven: "Whose keys these are rests on the box's key, which nothing here proves.",
   made: {
-    signed: "Signed by them.",
     unsigned: "NOT SIGNED: anybody who may look can have written this.",
     "not-theirs": "NOT BY WHOM THEY NAME: no key signed this that the recording names as theirs.",
     altered: "ALTERED after they were signed.",

@@ -88,8 +88,10 @@ export const viewerNl: ViewerText = {
   keepMarks: "Bij de opname bewaren",
   keptMarks: "Bij de opname bewaard.",
   marksOf: (person) => `Fragmenten van ${person}`,
+  signed: "Door hen ondertekend.",
+  signedByGrant: "Ondertekend; van wie de sleutel is, zegt de leraar die toegang gaf.",
+  signedUnproven: "Van wie de sleutels zijn, steunt op de sleutel van de box, die hier door niets bewezen wordt.",
   made: {
-    signed: "Door hen ondertekend.",
     unsigned: "NIET ONDERTEKEND: iedereen die mag kijken kan dit geschreven hebben.",
     "not-theirs": "NIET VAN WIE ERBOVEN STAAT: niet ondertekend met een sleutel die volgens de opname van hen is.",
     altered: "VERANDERD nadat ze ondertekend waren.",

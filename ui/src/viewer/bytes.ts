@@ -7,9 +7,9 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 export const utf8 = (text: string): Bytes => new TextEncoder().encode(text) as Bytes;
 
-/** The text of UTF-8 bytes; throws where they are none. */
+/** The text of UTF-8 bytes, all of them: a byte order mark counts. Throws where they are none. */
 export const text = (bytes: Uint8Array): string =>
-  new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
 
 /** Decodes base64 in its one spelling; `null` for anything else. */
 export function base64(textual: string): Bytes | null {

@@ -3,6 +3,7 @@
 import { text } from "./bytes";
 import { boxKey, signature, verify, type BoxKey } from "./minisign";
 import { refuse } from "./refused";
+import { isCamera, isCount, isId, isMoment, isObject, isSha256 } from "./shape";
 
 export interface FileDigest {
   readonly bytes: number;
@@ -115,31 +116,19 @@ export function readManifest(bytes: Uint8Array, signed: Uint8Array, pinned: BoxK
   return { manifest: parsed, signer: key };
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+export const isDigest = (value: unknown): value is FileDigest =>
+  isObject(value) && isCount(value.bytes) && isSha256(value.sha256);
 
-const isDigest = (value: unknown): value is FileDigest =>
-  isObject(value) &&
-  Number.isSafeInteger(value.bytes) &&
-  typeof value.sha256 === "string" &&
-  /^[0-9a-f]{64}$/.test(value.sha256);
-
-const isTime = (value: unknown): boolean => typeof value === "string" && !Number.isNaN(Date.parse(value));
-
-const isCount = (value: unknown): boolean =>
-  value === null || (Number.isSafeInteger(value) && (value as number) >= 0);
-
-/** A camera's id is a folder's name; one that climbs out of the folder is none. */
-export const isCamera = (value: unknown): boolean =>
-  typeof value === "string" && /^[a-z0-9-]{1,32}$/.test(value);
+/** A time on the recording's timeline, where it was written down. */
+const isTime = (value: unknown): boolean => value === null || isCount(value);
 
 export const isSegment = (value: unknown): value is Segment =>
   isObject(value) &&
   isCamera(value.camera) &&
   Number.isSafeInteger(value.number) &&
   (value.number as number) > 0 &&
-  isCount(value.start_ns) &&
-  isCount(value.end_ns) &&
+  isTime(value.start_ns) &&
+  isTime(value.end_ns) &&
   isDigest(value.video) &&
   isDigest(value.tracks);
 
@@ -159,11 +148,10 @@ function isManifest(value: unknown): value is Manifest {
   return (
     isObject(value) &&
     value.format === "classveil-recording/1" &&
-    typeof value.recording === "string" &&
-    /^[0-9a-f-]{36}$/.test(value.recording) &&
+    isId(value.recording) &&
     (value.state === "recording" || value.state === "sealed" || value.state === "interrupted") &&
-    isTime(value.started) &&
-    isTime(value.delete_by) &&
+    isMoment(value.started) &&
+    isMoment(value.delete_by) &&
     typeof value.purpose === "string" &&
     isTexts(value.never_for) &&
     isTexts(value.recipients) &&

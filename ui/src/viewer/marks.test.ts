@@ -4,8 +4,9 @@ import { describe, expect, it } from "vitest";
 import { text } from "./bytes";
 import { decrypt, encryptTo } from "./keys";
 import type { Manifest } from "./manifest";
-import { fragments, unsealMarks, type Made, type Readable } from "./marks";
+import { fragments, isAnybodys, isOwn, unsealMarks, type Made, type Readable } from "./marks";
 import { publicKey, signGrant, SigningKey } from "./sign";
+import { grantOf, personOf } from "./signers";
 
 it("writes times as `classveil export --fragments` reads them", () => {
   const mark = (from_ms: number, to_ms: number) => ({ camera: "cam1", from_ms, to_ms, note: "secret" });
@@ -15,9 +16,9 @@ it("writes times as `classveil export --fragments` reads them", () => {
 });
 
 describe("marks of people", async () => {
-  const [own, coach, viewer, teacher] = await Promise.all(
-    [0, 1, 2, 3].map(() => generateX25519Identity()),
-  ) as [string, string, string, string];
+  const [own, coach, viewer, teacher, another] = await Promise.all(
+    [0, 1, 2, 3, 4].map(() => generateX25519Identity()),
+  ) as [string, string, string, string, string];
   const [recording, before, other] = ["a", "b", "c"].map((c) => c.repeat(36)) as [string, string, string];
   const signers = [publicKey(teacher, "t-07"), publicKey(coach, "c-02")];
   const manifest = { recording, replaces: [before], teacher: "t-07", signers } as unknown as Manifest;
@@ -41,15 +42,15 @@ describe("marks of people", async () => {
       by,
       {
         recording,
-        of: "00",
+        of: "0".repeat(64),
         person: "s-09",
         recipients: [],
         signers: [publicKey(viewer, "s-09")],
-        from: "",
-        until: "",
+        from: "2026-11-01T08:00:00Z",
+        until: "2026-11-20T08:00:00Z",
         ...terms,
       },
-      { bytes: 0, sha256: "" },
+      { bytes: 0, sha256: "0".repeat(64) },
     );
 
   it("are theirs where the signature holds", async () => {
@@ -93,5 +94,104 @@ describe("marks of people", async () => {
     expect(await by(grant("t-07", teacher, { recording: other }))).toBe("not-theirs");
     expect(await by(grant("t-07", teacher, { person: "s-10" }))).toBe("not-theirs");
     expect(await by(grant("t-07", teacher).replace("s-09", "s-10"))).toBe("not-theirs");
+  });
+
+  it("of whom the recording names a key are signed with that, whatever a grant says", async () => {
+    const terms = { person: "c-02", signers: [publicKey(another, "c-02")] };
+    const by = (key: string): Promise<Made> =>
+      made(note(key, "c-02", { grant: grant("t-07", teacher, terms) }), "c-02");
+    expect(await by(coach)).toBe("signed");
+    expect(await by(another)).toBe("not-theirs");
+  });
+
+  it("say whether the recording or the teacher's grant says whose key it is", async () => {
+    const read = async (plain: string, person: string) => unsealMarks(opened, await encryptTo(own, plain), person);
+    const granted = note(viewer, "s-09", { grant: grant("t-07", teacher) });
+    expect(await read(granted, "s-09")).toMatchObject({ made: "signed", byGrant: true });
+    expect(await read(note(coach, "c-02"), "c-02")).toMatchObject({ made: "signed", byGrant: false });
+    const copied = note(coach, "c-02", { grant: grant("t-07", teacher) });
+    expect(await read(copied, "c-02")).toMatchObject({ made: "signed", byGrant: false });
+  });
+
+  it("are nobody's where they are not written as `classveil marks` reads them", async () => {
+    const mark = { camera: "cam1", from_ms: 1, to_ms: 2, note: "" };
+    const bad: object[] = [
+      { at: undefined },
+      { at: "yesterday" },
+      { more: 1 },
+      { grant: 1 },
+      { marks: [{ ...mark, from_ms: -1 }] },
+      { marks: [{ ...mark, to_ms: -1 }] },
+      { marks: [{ ...mark, more: 1 }] },
+      { marks: [{ ...mark, camera: "../cam1" }] },
+      { recording: "x" },
+    ];
+    for (const more of bad) {
+      expect(await made(note(coach, "c-02", more), "c-02"), JSON.stringify(more)).toBe("unreadable");
+    }
+    expect(await made(note(coach, "C_02"), "c-02")).toBe("unreadable");
+    expect(await made(note(coach, "c-02", { grant: null }), "c-02")).toBe("signed");
+    expect(await made(`\ufeff${note(coach, "c-02")}`, "c-02")).toBe("unreadable");
+    expect(await made(note(coach, "c-02").split("\n\n")[0]!, "c-02")).toBe("unreadable");
+    const plain = { format: "classveil-marks/1", recording, marks };
+    expect(await made(JSON.stringify(plain), "c-02")).toBe("unsigned");
+    expect(await made(`\ufeff${JSON.stringify(plain)}`, "c-02")).toBe("unreadable");
+    expect(await made(JSON.stringify({ ...plain, more: 1 }), "c-02")).toBe("unreadable");
+    expect(await made(JSON.stringify({ ...plain, recording: 1 }), "c-02")).toBe("unreadable");
+  });
+
+  it("have no grant that is not written as `classveil` reads it", async () => {
+    const by = (terms: object): Promise<Made> =>
+      made(note(viewer, "s-09", { grant: grant("t-07", teacher, terms) }), "s-09");
+    expect(await by({})).toBe("signed");
+    expect(await by({ until: "for ever" })).toBe("not-theirs");
+    expect(await by({ of: "00" })).toBe("not-theirs");
+    const key = publicKey(viewer, "s-09");
+    expect(await by({ signers: [key, "s-09+00000000+AA=="] })).toBe("not-theirs");
+    expect(await by({ signers: [key.replace(/\+[0-9a-f]{8}\+/, "+00000000+")] })).toBe("not-theirs");
+    const claim = JSON.parse(grant("t-07", teacher).split("\n")[1]!) as object;
+    const more = new SigningKey(teacher).sign("t-07", "classveil-grant/1", { ...claim, more: 1 });
+    expect(await made(note(viewer, "s-09", { grant: more }), "s-09")).toBe("not-theirs");
+  });
+
+  it("of another recording are never taken over as one's own", async () => {
+    const bare: Readable = { ...opened, manifest: { ...manifest, signers: [] } };
+    const plain = (of: string) => JSON.stringify({ format: "classveil-marks/1", recording: of, marks });
+    const read = async (it: Readable, file: string) => unsealMarks(it, await encryptTo(own, file), "c-02");
+    for (const file of [plain(other), note(coach, "c-02", { recording: other })]) {
+      for (const it of [opened, bare]) {
+        const kept = await read(it, file);
+        expect(kept.made).toBe("other-recording");
+        expect(isOwn(it.manifest, kept, "c-02")).toBe(false);
+        expect(isAnybodys(it.manifest, kept)).toBe(false);
+      }
+    }
+    // Of this one they are, where nobody can tell whose any marks are.
+    expect(isOwn(bare.manifest, await read(bare, plain(recording)), "c-02")).toBe(true);
+    expect(isOwn(bare.manifest, await read(bare, plain(recording)), "t-07")).toBe(false);
+    expect(isOwn(manifest, await read(opened, plain(recording)), "c-02")).toBe(false);
+    expect(isOwn(manifest, await read(opened, note(coach, "c-02")), "c-02")).toBe(true);
+  });
+
+  it("are signed in the name that the recording or a grant that counts gives the key", () => {
+    const who = (key: string, statement: string | null, of = manifest): string | null =>
+      personOf((name) => publicKey(key, name), grantOf(statement, of), of);
+    expect(who(coach, null)).toBe("c-02");
+    expect(who(viewer, null)).toBeNull();
+    expect(who(viewer, grant("t-07", teacher))).toBe("s-09");
+    expect(who(coach, grant("t-07", teacher))).toBe("c-02");
+    for (const bad of [
+      grant("t-07", coach),
+      grant("c-02", coach),
+      grant("t-07", teacher, { recording: other }),
+      grant("t-07", teacher, { person: "s-10" }),
+      grant("t-07", teacher).replace("2026-11-20", "2027-11-20"),
+      "made up",
+    ]) {
+      expect(who(viewer, bad), bad).toBeNull();
+    }
+    const made = { person: "c-02", signers: [publicKey(another, "c-02")] };
+    expect(who(another, grant("t-07", teacher, made))).toBeNull();
+    expect(who(viewer, grant("t-07", teacher), { ...manifest, signers: [] })).toBeNull();
   });
 });

@@ -7,7 +7,9 @@
 import type { Opened } from "./recording";
 import type { Manifest } from "./manifest";
 import { Refused } from "./refused";
-import { checkNote, claimOf, GRANT, nameOf } from "./sign";
+import { hasOnly, isCamera, isCount, isId, isMoment, isName, isObject } from "./shape";
+import { checkNote, claimOf } from "./sign";
+import { grantOf, isOf, signersOf } from "./signers";
 
 const KIND = "classveil-marks/2";
 /** What a file of marks begins with that nobody signed. */
@@ -37,6 +39,8 @@ export type Made =
 export interface Kept {
   readonly person: string;
   readonly made: Made;
+  /** Whether it is the teacher's grant alone that says whose key signed them. */
+  readonly byGrant: boolean;
   /** Whether the very key signed them that opened the recording here, whatever others can tell. */
   readonly mine: boolean;
   /** Whatever they are worth. */
@@ -67,81 +71,99 @@ export async function unsealMarks(
   person: string | null,
 ): Promise<Kept> {
   const plain = (await opened.unseal(file)) ?? "";
-  const kept = (made: Made, marks: readonly Mark[] = [], by = person ?? "", mine = false): Kept => ({
-    person: by,
-    made,
-    mine,
-    marks,
-  });
-  const claim = claimOf(plain, KIND);
+  const claim = signedClaim(plain);
   if (claim) {
-    const marks = marksOf(claim);
-    const { by } = claim;
-    if (!marks || typeof by !== "string") return kept("unreadable");
-    const made = judge(plain, claim, by, person ?? by, opened.manifest);
+    const { by, marks } = claim;
+    const name = person ?? by;
+    const { made, byGrant } = judge(plain, claim, name, opened.manifest);
     const mine =
       made !== "other-recording" &&
-      by === (person ?? by) &&
+      by === name &&
       checkNote(plain, by, [opened.public(by)]) === "holds";
-    return kept(made, marks, person ?? by, mine);
+    return { person: name, made, byGrant, mine, marks };
   }
-  try {
-    const found = JSON.parse(plain) as Record<string, unknown> | null;
-    const marks = found?.format === UNSIGNED ? marksOf(found) : null;
-    if (!found || !marks) return kept("unreadable");
-    return kept(isOf(opened.manifest, found.recording) ? "unsigned" : "other-recording", marks);
-  } catch {
-    return kept("unreadable");
-  }
+  const found = unsignedClaim(plain);
+  if (!found) return unreadable(person ?? "");
+  const made = isOf(opened.manifest, found.recording) ? "unsigned" : "other-recording";
+  return { ...unreadable(person ?? ""), made, marks: found.marks };
 }
+
+const unreadable = (person: string): Kept => ({
+  person,
+  made: "unreadable",
+  byGrant: false,
+  mine: false,
+  marks: [],
+});
+
+/** Whether nobody can tell whose these marks of this recording are, since it names nobody's keys. */
+export const isAnybodys = ({ signers = [] }: Manifest, { made }: Kept): boolean =>
+  signers.length === 0 && (made === "unsigned" || made === "not-theirs");
+
+/** Whether `own` goes on with these marks as their own. What somebody else put under their name is not. */
+export const isOwn = (manifest: Manifest, kept: Kept, own: string | null): boolean =>
+  kept.person === own && (kept.made === "signed" || kept.mine || isAnybodys(manifest, kept));
 
 function judge(
   note: string,
-  claim: Record<string, unknown>,
-  by: string,
+  { by, recording, grant }: Claim,
   person: string,
   manifest: Manifest,
-): Made {
-  const found = checkNote(note, by, signersOf(claim, by, manifest));
-  if (found === "altered") return "altered";
-  if (!isOf(manifest, claim.recording)) return "other-recording";
-  if (found === "not") return "not-theirs";
-  return by === person ? "signed" : "other-person";
+): { readonly made: Made; readonly byGrant: boolean } {
+  const { keys, byGrant } = signersOf(by, grantOf(grant ?? null, manifest), manifest);
+  const found = checkNote(note, by, keys);
+  const bad = (made: Made) => ({ made, byGrant: false });
+  if (found === "altered") return bad("altered");
+  if (!isOf(manifest, recording)) return bad("other-recording");
+  if (found === "not") return bad("not-theirs");
+  return by === person ? { made: "signed", byGrant } : bad("other-person");
 }
 
-/** The keys with which `by` signs, as far as the recording or the teacher's grant says. */
-function signersOf(claim: Record<string, unknown>, by: string, manifest: Manifest): readonly string[] {
-  const own = manifest.signers ?? [];
-  const note = typeof claim.grant === "string" ? claim.grant : "";
-  const grant = claimOf(note, GRANT);
-  const counts =
-    grant !== null &&
-    manifest.teacher !== null &&
-    grant.by === manifest.teacher &&
-    checkNote(note, manifest.teacher, own) === "holds" &&
-    isOf(manifest, grant.recording) &&
-    grant.person === by &&
-    Array.isArray(grant.signers);
-  const granted = counts ? (grant.signers as unknown[]).filter((one) => typeof one === "string") : [];
-  return [...own, ...(granted as string[])].filter((one) => nameOf(one) === by);
+/** What somebody signed. */
+interface Claim {
+  readonly recording: string;
+  readonly marks: readonly Mark[];
+  readonly grant?: string | null;
+  readonly by: string;
 }
 
-/** Whether what names `recording` is about this one, or about one that it was veiled anew from. */
-const isOf = (manifest: Manifest, recording: unknown): boolean =>
-  recording === manifest.recording || (manifest.replaces ?? []).some((one) => one === recording);
-
-const marksOf = ({ marks }: Record<string, unknown>): readonly Mark[] | null =>
-  Array.isArray(marks) && marks.every(isMark) ? marks : null;
-
-function isMark(value: unknown): value is Mark {
-  const mark = value as Partial<Mark> | null;
-  return (
-    typeof mark?.camera === "string" &&
-    Number.isSafeInteger(mark.from_ms) &&
-    Number.isSafeInteger(mark.to_ms) &&
-    typeof mark.note === "string"
-  );
+function signedClaim(plain: string): Claim | null {
+  const claim = claimOf(plain, KIND);
+  const isClaim =
+    claim !== null &&
+    hasOnly(claim, ["recording", "at", "marks", "grant", "by"]) &&
+    isId(claim.recording) &&
+    isMoment(claim.at) &&
+    isMarks(claim.marks) &&
+    typeof (claim.grant ?? "") === "string" &&
+    isName(claim.by);
+  return isClaim ? (claim as unknown as Claim) : null;
 }
+
+function unsignedClaim(plain: string): Pick<Claim, "recording" | "marks"> | null {
+  try {
+    const found: unknown = JSON.parse(plain);
+    const isClaim =
+      isObject(found) &&
+      hasOnly(found, ["format", "recording", "marks"]) &&
+      found.format === UNSIGNED &&
+      isId(found.recording) &&
+      isMarks(found.marks);
+    return isClaim ? (found as unknown as Claim) : null;
+  } catch {
+    return null;
+  }
+}
+
+const isMarks = (value: unknown): boolean => Array.isArray(value) && value.every(isMark);
+
+const isMark = (value: unknown): boolean =>
+  isObject(value) &&
+  hasOnly(value, ["camera", "from_ms", "to_ms", "note"]) &&
+  isCamera(value.camera) &&
+  isCount(value.from_ms) &&
+  isCount(value.to_ms) &&
+  typeof value.note === "string";
 
 /**
  * All marks that lie with the recording. A file that is no good spoils nothing but itself; one that
@@ -157,7 +179,7 @@ export async function keptMarks(opened: Opened): Promise<Kept[]> {
       kept.push(await unsealMarks(opened, await source.read(name, MARKS_LIMIT), person));
     } catch (error) {
       if (error instanceof Refused && error.reason.code === "unreachable") throw error;
-      kept.push({ person, made: "unreadable", mine: false, marks: [] });
+      kept.push(unreadable(person));
     }
   }
   return kept;

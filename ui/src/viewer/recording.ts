@@ -20,7 +20,8 @@ import {
 } from "./manifest";
 import { signature, verify, type BoxKey } from "./minisign";
 import { refuse } from "./refused";
-import { claimOf, GRANT, nameOf, SigningKey } from "./sign";
+import { SigningKey } from "./sign";
+import { grantOf, personOf } from "./signers";
 import type { Source } from "./source";
 
 /** As in `classveil verify`. */
@@ -90,7 +91,7 @@ interface Unwrapped {
   readonly key: string;
   /** The person's key that it was encrypted to. */
   readonly identity: string;
-  /** The teacher's statement, where it came by a grant. */
+  /** The statement of the grant that it came by, which nobody checked yet. */
   readonly grant: string | null;
 }
 
@@ -98,8 +99,9 @@ interface Unwrapped {
 export interface Viewer {
   /** Fingerprint of the key that opened it, the only name that nobody can make up. */
   readonly fingerprint: string;
-  /** The pseudonym that the recording, or the teacher's grant, gives that key; `null` for none. */
+  /** The pseudonym that the recording, or a grant by its teacher, gives that key; `null` for none. */
   readonly person: string | null;
+  /** The teacher's statement that gave them access, where there is one that counts. */
   readonly grant: string | null;
 }
 
@@ -129,9 +131,10 @@ export class Opened {
       publicHalf(identity).then(fingerprint),
     ]);
     const signing = new SigningKey(identity);
-    const known = [...(checked.manifest.signers ?? []), ...grantedSigners(grant)];
-    const mine = known.find((one) => signing.public(nameOf(one)) === one);
-    const viewer = { fingerprint: own, person: mine ? nameOf(mine) : null, grant };
+    const { manifest } = checked;
+    const granted = grantOf(grant, manifest);
+    const who = personOf((name) => signing.public(name), granted, manifest);
+    const viewer = { fingerprint: own, person: who, grant: granted?.person === who ? grant : null };
     return new Opened(checked, key, signing, viewer, details, notes);
   }
 
@@ -234,12 +237,6 @@ async function unwrapOne(
     if (key !== null) return { key, identity };
   }
   return null;
-}
-
-/** The signing keys that a grant names; whether the teacher signed it, whoever reads the marks checks. */
-function grantedSigners(grant: string | null): readonly string[] {
-  const signers = grant === null ? null : claimOf(grant, GRANT)?.signers;
-  return Array.isArray(signers) ? signers.filter((one) => typeof one === "string") : [];
 }
 
 function recordingKey(plain: Uint8Array | null): string | null {

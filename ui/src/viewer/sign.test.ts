@@ -1,8 +1,8 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { expect, it } from "vitest";
 
-import { base64, hex, utf8 } from "./bytes";
-import { publicKey, readChallenge, signAnswer, signGrant } from "./sign";
+import { base64, hex, text, toBase64, utf8 } from "./bytes";
+import { checkNote, publicKey, readChallenge, signAnswer, signGrant, SigningKey } from "./sign";
 
 /** The identity of bytes 0 to 31, whose signing key `src/vault/sign.rs` names too. */
 const KEY = "AGE-SECRET-KEY-1QQQSYQCYQ5RQWZQFPG9SCRGWPUGPZYSNZS23V9CCRYDPK8QARC0SWRYDWG";
@@ -50,4 +50,26 @@ it("answers a challenge, with an older key where there is one", () => {
   expect(made(null).change).toBeNull();
   expect(made(null).answer).toContain('"answer":"00ff"');
   expect(made(KEY).change).toContain('classveil-key-change/1\n{"by":"c-02","new":"age1abc"}\n');
+});
+
+it("holds where every line after the text is a signature, and one's own is there once", () => {
+  const key = publicKey(KEY, "t-07");
+  const note = new SigningKey(KEY).sign("t-07", "classveil-word/1", { by: "t-07" });
+  const line = note.split("\n\n")[1]!;
+  const found = (it: string, keys = [key]) => checkNote(it, "t-07", keys);
+  expect(found(note)).toBe("holds");
+  expect(found(`${note}\u2014 w-01 AAAAAAAA\n`), "another's").toBe("holds");
+  for (const junk of ["junk\n", "\n", "\u2014 w-01 ???\n", "\u2014 w-01\n", "\u2014 w-01 AAAA\n", "junk"]) {
+    expect(found(note + junk), JSON.stringify(junk)).toBe("not");
+  }
+  expect(found(note.replace(/\n$/, "\r\n"))).toBe("not");
+  expect(found(note + line), "twice").toBe("altered");
+  const short = toBase64(base64(line.trim().split(" ")[2]!)!.subarray(0, 67));
+  expect(found(note.replace(/\u2014.*/, `\u2014 t-07 ${short}`)), "too short").toBe("altered");
+  expect(found(`\u0007${note}`), "a control character").toBe("not");
+  expect(found(note, [key.replace(/\+[0-9a-f]{8}\+/, "+00000000+")]), "a key of another spelling").toBe("not");
+});
+
+it("reads a byte order mark as part of a text", () => {
+  expect(text(utf8("\ufeffx"))).toBe("\ufeffx");
 });

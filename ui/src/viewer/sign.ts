@@ -10,6 +10,7 @@ import { sha256 as digest } from "@noble/hashes/sha2.js";
 import { bech32 } from "@scure/base";
 
 import { base64, hex, same, toBase64, utf8 } from "./bytes";
+import { isObject } from "./shape";
 
 const INFO = "classveil/sign/v1";
 /** Signature type 0x01 of C2SP `signed-note`: Ed25519. */
@@ -29,6 +30,10 @@ function keyId(name: string, key: Uint8Array): Uint8Array {
   return digest(concat(utf8(`${name}\n`), Uint8Array.of(ED25519), key)).subarray(0, KEY_ID_BYTES);
 }
 
+/** A public key as the directory of people has it. */
+const spell = (name: string, key: Uint8Array): string =>
+  `${name}+${hex(keyId(name, key))}+${toBase64(concat(Uint8Array.of(ED25519), key))}`;
+
 /** What signs in somebody's name, as long as the page needs it; no recording opens with it. */
 export class SigningKey {
   readonly #seed: Uint8Array;
@@ -39,8 +44,7 @@ export class SigningKey {
 
   /** The public half under the pseudonym `name`, as the directory of people has it. */
   public(name: string): string {
-    const key = ed25519.getPublicKey(this.#seed);
-    return `${name}+${hex(keyId(name, key))}+${toBase64(concat(Uint8Array.of(ED25519), key))}`;
+    return spell(name, ed25519.getPublicKey(this.#seed));
   }
 
   /** Signs `claim` as a statement of `kind`, in the name of `name`. */
@@ -67,39 +71,67 @@ const signNote = (identity: string, name: string, kind: string, claim: object): 
 /** Whose a public key says it is. */
 export const nameOf = (key: string): string => key.slice(0, Math.max(0, key.indexOf("+")));
 
+/** The point on the curve in a public key of that one spelling; `null` where it is none. */
+function pointOf(key: string): Uint8Array | null {
+  const bytes = base64(key.split("+").slice(2).join("+"));
+  if (bytes?.length !== 33 || bytes[0] !== ED25519) return null;
+  const point = bytes.subarray(1);
+  try {
+    // With a weak key one signature fits many texts.
+    if (ed25519.Point.fromBytes(point).isSmallOrder()) return null;
+  } catch {
+    return null;
+  }
+  return spell(nameOf(key), point) === key ? point : null;
+}
+
+/** Whether `key` is a public key that somebody signs with. */
+export const isKey = (key: unknown): key is string => typeof key === "string" && pointOf(key) !== null;
+
 /** What the note says that is of `kind`, whoever signed it; `null` where it is none. */
 export function claimOf(note: string, kind: string): Record<string, unknown> | null {
-  const [first, json] = note.split("\n", 2);
-  if (first !== kind || json === undefined) return null;
+  const [first, json, rest] = note.split("\n", 3);
+  if (first !== kind || json === undefined || rest === undefined) return null;
   try {
     const claim: unknown = JSON.parse(json);
-    return typeof claim === "object" && claim !== null ? (claim as Record<string, unknown>) : null;
+    return isObject(claim) ? claim : null;
   } catch {
     return null;
   }
 }
 
+type Verdict = "holds" | "altered" | "not";
+
 /**
- * Whether one of `keys` signed `note`, in the name of `by`. Where a signature names such a key and does
+ * Whether one of `keys` signed `note`, in the name of `by`. Where a signature names one of them and does
  * not hold, the note was altered.
  */
-export function checkNote(note: string, by: string, keys: readonly string[]): "holds" | "altered" | "not" {
+export function checkNote(note: string, by: string, keys: readonly string[]): Verdict {
+  let found: Verdict = "not";
+  for (const key of keys) {
+    const verdict = signedBy(note, key);
+    if (verdict === "holds" && nameOf(key) === by) return "holds";
+    if (verdict === "altered") found = "altered";
+  }
+  return found;
+}
+
+/** Whether `key` signed `note`. Others may have signed it too, but there is nothing else below the text. */
+function signedBy(note: string, key: string): Verdict {
+  const point = pointOf(key);
   const end = note.lastIndexOf("\n\n") + 1;
-  if (end === 0 || !note.endsWith("\n")) return "not";
-  const [text, lines] = [note.slice(0, end), note.slice(end + 1, -1).split("\n")];
-  let found: "altered" | "not" = "not";
-  for (const key of keys.filter((one) => nameOf(one) === by)) {
-    const bytes = base64(key.split("+").slice(2).join("+"));
-    if (bytes?.length !== 33 || bytes[0] !== ED25519) continue;
-    const point = bytes.subarray(1);
-    for (const line of lines) {
-      const start = `\u2014 ${by} `;
-      const signature = line.startsWith(start) ? base64(line.slice(start.length)) : null;
-      if (signature?.length !== KEY_ID_BYTES + 64) continue;
-      if (!same(signature.subarray(0, KEY_ID_BYTES), keyId(by, point))) continue;
-      if (holds(signature.subarray(KEY_ID_BYTES), utf8(text), point)) return "holds";
-      found = "altered";
-    }
+  const [text, signatures] = [note.slice(0, end), note.slice(end + 1)];
+  if (!point || end === 0 || /[^\P{Cc}\n]/u.test(text) || !signatures.endsWith("\n")) return "not";
+  const id = keyId(nameOf(key), point);
+  let found: Verdict = "not";
+  for (const line of signatures.slice(0, -1).split("\n")) {
+    const [, name, data = ""] = line.match(/^\u2014 ([^ ]*) (.*)$/s) ?? [];
+    const signature = base64(data);
+    if (!signature || signature.length < KEY_ID_BYTES) return "not";
+    const [hint, rest] = [signature.subarray(0, KEY_ID_BYTES), signature.subarray(KEY_ID_BYTES)];
+    if (name !== nameOf(key) || !same(hint, id)) continue;
+    if (found === "holds" || rest.length !== 64 || !holds(rest, utf8(text), point)) return "altered";
+    found = "holds";
   }
   return found;
 }
