@@ -315,6 +315,10 @@ fn open(setup: &Setup) -> Result<(Ground, bool), ServiceError> {
         Ok(_) => tracing::info!("the models are those that were measured"),
         Err(error) => tracing::error!(%error, "the models cannot be used"),
     }
+    // People take its public key home on the day the box is set up, before anything is recorded.
+    if let Err(error) = vault::prepare(&places.store, &key) {
+        tracing::error!(%error, "the store cannot be made ready");
+    }
     let was_cut = recover(places, &key, &audit)?;
     let ground = Ground {
         config: InForce::new(config.clone()),

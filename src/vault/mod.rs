@@ -65,7 +65,7 @@ pub use retention::{RetentionRecord, SegmentCounts, SelfCheck};
 pub use seal::{
     BadRecipient, Identities, Recipient, encrypt_to, is_locked, unlock, write_identity,
 };
-pub use store::read_small;
+pub use store::{prepare, read_small};
 pub use terms::{BadLegalBasis, BadPurpose, LegalBasis, Purpose};
 pub use thread::{Finished, SegmentSender, WriterThread};
 pub use writer::{Details, NewRecording, Outcome, RecordingWriter, Sealed, SegmentFile};

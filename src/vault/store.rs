@@ -301,6 +301,11 @@ pub(super) fn lock_to_read(dir: &Path) -> Result<Locked, VaultError> {
     }
 }
 
+/// Makes the store where it is missing, with the public key by which others check what this box signs.
+pub fn prepare(store: &Path, key: &BoxKey) -> Result<(), VaultError> {
+    Store::prepare(store, key).map(drop)
+}
+
 /// `STORE`, made ready for one box.
 #[derive(Debug)]
 pub(super) struct Store(PathBuf);

@@ -677,3 +677,13 @@ fn a_box_that_is_installed_lends_its_settings_to_commands_about_its_store() {
     let public = |store: &str| fs::read(station.school.path(store).join("audit/log.vkey")).unwrap();
     assert_ne!(public("store"), public("elsewhere"));
 }
+
+#[test]
+fn what_people_take_home_is_there_before_the_first_lesson() {
+    let mut station = Station::bare(&[], "");
+    station.start();
+    for key in ["store/box.pub", "store/audit/log.vkey"] {
+        assert!(station.school.path(key).exists(), "{key}");
+    }
+    station.run(&["retention", "plan"]).ended(0);
+}
