@@ -192,7 +192,7 @@ pub enum CaptureError {
     },
     /// The camera wants other credentials.
     #[error(
-        "camera {host} refuses user and password: check its credentials file, the user on line one and the \
+        "camera {host} refuses user and password: put them into its credentials file, the user on line one and the \
          password on line two"
     )]
     Unauthorized {

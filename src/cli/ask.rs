@@ -289,7 +289,11 @@ pub(super) fn status(args: &Status) -> Result<(), Failure> {
         }
         // At rest: what they said when they were asked last.
         for camera in body["reach"].as_array().filter(|_| at_work.is_none()).into_iter().flatten() {
-            let answers = if camera["answers"] == true { "answers" } else { "DOES NOT ANSWER" };
+            let answers = if camera["answers"] == true {
+                "answers"
+            } else {
+                "CANNOT BE USED: `classveil preflight` says why"
+            };
             output::line(format_args!("  camera {} {answers}", word(&camera["camera"])));
         }
         output::line(format_args!(

@@ -55,8 +55,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     Err(if manifest.signers.is_empty() {
         let message = "the recording does not say with which keys its people sign, so nobody can tell \
-                       who made these marks: it was made without a directory of people, or before \
-                       marks were signed";
+                       who made these marks: it was made without a directory of people, before marks \
+                       were signed, or is an export";
         Failure::new(ErrorKind::Denied, message)
     } else {
         let message = "there are marks that are not by whom they name: do not rely on them, and ask \

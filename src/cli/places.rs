@@ -10,7 +10,7 @@ use crate::{
     api,
     appliance::preflight::Places,
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{Config, ConfigProblems},
     error::ErrorKind,
     people,
     units::RecordingId,
@@ -41,12 +41,21 @@ pub(super) fn settings(config: Option<&Path>, store: Option<&Path>) -> Result<Co
     }
     let Some(installed) = of_installed(None) else { return self::config(None) };
     let Some(store) = store else { return self::config(Some(&installed)) };
-    // Settings that somebody else may not read are none of theirs.
     let is_its = |of_box: &Config| {
         let own = of_box.store.folder.as_deref().and_then(|own| own.canonicalize().ok());
         own.is_some() && own == store.canonicalize().ok()
     };
-    let its = Config::load(&installed).is_ok_and(|of_box| is_its(&of_box));
+    let its = match Config::load(&installed) {
+        Ok(of_box) => is_its(&of_box),
+        // Settings that somebody else may not read are none of theirs.
+        Err(ConfigProblems::Unreadable { .. }) => false,
+        Err(error) => {
+            output::note(format_args!(
+                "warning: the installed box's settings are not used: {error}"
+            ));
+            false
+        }
+    };
     self::config(its.then_some(&installed))
 }
 
@@ -187,7 +196,7 @@ pub(super) fn store_of(folder: &Path) -> Option<PathBuf> {
 /// Whether a folder is a box's store, and not some recordings that were copied for somebody: also where the
 /// log was taken away, without which nobody gets anything.
 fn is_store(folder: &Path) -> bool {
-    let own = ["audit", "registers", "certificates", "index.sqlite", "box.pub", "pupils"];
+    let own = ["audit", "registers", "certificates", "pupils", "index.sqlite"];
     own.iter().any(|name| folder.join(name).exists())
 }
 

@@ -126,7 +126,7 @@ fn a_camera_that_is_not_there_or_does_not_let_in_begins_nothing() {
     station.prepare();
     assert_eq!(station.reasons(), ["camera-unreachable"]);
     let status = station.run(&["status"]).ended(0);
-    assert!(status.out.contains("camera cam1 DOES NOT ANSWER"), "{}", status.out);
+    assert!(status.out.contains("camera cam1 CANNOT BE USED"), "{}", status.out);
     station.run(&["start"]).ended(77);
     let (source, _) = Camera::of_one_colour_at(port, SIZE);
     assert_eq!(station.reasons(), [""; 0]);
