@@ -35,7 +35,8 @@ const LEAST_ERROR: u8 = 2;
 const SAME_FACE: f64 = 0.90;
 /// By how much a face must be more like its own source than any other hidden face of the picture is. Behind a veil
 /// all of them are like each other (the recogniser finds half of a face's strength in it), and a source in noise
-/// may be like that: 0.41 beside 0.40 was seen. An unveiled face is like its own by 0.9, like others' by 0.3 at most.
+/// may be like that: 0.41 beside 0.40 was seen. Sources of different people of those pictures are like each other
+/// by 0.29 at most.
 const OWN: f32 = 0.05;
 /// Who is covered more than this cannot be compared: the crop would hold what covers the face, which
 /// is the same in source and video.
