@@ -6,15 +6,18 @@
 use std::{net::SocketAddr, time::Instant};
 
 use axum::{
+    body::{Body, HttpBody as _, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use tokio::time::timeout;
 
 use super::{
     App,
     problem::Problem,
+    server::{HEAD_BYTES, HURRY},
     sessions::Login,
     table::{Access, Row},
 };
@@ -31,9 +34,13 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// Lets a request through to its route, or says why not.
 pub(super) async fn guard(
     State((app, row)): State<(App, Row)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
+    let mut request = match hear_out(request).await {
+        Ok(request) => request,
+        Err(problem) => return problem.into_response(),
+    };
     match admit(&app, &row, request.headers()).await {
         Ok(Some(login)) => {
             request.extensions_mut().insert(login);
@@ -41,11 +48,27 @@ pub(super) async fn guard(
         Ok(None) => {}
         Err(problem) => return problem.into_response(),
     }
-    let answered = tokio::time::timeout(row.patience, next.run(request)).await;
+    let answered = timeout(row.patience, next.run(request)).await;
     answered.unwrap_or_else(|_| {
         let text = "it took too long";
         Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", text).into_response()
     })
+}
+
+/// Takes a short body before anything is answered: who is answered by the head of a request alone has
+/// the body on the way still, and the connection is lost for what is asked next.
+async fn hear_out(request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    if body.size_hint().exact().is_none_or(|length| length > HEAD_BYTES as u64) {
+        return Ok(Request::from_parts(parts, body));
+    }
+    match timeout(HURRY, to_bytes(body, HEAD_BYTES)).await {
+        Ok(Ok(heard)) => Ok(Request::from_parts(parts, Body::from(heard))),
+        Ok(Err(_)) => {
+            Err(Problem::new(StatusCode::BAD_REQUEST, "body", "the body ended before its length"))
+        }
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "it took too long")),
+    }
 }
 
 async fn admit(app: &App, row: &Row, headers: &HeaderMap) -> Result<Option<Login>, Problem> {

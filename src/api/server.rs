@@ -29,9 +29,9 @@ const MOST: usize = 96;
 /// Of them from one address that is not this machine itself, where a proxy may be.
 const MOST_FROM_ONE: usize = 32;
 /// How long somebody may take to agree on encryption, or to send the head of a request.
-const HURRY: Duration = Duration::from_secs(10);
+pub(super) const HURRY: Duration = Duration::from_secs(10);
 /// Longest head of a request, and most headers in it.
-const HEAD_BYTES: usize = 32 << 10;
+pub(super) const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 64;
 
 /// Serves `router` on `listener`, for ever.

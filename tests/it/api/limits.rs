@@ -84,6 +84,33 @@ fn whoever_says_nothing_is_not_waited_for() {
     assert!(!said.starts_with("HTTP/1.1 200"), "{said}");
 }
 
+/// A browser sends the head of a request and then its body. Who is refused by the head alone has the body
+/// on the way, and goes on to ask on the same connection.
+#[test]
+fn a_refusal_leaves_the_connection_open() {
+    let mut station = station("plain-http = true\n");
+    station.start();
+    let page = stranger(&mut station);
+    let address = page.url.strip_prefix("http://").unwrap().to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    for _ in 0..3 {
+        let head = "POST /api/v1/registers/reminder HTTP/1.1\r\nhost: x\r\n\
+            content-type: application/json\r\ncontent-length: 2\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        stream.write_all(b"{}").unwrap();
+        let mut said = Vec::new();
+        while !said.ends_with(b"}") {
+            let mut piece = [0; 4096];
+            let length = stream.read(&mut piece).unwrap();
+            assert!(length > 0, "closed after {:?}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&piece[..length]);
+        }
+        assert!(said.starts_with(b"HTTP/1.1 401 "), "{}", String::from_utf8_lossy(&said));
+    }
+}
+
 #[test]
 fn where_it_cannot_listen_the_box_says_so_and_does_not_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
