@@ -14,6 +14,7 @@ mod class;
 mod coded;
 mod face;
 mod features;
+mod gathered;
 mod learn;
 mod picture;
 mod plain;
@@ -30,8 +31,8 @@ pub use score::Finding;
 use self::{
     class::{Class, Take},
     coded::Film,
-    face::{describe, nearest},
-    learn::{Net, Sample},
+    face::describe,
+    gathered::Gathered,
     picture::Picture,
     plain::Plain,
     rng::Rng,
@@ -51,7 +52,6 @@ use crate::{
     },
     vision::{
         Eyes,
-        identify::Embedding,
         infer::{Models, VisionError},
     },
 };
@@ -64,8 +64,6 @@ const VIEWS: [usize; 3] = [1, 4, 7];
 const COMPARED: usize = 4;
 /// Known takes of each person whose faces are kept as references.
 const REFERENCES: usize = 6;
-/// Rounds of training over all known views.
-const EPOCHS: usize = 30;
 /// Coded pictures are read this far inside a region too: no block or filter of one picture that touches
 /// the region's edge reaches beyond it. Prediction from the picture before may.
 const CORE_PX: usize = 16;
@@ -238,73 +236,6 @@ impl Report {
 }
 
 const CLEAR: &str = "nothing";
-
-/// What was gathered of one way of hiding.
-#[derive(Default)]
-struct Gathered {
-    known: Vec<Sample>,
-    asked: Vec<Asked>,
-    references: Vec<(usize, Embedding)>,
-    probes: Vec<(usize, Option<Embedding>)>,
-}
-
-/// A take that the attacker is asked about.
-#[derive(Clone)]
-struct Asked {
-    person: usize,
-    views: Vec<Vec<f32>>,
-}
-
-impl Gathered {
-    fn add(&mut self, take: &Take, views: Vec<Vec<f32>>) {
-        let person = take.person;
-        if views.is_empty() {
-            return;
-        }
-        if take.known {
-            self.known.extend(views.into_iter().map(|features| Sample { features, person }));
-        } else {
-            self.asked.push(Asked { person, views });
-        }
-    }
-
-    /// The same of some people.
-    fn only(&self, wanted: impl Fn(usize) -> bool) -> Self {
-        let known = self.known.iter().filter(|s| wanted(s.person)).cloned().collect();
-        let asked = self.asked.iter().filter(|a| wanted(a.person)).cloned().collect();
-        Self { known, asked, ..Self::default() }
-    }
-
-    /// Trains on the known takes and names the asked ones.
-    fn learn(&self, people: usize, rng: &mut Rng) -> (Tally, f64) {
-        let net = Net::train(&self.known, people, EPOCHS, rng);
-        let mut tally = Tally::default();
-        for asked in &self.asked {
-            let name = net.as_ref().and_then(|n| n.name(asked.views.iter().map(Vec::as_slice)));
-            tally.add(name == Some(asked.person));
-        }
-        (tally, chance(self.asked.iter().map(|a| a.person), people))
-    }
-
-    fn compare(&self, references: &[(usize, Embedding)], people: usize) -> (Tally, f64) {
-        let mut tally = Tally::default();
-        for (person, probe) in &self.probes {
-            let name = probe.as_ref().and_then(|probe| nearest(references, probe));
-            tally.add(name == Some(*person));
-        }
-        (tally, chance(self.probes.iter().map(|p| p.0), people))
-    }
-}
-
-/// The share that always saying the most frequent name reaches.
-fn chance(asked: impl Iterator<Item = usize>, people: usize) -> f64 {
-    let mut counts = vec![0u32; people];
-    for person in asked {
-        counts[person] += 1;
-    }
-    let most = counts.iter().copied().max().unwrap_or(0);
-    f64::from(most) / f64::from(counts.iter().sum::<u32>().max(1))
-}
 
 /// Runs all attacks. `progress` hears how many of how many sheets were drawn, then how many of how
 /// many attacks were made.
