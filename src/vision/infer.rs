@@ -257,6 +257,8 @@ impl Models {
             Session::builder(&self.environment)?
                 .with_optimization_level(GraphOptimizationLevel::Level3)?
                 .with_intra_threads(threads)?
+                // A thread that waits for its part of a graph leaves its core to the codecs.
+                .with_intra_op_spinning(false)?
                 .with_inter_threads(1)?
                 // Input sizes vary between passes; a pattern would be kept for each.
                 .with_memory_pattern(false)?
