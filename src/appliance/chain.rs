@@ -34,9 +34,10 @@ use crate::{
         evidence::Judge,
         place::Places,
         redact::Redactor,
-        ring::{Ring, Waiting},
-        watch::{Effort, Finding, Watcher},
+        ring::{Look, Ring, Waiting},
+        watch::{Effort, Finding, Watched, Watcher},
     },
+    vision::infer::VisionError,
 };
 
 /// How long the chain waits for an event before it looks at the drain signal again.
@@ -396,8 +397,8 @@ impl Chain<'_> {
         tally.progress.frames_in += 1;
         tally.progress.position = pts;
         tally.progress.damaged += u64::from(damaged);
-        let looked = !damaged && self.look(&frame, tally);
-        self.ring.push(frame, looked);
+        let look = if damaged { Look::Failed } else { self.look(&frame, tally) };
+        self.ring.push(frame, look);
         tally.progress.held += 1;
         while let Some(waiting) = self.ring.pop_due() {
             tally.progress.held -= 1;
@@ -431,27 +432,43 @@ impl Chain<'_> {
         Ok(placed)
     }
 
-    /// Whether detection was completed for a frame.
-    fn look(&mut self, frame: &Frame<crate::frame::Raw>, tally: &mut Tally) -> bool {
+    /// Whether detection was completed for a frame, and now for those that wait for it.
+    fn look(&mut self, frame: &Frame<crate::frame::Raw>, tally: &mut Tally) -> Look {
         let began = Instant::now();
-        let looked = self.watcher.look(frame);
+        let watched = self.watcher.watch(frame, &self.ring.later());
         tally.progress.looks += 1;
         tally.progress.looking += began.elapsed();
-        match looked {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(camera = %self.camera, pts = %frame.pts(), %error,
-                    "a frame could not be looked at and is veiled whole");
-                false
-            }
-        }
+        let look = match watched {
+            Ok(Watched::Waits) => return Look::Later,
+            Ok(Watched::Looked) => Look::Done,
+            Err(error) => self.no_look(frame.pts(), &error),
+        };
+        self.ring.settle(look);
+        look
+    }
+
+    /// Looks at the frames that wait for one that does not come.
+    fn look_at_waiting(&mut self) {
+        let waiting = self.ring.later();
+        let Some(pts) = waiting.first().map(|frame| frame.pts()) else { return };
+        let look = match self.watcher.look_at_waiting(&waiting) {
+            Ok(()) => Look::Done,
+            Err(error) => self.no_look(pts, &error),
+        };
+        self.ring.settle(look);
+    }
+
+    fn no_look(&self, pts: Pts, error: &VisionError) -> Look {
+        tracing::error!(camera = %self.camera, %pts, %error,
+            "a frame could not be looked at and is veiled whole");
+        Look::Failed
     }
 
     /// Decides, veils and encodes the oldest frame.
     fn emit(&mut self, waiting: Waiting, tally: &mut Tally) -> Result<(), ChainError> {
-        let Waiting { frame, looked } = waiting;
+        let Waiting { frame, look } = waiting;
         self.pulse.beat();
-        let (verdict, placements) = self.watcher.decide(&frame, looked);
+        let (verdict, placements) = self.watcher.decide(&frame, look == Look::Done);
         let placed =
             self.parts.as_ref().map_or(Some(frame.pts()), |parts| parts.place(frame.pts()));
         let Some(placed) = placed else { return Ok(()) };
@@ -502,6 +519,7 @@ impl Chain<'_> {
     /// Veils and encodes what still waits.
     fn empty(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
         self.heed(tally)?;
+        self.look_at_waiting();
         while let Some(waiting) = self.ring.pop() {
             tally.progress.held -= 1;
             self.listen();

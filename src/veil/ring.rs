@@ -8,13 +8,24 @@ use crate::{
     units::Pts,
 };
 
+/// Whether detection was completed for a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It was.
+    Done,
+    /// It was not, and will not be.
+    Failed,
+    /// It waits for a later one to be looked at.
+    Later,
+}
+
 /// A frame that waits for its verdict.
 #[derive(Debug)]
 pub struct Waiting {
     /// The picture.
     pub frame: Frame<Raw>,
     /// Whether detection was completed for it.
-    pub looked: bool,
+    pub look: Look,
 }
 
 /// Frames in the order of their times, oldest first. Its memory is the frames' slots; it holds at
@@ -35,8 +46,22 @@ impl Ring {
     }
 
     /// Adds the newest frame. Take what is due before adding the next.
-    pub fn push(&mut self, frame: Frame<Raw>, looked: bool) {
-        self.frames.push_back(Waiting { frame, looked });
+    pub fn push(&mut self, frame: Frame<Raw>, look: Look) {
+        self.frames.push_back(Waiting { frame, look });
+    }
+
+    /// The frames that are to be looked at later, oldest first.
+    #[must_use]
+    pub fn later(&self) -> Vec<&Frame<Raw>> {
+        let later = self.frames.iter().filter(|w| w.look == Look::Later);
+        later.map(|w| &w.frame).collect()
+    }
+
+    /// Notes what became of the frames that were to be looked at later.
+    pub fn settle(&mut self, look: Look) {
+        for waiting in self.frames.iter_mut().filter(|w| w.look == Look::Later) {
+            waiting.look = look;
+        }
     }
 
     /// The oldest frame, if it has waited long enough.
@@ -78,7 +103,7 @@ mod tests {
         let pool = SlotPool::new(FrameSize::new(8, 8), 20);
         let mut ring = Ring::new(Duration::from_millis(100), 5);
         let push = |ring: &mut Ring, seq: u64, ms: u64| {
-            ring.push(Frame::new(pool.take(), seq, Pts::from_nanos(ms * 1_000_000)), true);
+            ring.push(Frame::new(pool.take(), seq, Pts::from_nanos(ms * 1_000_000)), Look::Done);
         };
         push(&mut ring, 0, 0);
         push(&mut ring, 1, 99);
@@ -90,5 +115,22 @@ mod tests {
         }
         assert_eq!(due(&mut ring), [1]);
         assert_eq!(ring.pop().map(|w| w.frame.seq()), Some(2));
+    }
+
+    #[test]
+    fn a_frame_that_is_to_be_looked_at_later_was_not_looked_at_until_it_is() {
+        let pool = SlotPool::new(FrameSize::new(8, 8), 5);
+        let mut ring = Ring::new(Duration::from_secs(1), 5);
+        for (seq, look) in
+            [Look::Done, Look::Later, Look::Failed, Look::Later].into_iter().enumerate()
+        {
+            ring.push(Frame::new(pool.take(), seq as u64, Pts::ZERO), look);
+        }
+        let later = |ring: &Ring| ring.later().iter().map(|f| f.seq()).collect::<Vec<_>>();
+        assert_eq!(later(&ring), [1, 3]);
+        ring.settle(Look::Done);
+        assert!(later(&ring).is_empty());
+        let looks: Vec<Look> = std::iter::from_fn(|| ring.pop()).map(|w| w.look).collect();
+        assert_eq!(looks, [Look::Done, Look::Done, Look::Failed, Look::Done]);
     }
 }

@@ -36,7 +36,7 @@ use crate::{
         infer::{Thresholds, VisionError},
         motion::CameraMotion,
         pose::is_oblique,
-        search::{Pace, SAME_PLACE, Search, Searcher},
+        search::{Pace, SAME_PLACE, Search, Searcher, Waited},
         track::{Cut, CutDetector, Tracker},
     },
 };
@@ -81,6 +81,15 @@ pub enum Effort {
     Seldom,
     /// The same, and every picture's own look at a smaller size.
     Coarse,
+}
+
+/// What became of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// It was looked at, and so were those that waited for it.
+    Looked,
+    /// It waits for the next one: what it shows is told from the looks before and after it.
+    Waits,
 }
 
 /// What a look at a finished picture found.
@@ -137,7 +146,7 @@ impl Watcher {
             full_size: settings.full_size,
             full_every: settings.full_every,
             // Under `picture` somebody who comes in shows all of himself in one picture.
-            narrow: settings.region != Region::Picture,
+            sparing: settings.region != Region::Picture,
         };
         Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
@@ -223,12 +232,41 @@ impl Watcher {
         self.judge.policy()
     }
 
+    /// Takes the newest frame: looks at it and at those that `wait` for it, oldest first, or has it wait
+    /// with them. An error means that a look was not completed: the frame has to be veiled whole, and so have
+    /// those that wait.
+    pub fn watch(
+        &mut self,
+        frame: &Frame<Raw>,
+        waiting: &[&Frame<Raw>],
+    ) -> Result<Watched, VisionError> {
+        let (view, pts) = (frame.planes(), frame.pts());
+        self.take_cut(frame);
+        if self.cut == Cut::None && self.searcher.may_wait(view.size, pts) {
+            self.searcher.wait(&view, pts);
+            self.camera.step(self.searcher.blocks(), pts, false);
+            return Ok(Watched::Waits);
+        }
+        self.look_now(frame, waiting)?;
+        Ok(Watched::Looked)
+    }
+
     /// Looks at the newest frame. An error means that the look was not completed: the frame has to
     /// be veiled whole.
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
-        let view = frame.planes();
+        self.take_cut(frame);
+        self.look_now(frame, &[])
+    }
+
+    /// Looks at the frames that wait, oldest first, where none will come after them.
+    pub fn look_at_waiting(&mut self, waiting: &[&Frame<Raw>]) -> Result<(), VisionError> {
+        let found = self.searcher.search_waiting(&views(waiting))?;
+        self.learn_waiting(waiting, found)
+    }
+
+    fn take_cut(&mut self, frame: &Frame<Raw>) {
         // A look that fails on a new scene's first frame must not join the scenes' tracks.
-        let cut = self.cuts.step(&view);
+        let cut = self.cuts.step(&frame.planes());
         self.cut = self.cut.max(cut);
         match cut {
             Cut::None | Cut::Likely => {}
@@ -236,21 +274,56 @@ impl Watcher {
             // What was veiled before is held on.
             Cut::Back => drop(self.scenes.pop_back()),
         }
-        let (seq, pts) = (frame.seq(), frame.pts());
+    }
+
+    fn look_now(&mut self, frame: &Frame<Raw>, waiting: &[&Frame<Raw>]) -> Result<(), VisionError> {
+        let (view, pts) = (frame.planes(), frame.pts());
         let found = self.searcher.search(&view, pts, self.cut > Cut::None);
         self.camera.step(self.searcher.blocks(), pts, self.cut > Cut::None);
         let found = found?;
-        let cut = std::mem::take(&mut self.cut);
-        let mut seen = self.tracker.step(seq, pts, &found, cut > Cut::None);
+        let between = self.searcher.search_between(&views(waiting))?;
+        self.learn_waiting(waiting, between)?;
+        let cut = std::mem::take(&mut self.cut) > Cut::None;
+        let mut seen = self.learn(frame, &found, cut);
+        self.compare(frame, &mut seen)?;
+        self.find_means(pts, &view, &seen)
+    }
+
+    fn learn_waiting(
+        &mut self,
+        waiting: &[&Frame<Raw>],
+        found: Vec<Waited>,
+    ) -> Result<(), VisionError> {
+        for (frame, Waited { faces, looked }) in waiting.iter().zip(found) {
+            let mut seen = self.learn(frame, &faces, false);
+            // Where nothing is new there is nothing to hurry for.
+            if looked {
+                self.compare(frame, &mut seen)?;
+            } else {
+                self.doubt_changed(frame.pts(), &seen);
+            }
+            self.find_means(frame.pts(), &frame.planes(), &seen)?;
+        }
+        Ok(())
+    }
+
+    /// Follows the faces found in a frame, and notes which may not be the same any more.
+    fn learn(
+        &mut self,
+        frame: &Frame<Raw>,
+        found: &[Detection],
+        cut: bool,
+    ) -> Vec<(TrackId, Detection)> {
+        let (seq, pts) = (frame.seq(), frame.pts());
+        let mut seen = self.tracker.step(seq, pts, found, cut);
         let compares = self.judge.compares();
         if compares || self.has_other_means() {
             self.doubt_merged(seq, pts, &mut seen);
         }
         if compares {
-            self.glance(&view, &seen);
-            self.compare(frame, &mut seen)?;
+            self.glance(&frame.planes(), &seen);
         }
-        self.find_means(pts, &view, &seen)
+        seen
     }
 
     /// Notes who is in which seat and wears which marker: only what is surely a face, so that a ghost
@@ -352,6 +425,9 @@ impl Watcher {
         frame: &Frame<Raw>,
         seen: &mut [(TrackId, Detection)],
     ) -> Result<(), VisionError> {
+        if !self.judge.compares() {
+            return Ok(());
+        }
         let (seq, pts) = (frame.seq(), frame.pts());
         for i in self.due(seq, pts, seen) {
             let (id, detection) = seen[i];
@@ -399,12 +475,17 @@ impl Watcher {
             };
             seen[i].0 = self.add_view(id, seq, pts, &view);
         }
+        self.doubt_changed(pts, seen);
+        Ok(())
+    }
+
+    /// Notes which faces look like others all of a sudden.
+    fn doubt_changed(&mut self, pts: Pts, seen: &[(TrackId, Detection)]) {
         for (id, _) in seen {
             if let Some(known) = self.known.get_mut(id).filter(|k| k.changed) {
                 known.doubts.push_back(pts);
             }
         }
-        Ok(())
     }
 
     /// Says what of a frame is hidden, from all that was seen until now.
@@ -546,6 +627,10 @@ impl Watcher {
         }
         Ok(false)
     }
+}
+
+fn views<'f>(frames: &[&'f Frame<Raw>]) -> Vec<(Pts, I420View<'f>)> {
+    frames.iter().map(|frame| (frame.pts(), frame.planes())).collect()
 }
 
 /// A face as a closer look saw it, if that is surely the same one, and whether it is its own and nobody

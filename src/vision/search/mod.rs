@@ -7,14 +7,16 @@
 //!
 //! Belongs here: what the detector is run on. Does not belong: what follows from its findings.
 
+mod between;
 mod far;
 mod patch;
 
 use std::time::Duration;
 
 use self::{
+    between::{Between, Told},
     far::{CLOSE_UP, Far, around_face},
-    patch::{Patch, rect_of, tiles},
+    patch::{Patch, rect_of, scaled, tiles},
 };
 use super::{
     Detection,
@@ -23,7 +25,7 @@ use super::{
     infer::VisionError,
 };
 use crate::{
-    frame::{FrameSize, I420View, Rect, pixels::Area},
+    frame::{FrameSize, I420View, Point, Rect, pixels::Area},
     units::Pts,
 };
 
@@ -62,8 +64,9 @@ pub struct Search {
     pub full_size: u32,
     /// Frames in which every tile has its turn.
     pub full_every: u32,
-    /// Whether the small pass may look at the known faces alone in between.
-    pub narrow: bool,
+    /// Whether the small pass may look at the known faces alone in between, or leave a picture to the looks
+    /// before and after it.
+    pub sparing: bool,
 }
 
 /// How often, and how closely at most times.
@@ -92,6 +95,15 @@ impl Pace {
     }
 }
 
+/// What a picture shows that waited for the next look.
+#[derive(Clone, Debug)]
+pub struct Waited {
+    /// Its faces.
+    pub faces: Vec<Detection>,
+    /// Whether it was looked at, or all of it told from the looks before and after it.
+    pub looked: bool,
+}
+
 /// Looks for faces in one camera's pictures. Owns its detector and memory.
 #[derive(Debug)]
 pub struct Searcher {
@@ -103,6 +115,7 @@ pub struct Searcher {
     small: Patch,
     tiles: Vec<Patch>,
     far: Far,
+    between: Between,
     /// Whose turn is next, how much of a turn is due, and when the last one was given.
     next: usize,
     credit: f32,
@@ -133,6 +146,7 @@ impl Searcher {
             small: Patch::new(Area::whole(size), 1.0),
             tiles: Vec::new(),
             far: Far::default(),
+            between: Between::default(),
             next: 0,
             credit: 0.0,
             turned: None,
@@ -153,6 +167,19 @@ impl Searcher {
         pts: Pts,
         cut: bool,
     ) -> Result<Vec<Detection>, VisionError> {
+        let found = self.search_all(view, pts, cut);
+        if found.is_err() {
+            self.between.forget();
+        }
+        found
+    }
+
+    fn search_all(
+        &mut self,
+        view: &I420View<'_>,
+        pts: Pts,
+        cut: bool,
+    ) -> Result<Vec<Detection>, VisionError> {
         if view.size != self.size {
             self.lay_out(view.size);
         }
@@ -162,6 +189,7 @@ impl Searcher {
                 tile.looked = None;
             }
             self.far.clear();
+            self.between.forget();
         }
         self.blocks.measure(view);
         if let Some(part) = self.small_part(pts) {
@@ -196,7 +224,66 @@ impl Searcher {
         }
         #[cfg(test)]
         found.retain(|d| self.blind.is_none_or(|place| place.iou(d.rect) <= 0.0));
-        Ok(suppress(found, self.nms))
+        let found = suppress(found, self.nms);
+        let small = &self.small.found;
+        let near = |d: &Detection| small.iter().any(|n| n.rect.iou(d.rect) >= SAME_PLACE);
+        self.between.looked(view, pts, &self.blocks, &found, near);
+        Ok(found)
+    }
+
+    /// Whether the next picture may wait for the one after it: what it shows can be told from both looks,
+    /// or it is looked at then.
+    #[must_use]
+    pub fn may_wait(&self, size: FrameSize, pts: Pts) -> bool {
+        self.search.sparing && size == self.size && self.between.may_wait(pts)
+    }
+
+    /// Takes a picture that waits.
+    pub fn wait(&mut self, view: &I420View<'_>, pts: Pts) {
+        self.blocks.measure(view);
+        self.between.wait(pts, &self.blocks);
+    }
+
+    /// The faces of the pictures that waited until the look that was the last: those of both looks, on
+    /// their way from one to the other, or what is found now where that may not be all. None waits after
+    /// it, also where it fails.
+    pub fn search_between(
+        &mut self,
+        waiting: &[(Pts, I420View<'_>)],
+    ) -> Result<Vec<Waited>, VisionError> {
+        let mut all = Vec::with_capacity(waiting.len());
+        for (pts, view) in waiting {
+            let Told { mut faces, doubtful } = self.between.told(view, *pts, &self.blocks);
+            let looked = doubtful.is_some();
+            if let Some(doubtful) = doubtful {
+                let part = self.small.around(doubtful);
+                let inside = rect_of(part);
+                let longest = scaled(part.size, self.small.scale);
+                let found = self.detector.detect_in(view, part, longest)?;
+                faces.retain(|d| {
+                    let Point { x, y } = d.rect.center();
+                    !inside.contains(Rect::new(x, y, 0.0, 0.0))
+                });
+                faces.extend(found);
+                faces = suppress(faces, self.nms);
+            }
+            all.push(Waited { faces, looked });
+        }
+        self.between.settle();
+        Ok(all)
+    }
+
+    /// The faces of pictures that waited, whatever the looks around them saw.
+    pub fn search_waiting(
+        &mut self,
+        waiting: &[(Pts, I420View<'_>)],
+    ) -> Result<Vec<Waited>, VisionError> {
+        self.between.settle();
+        let mut look = |view| {
+            let faces = self.detector.detect(view, self.search.size)?;
+            Ok(Waited { faces, looked: true })
+        };
+        waiting.iter().map(|(_, view)| look(view)).collect()
     }
 
     /// What is found in a closer look at a face and around it, for landmarks and surer scores; none where
@@ -239,10 +326,10 @@ impl Searcher {
 
     /// What the small pass has to look at.
     fn small_part(&mut self, pts: Pts) -> Option<Area> {
-        let part = self.small.around(self.small.due(&self.blocks, pts, SMALL_AGAIN)?);
+        let part = self.small.around(rect_of(self.small.due(&self.blocks, pts, SMALL_AGAIN)?));
         let lately = |at: Pts| pts.since(at) < self.narrow_for;
         let narrow =
-            self.search.narrow && self.small.looked.is_some() && self.widely.is_some_and(lately);
+            self.search.sparing && self.small.looked.is_some() && self.widely.is_some_and(lately);
         let faces = self.small.around_faces();
         // Who is in view for one picture is not seen in the next one.
         if narrow && !self.small.seen.shows_something_new(&self.blocks, self.small.area, faces) {
@@ -264,6 +351,7 @@ impl Searcher {
         let longest = size.width.max(size.height).max(1) as f32;
         let scale = |most: u32| (most as f32 / longest).min(1.0);
         self.size = size;
+        self.between.forget();
         self.small = Patch::new(Area::whole(size), scale(self.search.size));
         self.far.clear();
         let full = scale(self.search.full_size);

@@ -53,11 +53,15 @@ impl Patch {
     }
 
     /// `changed` with room for the faces that reach into it, on the detector's grid.
-    pub(super) fn around(&self, changed: Area) -> Area {
+    pub(super) fn around(&self, changed: Rect) -> Area {
         let step = (Letterbox::STEP as f32 / self.scale).round();
         let whole = rect_of(self.area);
-        let mut rect = rect_of(changed);
-        rect = Rect::new(rect.x - step, rect.y - step, rect.w + 2.0 * step, rect.h + 2.0 * step);
+        let mut rect = Rect::new(
+            changed.x - step,
+            changed.y - step,
+            changed.w + 2.0 * step,
+            changed.h + 2.0 * step,
+        );
         loop {
             let part = on_grid(rect, self.area, step);
             let seen = rect_of(part);
@@ -244,7 +248,7 @@ mod tests {
                 })
                 .collect();
             let changed = Area { x, y, size: FrameSize::new(w, h) };
-            let part = patch.around(changed);
+            let part = patch.around(rect_of(changed));
             let seen = rect_of(part);
             prop_assert!(seen.contains(rect_of(changed).intersection(size.rect())));
             for face in &patch.found {

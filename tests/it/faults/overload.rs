@@ -157,7 +157,7 @@ fn what_a_coarser_look_misses_the_close_looks_find() {
     let mut luma = image::GrayImage::from_pixel(SIZE.width, SIZE.height, image::Luma([110]));
     imageops::overlay(&mut luma, &small, 240, 200);
     let chroma = vec![128; width / 2 * height / 2];
-    let search = Search { size: 640, full_size: 1920, full_every: 15, narrow: true };
+    let search = Search { size: 640, full_size: 1920, full_every: 15, sparing: true };
     let detector = Detector::new(&models, 1).expect("a detector");
     let mut searcher = Searcher::new(detector, search, models.thresholds().detect_nms);
     let sure_at = |frame: u64, searcher: &mut Searcher| {
