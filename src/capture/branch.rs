@@ -60,11 +60,16 @@ pub(super) fn link_video(
         pin.set_property("caps", pinned(fit));
     }
     if let Some(pad) = sink.static_pad("sink") {
-        // Without this promise a decoder copies every picture out of its padded memory.
+        // Without this promise, and a word about a pool, a decoder copies every picture out of its
+        // padded memory.
         pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, probe| {
             if let Some(gst::QueryViewMut::Allocation(query)) =
                 probe.query_mut().map(gst::QueryRef::view_mut)
             {
+                let format = query.get().0.map(gst_video::VideoInfo::from_caps);
+                if let Some(Ok(bytes)) = format.and_then(Result::ok).map(|f| f.size().try_into()) {
+                    query.add_allocation_pool(None::<&gst::BufferPool>, bytes, 0, 0);
+                }
                 query.add_allocation_meta::<gst_video::VideoMeta>(None);
                 return gst::PadProbeReturn::Handled;
             }
