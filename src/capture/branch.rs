@@ -60,11 +60,16 @@ pub(super) fn link_video(
         pin.set_property("caps", pinned(fit));
     }
     if let Some(pad) = sink.static_pad("sink") {
-        // Without this promise a decoder copies every picture out of its padded memory.
+        // Without this promise, and a word about a pool, a decoder copies every picture out of its
+        // padded memory.
         pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, probe| {
             if let Some(gst::QueryViewMut::Allocation(query)) =
                 probe.query_mut().map(gst::QueryRef::view_mut)
             {
+                let format = query.get().0.map(gst_video::VideoInfo::from_caps);
+                if let Some(Ok(bytes)) = format.and_then(Result::ok).map(|f| f.size().try_into()) {
+                    query.add_allocation_pool(None::<&gst::BufferPool>, bytes, 0, 0);
+                }
                 query.add_allocation_meta::<gst_video::VideoMeta>(None);
                 return gst::PadProbeReturn::Handled;
             }
@@ -320,5 +325,81 @@ mod tests {
             let (branch, ..) = add_branch(&gst::Pipeline::new(), text, sink).expect(text);
             assert!(branch.static_pad("sink").is_some(), "{text}");
         }
+    }
+
+    /// A branch with a source pad before it that a test pushes into.
+    fn fed(width: i32, height: i32) -> (gst::Pipeline, gst::Pad, gst_app::AppSink) {
+        gst::init().expect("GStreamer");
+        let pipeline = gst::Pipeline::new();
+        let (branch, _, sink) = add_branch(&pipeline, VIDEO, "video").expect("a branch");
+        let source = gst::Pad::new(gst::PadDirection::Src);
+        source.set_active(true).expect("active");
+        source.link(&branch.static_pad("sink").expect("a sink pad")).expect("links");
+        pipeline.set_state(gst::State::Playing).expect("starts");
+        let caps = gst::Caps::builder("video/x-raw")
+            .field("format", "I420")
+            .field("width", width)
+            .field("height", height)
+            .field("framerate", gst::Fraction::new(25, 1))
+            .field("interlace-mode", "progressive")
+            .build();
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(source.push_event(gst::event::StreamStart::new("test")));
+        assert!(source.push_event(gst::event::Caps::new(&caps)));
+        assert!(source.push_event(gst::event::Segment::new(&segment)));
+        (pipeline, source, sink)
+    }
+
+    /// What a decoder says of how its pictures lie.
+    fn oriented(source: &gst::Pad, orientation: &str) {
+        let mut tags = gst::TagList::new();
+        let list = tags.make_mut();
+        list.add::<gst::tags::ImageOrientation>(&orientation, gst::TagMergeMode::Replace);
+        assert!(source.push_event(gst::event::Tag::new(tags)));
+    }
+
+    /// Pushes a picture whose first row is white; gives where its bytes are, and the picture that arrives.
+    fn walk(source: &gst::Pad, sink: &gst_app::AppSink, index: u64) -> (*const u8, gst::Buffer) {
+        let mut bytes = vec![16u8; 64 * 48 * 3 / 2];
+        bytes[..64].fill(235);
+        let at = bytes.as_ptr();
+        let mut buffer = gst::Buffer::from_mut_slice(bytes);
+        buffer.make_mut().set_pts(gst::ClockTime::from_mseconds(40 * index));
+        source.push(buffer).expect("flows");
+        (at, sink.pull_sample().expect("arrives").buffer_owned().expect("a picture"))
+    }
+
+    #[test]
+    fn only_a_picture_that_lies_is_copied() {
+        let (pipeline, source, sink) = fed(64, 48);
+        // What was said before the first picture holds for it, and what is said later from then on.
+        for (index, orientation, white) in [
+            (0, Some("rotate-180"), 47),
+            (1, None, 47),
+            (2, Some("rotate-0"), 0),
+            (3, None, 0),
+            (4, Some("flip-rotate-180"), 47),
+            (5, Some("rotate-0"), 0),
+        ] {
+            if let Some(orientation) = orientation {
+                oriented(&source, orientation);
+            }
+            let (at, arrived) = walk(&source, &sink, index);
+            let map = arrived.map_readable().expect("bytes");
+            assert_eq!(map.chunks(64).position(|row| row[32] > 200), Some(white), "{index}");
+            assert_eq!(map.as_ptr() == at, white == 0, "{index}: {orientation:?}");
+        }
+        pipeline.set_state(gst::State::Null).expect("stops");
+        let (pipeline, source, sink) = fed(64, 48);
+        for index in 0..3 {
+            let (at, arrived) = walk(&source, &sink, index);
+            assert_eq!(arrived.map_readable().expect("bytes").as_ptr(), at, "{index}");
+        }
+        // A camera that is turned while it records.
+        oriented(&source, "rotate-90");
+        let (at, arrived) = walk(&source, &sink, 3);
+        let map = arrived.map_readable().expect("bytes");
+        assert_ne!(map.as_ptr(), at);
+        pipeline.set_state(gst::State::Null).expect("stops");
     }
 }

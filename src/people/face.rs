@@ -236,15 +236,19 @@ pub struct Reference {
     pub turn: Option<Turn>,
 }
 
+/// What the recogniser finds in a face: how much, and what else is asked of it. None where it finds no
+/// direction.
+type Look<T> = fn(&mut Embedder, &Face) -> Result<Option<(f32, T)>, VisionError>;
+
 impl Enroller<'_> {
     /// The reference that the photo's one clear face makes.
     pub fn embed(&mut self, photo: &BgrImage) -> Result<Result<Reference, Unclear>, VisionError> {
-        let (face, turn) = match self.usable(photo)? {
-            Ok(found) => found,
-            Err(unclear) => return Ok(Err(unclear)),
+        let describe: Look<Embedding> = |embedder, face| {
+            let described = embedder.embed_image(&face.picture, &face.landmarks)?;
+            Ok(described.map(|described| (described.strength, described.embedding)))
         };
-        let embedding = self.embedder.embed_image(&face.picture, &face.landmarks)?;
-        Ok(embedding.map(|embedding| Reference { embedding, turn }).ok_or(Unclear::None))
+        let found = self.usable(photo, describe)?;
+        Ok(found.map(|(embedding, turn)| Reference { embedding, turn }))
     }
 
     /// Whether [`embed`](Self::embed) would make a reference, without making it, and how the photo
@@ -253,50 +257,54 @@ impl Enroller<'_> {
         &mut self,
         photo: &BgrImage,
     ) -> Result<Result<Option<Turn>, Unclear>, VisionError> {
-        Ok(self.usable(photo)?.map(|(_, turn)| turn))
+        let measure: Look<()> =
+            |embedder, face| Ok(Some((embedder.strength(&face.picture, &face.landmarks)?, ())));
+        Ok(self.usable(photo, measure)?.map(|((), turn)| turn))
     }
 
-    /// The photo's one clear face, if it can be a reference: as the photo lies, else as the only one
-    /// of its turns in which it can.
-    fn usable(
+    /// What `look` says of the photo's one clear face, if that can be a reference: as the photo lies,
+    /// else as the only one of its turns in which it can.
+    fn usable<T>(
         &mut self,
         photo: &BgrImage,
-    ) -> Result<Result<(Face, Option<Turn>), Unclear>, VisionError> {
-        let unclear = match self.usable_as_it_lies(photo)? {
-            Ok(face) => return Ok(Ok((face, None))),
+        look: Look<T>,
+    ) -> Result<Result<(T, Option<Turn>), Unclear>, VisionError> {
+        let unclear = match self.usable_as_it_lies(photo, look)? {
+            Ok(seen) => return Ok(Ok((seen, None))),
             // Several people as it lies: no turn makes that one.
             Err(equal @ Unclear::Equal(_)) => return Ok(Err(equal)),
             Err(unclear) => unclear,
         };
         let mut found = Err(unclear);
         for turn in Turn::ALL {
-            if let Ok(face) = self.usable_as_it_lies(&turn.of(photo))? {
+            if let Ok(seen) = self.usable_as_it_lies(&turn.of(photo), look)? {
                 if found.is_ok() {
                     return Ok(Err(unclear));
                 }
-                found = Ok((face, Some(turn)));
+                found = Ok((seen, Some(turn)));
             }
         }
         Ok(found)
     }
 
-    fn usable_as_it_lies(
+    fn usable_as_it_lies<T>(
         &mut self,
         photo: &BgrImage,
-    ) -> Result<Result<Face, Unclear>, VisionError> {
+        look: Look<T>,
+    ) -> Result<Result<T, Unclear>, VisionError> {
         let faces = match find(self.detector, photo)? {
             Ok(faces) => faces,
             Err(unclear) => return Ok(Err(unclear)),
         };
         // The border with which the recogniser finds most in the face suits it best.
-        let mut strongest: Option<(f32, Face)> = None;
+        let mut strongest: Option<(f32, T, Face)> = None;
         for face in faces {
-            let strength = self.embedder.strength(&face.picture, &face.landmarks)?;
-            if strongest.as_ref().is_none_or(|(best, _)| strength > *best) {
-                strongest = Some((strength, face));
+            let Some((strength, seen)) = look(self.embedder, &face)? else { continue };
+            if strongest.as_ref().is_none_or(|(best, ..)| strength > *best) {
+                strongest = Some((strength, seen, face));
             }
         }
-        let Some((strength, face)) = strongest else { return Ok(Err(Unclear::None)) };
+        let Some((strength, seen, face)) = strongest else { return Ok(Err(Unclear::None)) };
         let lean = pose::lean(&face.landmarks);
         if lean.is_nan() || lean > MOST_LEAN {
             return Ok(Err(Unclear::Leaning));
@@ -309,7 +317,7 @@ impl Enroller<'_> {
             return Ok(Err(Unclear::Averted));
         }
         let strong = strength >= self.embedder.photo_strength() && face.score >= REFERENCE_SCORE;
-        Ok(if strong { Ok(face) } else { Err(Unclear::Faint) })
+        Ok(if strong { Ok(seen) } else { Err(Unclear::Faint) })
     }
 }
 

@@ -1,5 +1,6 @@
-//! Three edits of an ONNX file in memory, after its digest was checked: free the picture size, take
-//! weights off the inputs, and spell out an activation that ONNX Runtime is slow at.
+//! Four edits of an ONNX file in memory, after its digest was checked: leave the weights where they are,
+//! free the picture size, take weights off the inputs, and spell out an activation that ONNX Runtime is
+//! slow at.
 //!
 //! ONNX is protobuf; the edits touch a handful of fields of `GraphProto`, so this walks the wire
 //! format instead of carrying a full decoder. Field numbers are those of `onnx.proto3`.
@@ -35,12 +36,50 @@ const TENSOR_DATA_TYPE: u64 = 2;
 const TENSOR_FLOATS: u64 = 4;
 const TENSOR_NAME: u64 = 8;
 const TENSOR_RAW: u64 = 9;
+const TENSOR_EXTERNAL_DATA: u64 = 13;
+const TENSOR_DATA_LOCATION: u64 = 14;
+/// `TensorProto.DataLocation`.
+const LOCATION_EXTERNAL: u64 = 1;
+const ENTRY_KEY: u64 = 1;
+const ENTRY_VALUE: u64 = 2;
 /// `TensorProto.DataType`.
 const TYPE_FLOAT: u64 = 1;
 const TYPE_TENSOR: u64 = 1;
 const TENSOR_TYPE_SHAPE: u64 = 2;
 const SHAPE_DIM: u64 = 1;
 const DIM_PARAM: u64 = 2;
+
+/// What the graph calls the file that its weights are in.
+pub(super) const WEIGHTS: &str = "weights";
+
+/// The graph without its large weights: it says where in `file`, under the name [`WEIGHTS`], each of
+/// them lies. So they are not copied with every edit; ONNX Runtime copies them when it opens the graph.
+pub(super) fn leave_weights(file: &[u8]) -> Result<Vec<u8>, NotOnnx> {
+    nested(file, MODEL_GRAPH, &mut |graph| {
+        rewrite(graph, &mut |field, tensor| {
+            let values = if field == GRAPH_INITIALIZER { values(tensor) } else { None };
+            let Some(values) = values.filter(|v| v.len() > SMALL) else { return Ok(Edit::Keep) };
+            let mut named = rewrite(tensor, &mut |field, _| {
+                let is_values = matches!(field, TENSOR_RAW | TENSOR_FLOATS);
+                Ok(if is_values { Edit::Drop } else { Edit::Keep })
+            })?;
+            // Of a tensor in several pieces this is the first, and ONNX Runtime refuses its length.
+            let offset = values.as_ptr().addr() - file.as_ptr().addr();
+            for (key, value) in [
+                ("location", WEIGHTS.to_owned()),
+                ("offset", offset.to_string()),
+                ("length", values.len().to_string()),
+            ] {
+                let mut entry = Vec::new();
+                put_field(&mut entry, ENTRY_KEY, key.as_bytes());
+                put_field(&mut entry, ENTRY_VALUE, value.as_bytes());
+                put_field(&mut named, TENSOR_EXTERNAL_DATA, &entry);
+            }
+            put_number(&mut named, TENSOR_DATA_LOCATION, LOCATION_EXTERNAL);
+            Ok(Edit::Replace(named))
+        })
+    })
+}
 
 /// Removes every graph input that is a weight, so that constants can be folded.
 pub(super) fn drop_weight_inputs(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
@@ -155,16 +194,22 @@ fn rectifiers(x: &[u8], slope: &[f32], y: &[u8], weights: &mut Vec<u8>) -> Vec<u
     nodes
 }
 
+/// The values of a tensor: raw, or as packed floats, which are the same bytes.
+fn values(tensor: &[u8]) -> Option<&[u8]> {
+    first(tensor, TENSOR_RAW).or_else(|| first(tensor, TENSOR_FLOATS))
+}
+
+/// Most bytes of a small tensor. No network in use has more channels in one place than it has floats.
+const SMALL: usize = 4 * 4096;
+
 /// The values of a small float tensor with one value for each channel; `None` for all others.
 fn floats(tensor: &[u8]) -> Option<Vec<f32>> {
-    /// No network in use has more channels in one place; large weights are not worth reading.
-    const MOST: usize = 4096;
-    let raw = first(tensor, TENSOR_RAW).or_else(|| first(tensor, TENSOR_FLOATS))?;
+    let raw = values(tensor)?;
     let mut float = Vec::new();
     put_number(&mut float, TENSOR_DATA_TYPE, TYPE_FLOAT);
     let is_float = fields(tensor).filter_map(Result::ok).any(|f| f.raw == float);
     let (values, rest) = raw.as_chunks::<4>();
-    let usable = is_float && rest.is_empty() && (1..=MOST).contains(&values.len());
+    let usable = is_float && rest.is_empty() && (1..=SMALL).contains(&raw.len());
     usable.then(|| values.iter().map(|v| f32::from_le_bytes(*v)).collect())
 }
 
@@ -417,6 +462,30 @@ mod tests {
         assert_eq!(first(last, NODE_OUTPUT), Some(&b"y"[..]));
         let weights: Vec<_> = all(graph, GRAPH_INITIALIZER).map(floats).collect();
         assert_eq!(weights, [vec![-1.0], vec![-0.25]].map(Some));
+    }
+
+    #[test]
+    fn a_large_weight_stays_in_the_file() {
+        let large: Vec<u8> = (0..=250).cycle().take(SMALL + 1).collect();
+        for form in [TENSOR_RAW, TENSOR_FLOATS] {
+            let [small_tensor, large_tensor] = [&large[..SMALL], &large]
+                .map(|raw| message(&[(TENSOR_NAME, b"w"), (form, raw), (TENSOR_DIMS, b"\x07")]));
+            let graph =
+                message(&[(GRAPH_INITIALIZER, &small_tensor), (GRAPH_INITIALIZER, &large_tensor)]);
+            let file = message(&[(MODEL_GRAPH, &graph)]);
+            let left = leave_weights(&file).unwrap();
+            let tensors: Vec<_> =
+                all(first(&left, MODEL_GRAPH).unwrap(), GRAPH_INITIALIZER).collect();
+            assert_eq!(tensors[0], small_tensor);
+            assert_eq!(values(tensors[1]), None);
+            assert_eq!(first(tensors[1], TENSOR_DIMS), Some(&b"\x07"[..]));
+            let said: Vec<_> = all(tensors[1], TENSOR_EXTERNAL_DATA)
+                .map(|entry| std::str::from_utf8(first(entry, ENTRY_VALUE).unwrap()).unwrap())
+                .collect();
+            let place: [usize; 2] = [1, 2].map(|i| said[i].parse().unwrap());
+            assert_eq!((said[0], &file[place[0]..][..place[1]]), (WEIGHTS, &large[..]));
+            assert_eq!(leave_weights(&file[..file.len() - 1]), Err(NotOnnx));
+        }
     }
 
     #[test]

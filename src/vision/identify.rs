@@ -64,10 +64,10 @@ impl Embedder {
         &mut self,
         image: &BgrImage,
         landmarks: &Landmarks,
-    ) -> Result<Option<Embedding>, VisionError> {
+    ) -> Result<Option<Described>, VisionError> {
         let Some(map) = align(landmarks) else { return Ok(None) };
         self.scaler.warp_bgr(image, &map, CROP, &mut self.crop)?;
-        Ok(self.run()?.map(|described| described.embedding))
+        self.run()
     }
 
     /// How much the model finds in a face of a photo (see [`Described::strength`]), without saying

@@ -5,8 +5,11 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    iter,
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use ort::{
@@ -17,7 +20,7 @@ use ort::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::graph;
+use super::graph::{self, NotOnnx};
 use crate::error::{ErrorKind, Kind};
 
 /// What can go wrong with the models.
@@ -30,7 +33,7 @@ pub enum VisionError {
         /// Where it was looked for.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A model file is not the one that was measured.
     #[error("model {path} has sha256 {found}, not {wanted}: fetch it again with `make setup`")]
@@ -188,7 +191,9 @@ pub struct Models {
 
 struct Checked {
     name: &'static str,
-    bytes: Vec<u8>,
+    /// The file as it was checked, in which the graph finds its weights.
+    file: Arc<[u8]>,
+    graph: Vec<u8>,
     entry: ModelEntry,
 }
 
@@ -202,25 +207,25 @@ impl Models {
     /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`.
     pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
         let Manifest { mut model, threshold } = manifest()?;
-        let mut read = |name: &'static str| {
+        let mut check = |name: &'static str, edit: fn(&[u8]) -> Result<Vec<u8>, NotOnnx>| {
             let entry =
                 model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))?;
             let path = folder.join(&entry.file);
-            let bytes = std::fs::read(&path)
+            let file = read(&path)
                 .map_err(|source| VisionError::ModelMissing { path: path.clone(), source })?;
-            let found = hex(&Sha256::digest(&bytes));
+            let found = hex(&Sha256::digest(&file));
             if found != entry.sha256 {
                 return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
             }
-            Ok(Checked { name, bytes, entry })
+            let graph = graph::leave_weights(&file)
+                .and_then(|graph| edit(&graph))
+                .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
+            Ok(Checked { name, file, graph, entry })
         };
-        let mut yunet = read("yunet")?;
-        let mut sface = read("sface")?;
-        let not_onnx = |name| move |_| VisionError::ModelShape { model: name, what: "graph" };
-        yunet.bytes = graph::free_picture_size(&yunet.bytes).map_err(not_onnx("yunet"))?;
-        sface.bytes = graph::drop_weight_inputs(&sface.bytes)
-            .and_then(|bytes| graph::spell_out_prelu(&bytes))
-            .map_err(not_onnx("sface"))?;
+        let yunet = check("yunet", graph::free_picture_size)?;
+        let sface = check("sface", |graph| {
+            graph::drop_weight_inputs(graph).and_then(|graph| graph::spell_out_prelu(&graph))
+        })?;
         let digests = [&yunet, &sface]
             .map(|m| (m.name.to_owned(), m.entry.sha256.clone()))
             .into_iter()
@@ -262,7 +267,8 @@ impl Models {
                 .with_inter_threads(1)?
                 // Input sizes vary between passes; a pattern would be kept for each.
                 .with_memory_pattern(false)?
-                .commit_from_memory(&model.bytes)
+                .with_external_initializer_file_in_memory(graph::WEIGHTS, Arc::clone(&model.file))?
+                .commit_from_memory(&model.graph)
         })()
         .map_err(failed)?;
         let shape_error = |what| VisionError::ModelShape { model: model.name, what };
@@ -346,6 +352,17 @@ impl Network {
     }
 }
 
+/// The bytes of a file, where sessions can share them; the digest says whether they are all of them.
+fn read(path: &Path) -> io::Result<Arc<[u8]>> {
+    let mut file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes: Arc<[u8]> = iter::repeat_n(0, length).collect();
+    if let Some(bytes) = Arc::get_mut(&mut bytes) {
+        file.read_exact(bytes)?;
+    }
+    Ok(bytes)
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::new(), |mut out, b| {
@@ -360,21 +377,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spelling_out_an_activation_changes_no_embedding() {
+    fn editing_a_graph_changes_no_embedding() {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
-        let mut models = Models::load(&project.join("models"), &runtime).unwrap();
+        let load = || Models::load(&project.join("models"), &runtime).unwrap();
         let shape = [1, 3, 112, 112];
         // Not a face; every value of the range, in no order.
         let input: Vec<f32> = (0..3 * 112 * 112u32).map(|i| (i * 7919 % 256) as f32).collect();
-        let run = |models: &Models| {
+        let run = |models: Models| {
             let mut sface = models.open_sface(1).unwrap();
+            // An opened model needs the file's bytes no more.
+            drop(models);
             sface.run(shape, &input, |outputs| outputs[0].to_vec()).unwrap()
         };
-        let edited = run(&models);
-        let file = std::fs::read(project.join("models").join(&models.sface.entry.file)).unwrap();
-        models.sface.bytes = graph::drop_weight_inputs(&file).unwrap();
-        let original = run(&models);
+        let edited = run(load());
+        let mut models = load();
+        models.sface.graph = graph::drop_weight_inputs(&models.sface.file).unwrap();
+        let original = run(models);
         for (a, b) in original.iter().zip(&edited) {
             assert!((a - b).abs() < 1e-5, "{a} became {b}");
         }

@@ -22,6 +22,8 @@ const PARTS: usize = ACROSS * DOWN;
 /// next. Where it is not found there, it is looked for as far from where the camera was.
 const REACH: isize = 3;
 const WIDE: usize = 2 * REACH as usize + 1;
+/// Differences that are summed side by side, which the compiler turns into vector code.
+const LANES: usize = 4;
 /// The kept picture is replaced when it is this many blocks away: farther, too little of it is left.
 const FARTHEST: f32 = 6.0;
 /// Mean square difference in grey levels below which nothing moved: noise of the sensor moves a
@@ -190,17 +192,25 @@ impl CameraMotion {
             // Too much of it has left the picture.
             return None;
         }
-        let (mut sum, mut squares) = (0.0f32, 0.0f32);
+        let (mut sums, mut squares) = ([0.0f32; LANES], [0.0f32; LANES]);
+        let mut add = |was: &[f32], is: &[f32]| {
+            let sums = sums.iter_mut().zip(&mut squares);
+            for ((was, is), (sum, squares)) in was.iter().zip(is).zip(sums) {
+                let d = is - was;
+                *sum += d;
+                *squares += d * d;
+            }
+        };
         for line in lines {
             let was = &self.kept[line * self.columns..][columns.clone()];
             let from = line.wrapping_add_signed(dy) * self.columns;
             let is = &now[from + columns.start.wrapping_add_signed(dx)..][..columns.len()];
-            for (was, is) in was.iter().zip(is) {
-                let d = is - was;
-                sum += d;
-                squares += d * d;
-            }
+            let (was, was_rest) = was.as_chunks::<LANES>();
+            let (is, is_rest) = is.as_chunks::<LANES>();
+            was.iter().zip(is).for_each(|(was, is)| add(was, is));
+            add(was_rest, is_rest);
         }
+        let (sum, squares): (f32, f32) = (sums.iter().sum(), squares.iter().sum());
         // Less the mean: a lamp that is switched on moves nothing.
         let count = count as f32;
         Some((squares / count - (sum / count).powi(2)).max(0.0))

@@ -9,7 +9,7 @@ use classveil::{
         VideoFormat,
     },
     error::{ErrorKind, Kind},
-    frame::FrameSize,
+    frame::{FrameSize, PlaneLayout},
 };
 
 use gstreamer_rtsp_server::gst_rtsp::RTSPLowerTrans;
@@ -330,6 +330,23 @@ fn every_picture_format_becomes_i420_of_its_own_size() {
     let anamorphic =
         clips.make("par.mp4", &format!("{SOURCE},setsar=4/3 -c:v libx264 -pix_fmt yuv420p"));
     assert_eq!(take(&file(&anamorphic), &Settings::default()).video.pixel_aspect, (4, 3));
+}
+
+/// A picture is not copied on its way out of the decoder: its rows are padded as decoders pad them.
+#[test]
+fn pictures_come_in_the_decoders_own_memory() {
+    let clips = Clips::new();
+    let (size, codec) = (FrameSize::new(330, 240), "-c:v libx264 -bf 2 -pix_fmt yuv420p");
+    let path = clips.make("odd.mp4", &format!("{} {codec}", SOURCE.replace("320", "330")));
+    let mut capture = Capture::open(&file(&path), &Settings::default()).expect("opens");
+    let mut pictures = 0;
+    while let Event::Video(frame) = capture.next(PATIENCE).expect("goes on").expect("comes in time")
+    {
+        let copied = PlaneLayout::new(size).luma_stride();
+        assert!(frame.view().luma_stride > copied, "picture {pictures}: rows of {copied} bytes");
+        pictures += 1;
+    }
+    assert_eq!(pictures, 50);
 }
 
 /// The orientation tag is obeyed (ffmpeg 5 counts it against the clock); the white quarter goes where a player shows it.

@@ -137,7 +137,7 @@ impl Eyes {
         let sure = found.iter().filter(|face| face.score >= SURE);
         sure.map(|face| {
             let embedding = self.embedder.embed_image(photo, &face.landmarks);
-            (face.rect, embedding.expect("a look").expect("comparable"))
+            (face.rect, embedding.expect("a look").expect("comparable").embedding)
         })
         .collect()
     }
@@ -146,7 +146,8 @@ impl Eyes {
     pub(crate) fn person(&mut self, photo: &BgrImage) -> Embedding {
         let found = self.detector.detect_image(photo, 640).expect("a look");
         let face = found.first().expect("a face");
-        self.embedder.embed_image(photo, &face.landmarks).expect("a look").expect("comparable")
+        let described = self.embedder.embed_image(photo, &face.landmarks).expect("a look");
+        described.expect("comparable").embedding
     }
 }
 

@@ -76,7 +76,8 @@ fn watcher(models: &Models, refused: &RgbImage) -> Watcher {
     let photo = bgr(refused);
     let face = detector(models).detect_image(&photo, 640).expect("a look")[0];
     let mut embedder = Embedder::new(models, 1).expect("embedder");
-    let reference = embedder.embed_image(&photo, &face.landmarks).expect("runs").expect("a face");
+    let described = embedder.embed_image(&photo, &face.landmarks).expect("runs");
+    let reference = described.expect("a face").embedding;
     let person = Person { standing: Standing::Refused, references: vec![reference; 2], recent: 2 };
     let gallery = Gallery { people: [("p-1".parse().expect("a pseudonym"), person)].into() };
     let settings = Settings {

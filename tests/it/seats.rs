@@ -65,7 +65,7 @@ fn embedding(models: &Models, face: &RgbImage) -> Embedding {
     let photo = bgr(face);
     let found = detector(models).detect_image(&photo, 640).expect("a look")[0];
     let mut embedder = Embedder::new(models, 1).expect("embedder");
-    embedder.embed_image(&photo, &found.landmarks).expect("runs").expect("a face")
+    embedder.embed_image(&photo, &found.landmarks).expect("runs").expect("a face").embedding
 }
 
 fn pupil(name: &str) -> PupilId {

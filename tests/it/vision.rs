@@ -47,6 +47,7 @@ fn embeddings(models: &Models, name: &str) -> Vec<Embedding> {
         .iter()
         .filter(|f| f.score > 0.6)
         .map(|f| embedder.embed_image(&image, &f.landmarks).expect("runs").expect("comparable"))
+        .map(|described| described.embedding)
         .collect()
 }
 
@@ -87,7 +88,7 @@ fn a_frame_and_a_photo_of_the_same_face_agree() {
     let a = embedder.embed_image(&image, &from_photo[0].landmarks).expect("runs").expect("a face");
     let b =
         embedder.embed(&frame.planes(), &from_frame[0].landmarks).expect("runs").expect("a face");
-    let cosine = a.cosine(&b.embedding);
+    let cosine = a.embedding.cosine(&b.embedding);
     assert!(cosine > 0.9, "colour or alignment differ: {cosine}");
 }
 

@@ -195,7 +195,7 @@ fn a_tight_crop_is_enrolled() {
         let faces = faces.into_iter().filter(|f| f.score > 0.6).collect::<Vec<_>>();
         let wanted =
             faces.iter().map(|f| embedder.embed_image(&image, &f.landmarks).unwrap().unwrap());
-        let wanted = wanted.collect();
+        let wanted = wanted.map(|described| described.embedding).collect();
         (faces, wanted)
     };
     assert_eq!(faces.len(), 5);
