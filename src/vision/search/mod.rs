@@ -120,6 +120,8 @@ pub struct Searcher {
     next: usize,
     credit: f32,
     turned: Option<Pts>,
+    /// Pictures since then that wait.
+    waited: u8,
     /// The time within which every tile has its turn, however few frames a second there are.
     turns_within: Duration,
     /// When the small pass last looked at all that had changed, and for how long after that it may
@@ -150,6 +152,7 @@ impl Searcher {
             next: 0,
             credit: 0.0,
             turned: None,
+            waited: 0,
             turns_within: TURNS_WITHIN,
             widely: None,
             narrow_for: NARROW_FOR,
@@ -242,6 +245,7 @@ impl Searcher {
     pub fn wait(&mut self, view: &I420View<'_>, pts: Pts) {
         self.blocks.measure(view);
         self.between.wait(pts, &self.blocks);
+        self.waited = self.waited.saturating_add(1);
     }
 
     /// The faces of the pictures that waited until the look that was the last: those of both looks, on
@@ -359,6 +363,7 @@ impl Searcher {
         self.next = 0;
         self.credit = 0.0;
         self.turned = None;
+        self.waited = 0;
     }
 
     /// The part of all tiles that has its turn in each frame.
@@ -369,11 +374,12 @@ impl Searcher {
     /// How many tiles have their turn now.
     fn turns(&mut self, pts: Pts, cut: bool) -> usize {
         let all = self.tiles.len();
+        let frames = 1.0 + f32::from(std::mem::take(&mut self.waited));
         let since = self.turned.replace(pts).map(|last| pts.since(last));
         let Some(since) = since.filter(|_| !cut) else { return all };
         let rounds = since.as_secs_f32() / self.turns_within.as_secs_f32();
         // Under strain the time alone counts, or a short `full_every` would leave nothing to give.
-        let every = if self.turns_within > TURNS_WITHIN { 0.0 } else { self.per_frame() };
+        let every = if self.turns_within > TURNS_WITHIN { 0.0 } else { frames * self.per_frame() };
         self.credit += all as f32 * rounds.max(every);
         let turns = (1..=all).take_while(|&n| n as f32 <= self.credit).count();
         self.credit = (self.credit - turns as f32).min(1.0);
