@@ -152,9 +152,9 @@ impl Between {
                 Some(i) => {
                     let b = left.swap_remove(i);
                     let face = on_the_way(&a.face, &b.face, part);
-                    if !(a.near || b.near) || is_there(view, &face.landmarks, a, b) {
+                    if is_there(view, &face.landmarks, a, b) {
                         faces.push(face);
-                    } else {
+                    } else if a.near || b.near {
                         doubt(a.face.rect.union(b.face.rect));
                     }
                 }
