@@ -69,7 +69,7 @@ pub const THREADS: Limits<u32> = Limits { min: 1, max: 16 };
 /// Threads of the encoder.
 pub const ENCODE_THREADS: Limits<u32> = Limits { min: 1, max: crate::encode::MAX_THREADS };
 
-/// Longest side of the picture that the detector sees in every frame, in pixels.
+/// Longest side of the picture in which the detector looks for near faces, in pixels.
 pub const SIZE: Limits<u32> = Limits { min: 320, max: 1920 };
 
 /// Longest side of the picture that the detector sees now and then, in pixels.

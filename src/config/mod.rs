@@ -183,7 +183,7 @@ pub struct Models {
 pub struct Detect {
     /// Threads of the detector.
     pub threads: u32,
-    /// Longest side of the picture of every frame's pass, in pixels.
+    /// Longest side of the picture in which near faces are looked for, in pixels.
     pub size: u32,
     /// Longest side of the picture that is looked at in tiles, in pixels; not below `size`.
     pub full_size: u32,

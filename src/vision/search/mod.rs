@@ -3,7 +3,8 @@
 //! Two passes, because neither sees all: a small picture of everything, in which close faces are
 //! found, and tiles at full size, in which far ones are. Each looks again only where something
 //! changed since it looked last, and everywhere after a while all the same. A search is complete
-//! when every part of the small picture was looked at, or shows nothing new.
+//! when every part of the small picture was looked at, or shows nothing new. Most pictures are left to
+//! the looks before and after them, and looked at where those do not tell all of what they show.
 //!
 //! Belongs here: what the detector is run on. Does not belong: what follows from its findings.
 
