@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{super::evidence::State, Effort, Watcher};
+use super::{super::evidence::State, Effort, RELIABLE_SCORE, Watcher};
 use crate::{
     units::{Pts, TrackId},
     vision::Detection,
@@ -70,7 +70,8 @@ impl Watcher {
                 }
                 State::Undecided
                     if width < self.thresholds.clear_min_px
-                        || known.is_some_and(|k| k.unsure >= UNSURE_LOOKS)
+                        || (detection.score < RELIABLE_SCORE
+                            && known.is_some_and(|k| k.unsure >= UNSURE_LOOKS))
                         || patient =>
                 {
                     (false, every * VEILED_FACTOR, false)

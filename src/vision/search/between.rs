@@ -21,9 +21,15 @@ const WAY: f32 = 0.75;
 const RATIO: f32 = 1.3;
 /// The detector was sure of a face once it scored this.
 const SURE_SCORE: f32 = 0.6;
+/// What is told of a face without having been seen scores no more than this, which is not sure.
+const UNSURE_SCORE: f32 = 0.5;
+/// A face too small for a glance is told only where it went no farther than this from one look to the next, in
+/// parts of its size: it may have turned round on the way.
+const STEP: f32 = 0.25;
 /// How far around it a face is looked for that is not where it is thought to be, in parts of its size.
 const STRIDE: f32 = 0.5;
-/// Faces nearer to each other than this part of their size may be about to meet.
+/// Faces nearer to each other than this part of their size on each side may be about to meet, and those as near to
+/// the picture's edge about to leave.
 const APART: f32 = 0.25;
 /// Something else is in a picture where two by two blocks are brighter or darker by this altogether, in grey
 /// levels, than they were in both looks: a face of 24 pixels that differs by 12 from what is behind it.
@@ -37,6 +43,8 @@ struct Look {
     pts: Pts,
     faces: Vec<Seen>,
     means: Vec<f32>,
+    /// Whether every face may be told from others and from its own parts.
+    plain: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +87,7 @@ impl Between {
     /// Whether a picture may wait for the next one: that one would still be looked at in time.
     pub(super) fn may_wait(&self, pts: Pts) -> bool {
         let next = pts.since(self.now.pts) + pts.since(self.picture);
-        self.known.1 && next <= LOOK_WITHIN && !self.now.meets()
+        self.known.1 && next <= LOOK_WITHIN && self.now.plain
     }
 
     /// Keeps what a picture shows that waits.
@@ -117,6 +125,7 @@ impl Between {
         }));
         now.means.clear();
         now.means.extend_from_slice(blocks.means());
+        now.plain = now.is_plain(view.size.rect());
     }
 
     /// No picture waits any more.
@@ -151,11 +160,15 @@ impl Between {
             match nearest.filter(|&i| a.may_become(left[i])) {
                 Some(i) => {
                     let b = left.swap_remove(i);
-                    let face = on_the_way(&a.face, &b.face, part);
+                    let mut face = on_the_way(&a.face, &b.face, part);
                     if is_there(view, &face.landmarks, a, b) {
                         faces.push(face);
                     } else if a.near || b.near {
                         doubt(a.face.rect.union(b.face.rect));
+                    } else if a.apart_from(b) <= STEP {
+                        // Too small for a glance: nobody else's veil gives way to it.
+                        face.score = face.score.min(UNSURE_SCORE);
+                        faces.push(face);
                     }
                 }
                 None if a.is_sure() => doubt(a.face.rect),
@@ -239,11 +252,13 @@ impl Seen {
 }
 
 impl Look {
-    /// Whether two faces are so near to each other that one may be taken for the other.
-    fn meets(&self) -> bool {
+    /// Whether no face is so near to another that one may be taken for the other, or so near to the
+    /// picture's edge that a part of it may be taken for all of it.
+    fn is_plain(&self, picture: Rect) -> bool {
         let reach = |seen: &Seen| seen.face.rect.grown(APART, APART, APART);
-        self.faces.iter().enumerate().any(|(i, a)| {
-            self.faces[i + 1..].iter().any(|b| reach(a).intersection(reach(b)).area() > 0.0)
+        self.faces.iter().enumerate().all(|(i, a)| {
+            let meets = |b: &Seen| reach(a).intersection(reach(b)).area() > 0.0;
+            picture.contains(reach(a)) && !self.faces[i + 1..].iter().any(meets)
         })
     }
 }
@@ -327,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn every_third_picture_is_looked_at_and_faces_that_meet_in_every_one() {
+    fn every_third_picture_is_looked_at_and_faces_that_meet_or_leave_in_every_one() {
         let (mut between, mut blocks) = (Between::default(), Blocks::default());
         let luma = picture(&[]);
         blocks.measure(&view(&luma));
@@ -342,10 +357,16 @@ mod tests {
         between.looked(&view(&luma), at(3), &blocks, &two, |_| true);
         assert!(!between.may_wait(at(4)));
         between.looked(&view(&luma), at(4), &blocks, &two[..1], |_| true);
+        assert!(between.may_wait(at(5)));
         // A camera that takes 10 a second.
         assert!(!between.may_wait(at(7)));
+        let leaves = face(10.0, 100.0, 50.0);
+        between.looked(&view(&luma), at(5), &blocks, &[leaves], |_| true);
+        assert!(!between.may_wait(at(6)), "it may leave");
+        between.looked(&view(&luma), at(6), &blocks, &[], |_| true);
+        assert!(between.may_wait(at(7)));
         between.forget();
-        assert!(!between.may_wait(at(5)));
+        assert!(!between.may_wait(at(7)));
     }
 
     #[test]
