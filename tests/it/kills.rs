@@ -37,6 +37,8 @@ use crate::{
 const KILLS: &str = "CLASSVEIL_TEST_KILLS";
 /// What an ordinary run of the tests does: some twenty seconds.
 const FEW: usize = 40;
+/// Moments are random, so a few more may be needed until every phase was hit; never so many times more.
+const MORE: usize = 5;
 /// A store lives through so many kills.
 const LIVES: usize = 20;
 /// Segments come in these lengths.
@@ -465,15 +467,25 @@ fn killed_at_random_moments_a_box_keeps_its_word() {
     let mut table: BTreeMap<String, Found> = BTreeMap::new();
     let mut longest = BTreeMap::new();
     let (mut kills, mut unseen, mut is_seen) = (0, 0, true);
-    while kills < wanted {
+    // A child that is quicker than it was dies in a later phase than was meant, or before it has anything.
+    let is_enough = |kills: usize, table: &BTreeMap<String, Found>| {
+        let segments: usize = table.values().map(|found| found.segments).sum();
+        let is_spread = PHASES.iter().all(|phase| table.contains_key(*phase));
+        kills >= wanted && is_spread && segments > wanted
+    };
+    while !is_enough(kills, &table) && kills < MORE * wanted {
         let scene = Scene::new();
         let mut promises = Promises::default();
-        for life in 0..LIVES.min(wanted - kills) {
+        for life in 0..LIVES {
             let day = i64::try_from(life).unwrap();
             fs::write(scene.root.join("day"), day.to_string()).unwrap();
             // What the one before left is recovered from as well, and that is cut off in turn.
             let recovers = !is_seen && random() < 0.5;
-            let phase = if recovers { PHASES[0] } else { PHASES[kills % PHASES.len()] };
+            let rarest =
+                PHASES.iter().min_by_key(|phase| table.get(**phase).map_or(0, |f| f.kills));
+            let in_turn = &PHASES[kills / 2 % PHASES.len()];
+            let next = if kills.is_multiple_of(2) { in_turn } else { rarest.unwrap() };
+            let phase = if recovers { PHASES[0] } else { next };
             let doing = live_and_die(&scene.root, phase, &mut longest, &mut promises);
             promises.look(&scene);
             // Left by a key holder who is not there any more.
@@ -481,7 +493,7 @@ fn killed_at_random_moments_a_box_keeps_its_word() {
             kills += 1;
             let place = format!("kill {kills}, {doing}");
             // Now and then the next start is killed as well, before anybody has looked.
-            is_seen = life + 1 == LIVES || kills == wanted || random() < 0.67;
+            is_seen = life + 1 == LIVES || random() < 0.67;
             let found = if is_seen {
                 restart_and_check(&scene, day, &promises, &place)
             } else {
@@ -509,12 +521,9 @@ fn killed_at_random_moments_a_box_keeps_its_word() {
     row("all", &all);
     let took = began.elapsed();
     println!("{kills} kills in {took:?}; {unseen} times the next start was killed unseen");
-    assert_eq!(all.kills, wanted);
-    assert!(all.segments > wanted, "{} segments were looked at", all.segments);
-    // Moments are spread: no phase is left out.
-    for phase in PHASES {
-        assert!(table.contains_key(phase), "none died while {phase}");
-    }
+    assert_eq!(all.kills, kills);
+    let phases: Vec<&String> = table.keys().collect();
+    assert!(is_enough(kills, &table), "{} segments were looked at, {phases:?}", all.segments);
 }
 
 /// A crash between the log's line of a dropped stretch and the journal's: the stretch goes at the next
