@@ -436,7 +436,7 @@ impl Chain<'_> {
     fn look(&mut self, frame: &Frame<crate::frame::Raw>, tally: &mut Tally) -> Look {
         let began = Instant::now();
         let watched = self.watcher.watch(frame, &self.ring.later());
-        tally.progress.looks += 1;
+        tally.progress.looks += u64::from(!matches!(watched, Ok(Watched::Waits)));
         tally.progress.looking += began.elapsed();
         let look = match watched {
             Ok(Watched::Waits) => return Look::Later,

@@ -193,7 +193,7 @@ pub struct Detect {
 
 impl Default for Detect {
     fn default() -> Self {
-        Self { threads: 1, size: 640, full_size: 1920, full_every: 15 }
+        Self { threads: 1, size: 640, full_size: 1920, full_every: 18 }
     }
 }
 
@@ -207,7 +207,7 @@ pub struct Identify {
 
 impl Default for Identify {
     fn default() -> Self {
-        Self { every: 10 }
+        Self { every: 15 }
     }
 }
 

@@ -40,7 +40,7 @@ pub const HOLD_LONGEST: Duration = HOLD_REFUSED;
 pub const SURE_SCORE: f32 = 0.6;
 /// A track that the detector was never sure of is held this long, as long as small faces are looked for
 /// as often.
-pub const HOLD_WEAK: Duration = Duration::from_millis(500);
+pub const HOLD_WEAK: Duration = Duration::from_millis(600);
 // Whoever is seen in tiles only is held from one look at the tile to the next: where tiles had their turn
 // less often than this, faces of 16 pixels showed between two looks.
 const _: () = assert!(

@@ -95,28 +95,34 @@ fn watcher(models: &Models, refused: &RgbImage) -> Watcher {
 
 /// Which frames show the face in their middle, when all were taken in before the first is decided.
 fn shown(watcher: &mut Watcher, frames: &[&RgbImage]) -> Vec<bool> {
+    watched(watcher, frames).into_iter().map(|(shown, _)| shown).collect()
+}
+
+/// The same, and which of them waited for a look at a later one.
+fn watched(watcher: &mut Watcher, frames: &[&RgbImage]) -> Vec<(bool, bool)> {
     let pool = SlotPool::new(SIZE, frames.len());
     let mut raw: Vec<Frame<_>> = Vec::with_capacity(frames.len());
-    let mut waiting = 0;
+    let (mut waiting, mut waited) = (0, Vec::with_capacity(frames.len()));
     for (seq, picture) in (0u64..).zip(frames) {
         let mut frame = Frame::new(pool.take(), seq, Pts::from_nanos(seq * 33_333_333));
         draw(picture, &mut frame.planes_mut());
         let later: Vec<_> = raw[waiting..].iter().collect();
-        if watcher.watch(&frame, &later).expect("a look") == Watched::Looked {
+        let became = watcher.watch(&frame, &later).expect("a look");
+        waited.push(became == Watched::Waits);
+        if became == Watched::Looked {
             waiting = raw.len() + 1;
         }
         raw.push(frame);
     }
     let later: Vec<_> = raw[waiting..].iter().collect();
     watcher.look_at_waiting(&later).expect("a look");
-    raw.iter()
-        .map(|frame| match watcher.decide(frame, true).0.cover {
-            Cover::Regions(hidden) => {
-                !hidden.iter().any(|h| h.region.contains(middle(f32::from(40u8))))
-            }
-            _ => false,
-        })
-        .collect()
+    let shown = raw.iter().map(|frame| match watcher.decide(frame, true).0.cover {
+        Cover::Regions(hidden) => {
+            !hidden.iter().any(|h| h.region.contains(middle(f32::from(40u8))))
+        }
+        _ => false,
+    });
+    shown.zip(waited).collect()
 }
 
 fn middle(side: f32) -> classveil::frame::Rect {
@@ -155,10 +161,12 @@ fn a_face_in_view_for_one_picture_is_veiled_in_it() {
             frame
         })
         .collect();
-    let shown = shown(&mut watcher(&models, &people[0]), &frames.iter().collect::<Vec<_>>());
+    let watched = watched(&mut watcher(&models, &people[0]), &frames.iter().collect::<Vec<_>>());
     for i in flashes {
-        assert!(!shown[i as usize], "picture {i}: {shown:?}");
+        assert!(!watched[i as usize].0, "picture {i}: {watched:?}");
     }
+    let waited = flashes.iter().filter(|&&i| watched[i as usize].1).count();
+    assert!(waited >= 3, "{waited} of the flashes waited: {watched:?}");
 }
 
 #[test]

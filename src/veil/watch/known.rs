@@ -23,7 +23,7 @@ pub(super) struct Known {
     pub(super) agreed: VecDeque<Agreed>,
     /// The last frame in which a comparison was tried.
     pub(super) tried: Option<(u64, Pts)>,
-    /// How often it was compared since it looked like another one, without a firm view.
+    /// How much more often it was compared lately because it looked like another one than in its turn.
     pub(super) hurries: u32,
     /// How many more looks were not sure that it is a face than were.
     pub(super) unsure: u32,
@@ -86,7 +86,11 @@ impl Known {
     /// Notes that it is compared now.
     pub(super) fn compared(&mut self, seq: u64, pts: Pts) {
         self.tried = Some((seq, pts));
-        self.hurries = if self.is_broken() { self.hurries.saturating_add(1) } else { 0 };
+        self.hurries = if self.is_broken() {
+            self.hurries.saturating_add(1)
+        } else {
+            self.hurries.saturating_sub(1)
+        };
     }
 
     /// Takes the latest look, and notes whether it is all of a sudden another.
@@ -101,9 +105,6 @@ impl Known {
             // A face that cannot be compared with what was there before may be another one.
             _ => true,
         };
-        if self.changed {
-            self.hurries = 0;
-        }
     }
 
     /// Takes a view that did not contradict the ones before; `unbroken` says that the face never looked
@@ -169,15 +170,17 @@ mod tests {
             known.compared(30 + u64::from(tries), at(1000));
             assert_eq!(known.hurries, tries);
         }
-        // Again another one.
-        known.take(None);
-        known.take(None);
-        assert_eq!((known.changed, known.hurries), (true, 0));
-        known.compared(40, at(1200));
-        known.changed = false;
+        // It was the same, and then again another one: a face that trembles is soon compared in its turn.
         known.agreed.push_back(Agreed { seq: 40, pts: at(1300), firm: true });
-        known.compared(50, at(1600));
-        assert_eq!(known.hurries, 0);
+        known.take(None);
+        known.take(None);
+        known.compared(45, at(1500));
+        assert_eq!((known.changed, known.hurries), (true, 4));
+        known.changed = false;
+        for (tries, left) in [3, 2, 1, 0, 0].into_iter().enumerate() {
+            known.compared(50 + tries as u64, at(1600));
+            assert_eq!(known.hurries, left);
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! One camera's eyes: looks at every frame as it enters the ring, and says what is hidden when it
-//! leaves.
+//! One camera's eyes: looks at frames as they enter the ring, or has them wait for the next look, and says
+//! what is hidden when they leave.
 //!
 //! Belongs here: how often the detector runs at which size, which faces are compared (`turns`), and when a
 //! track's clearance has to be earned again (`cutting`, `known`). Does not belong: what the views mean
@@ -54,7 +54,7 @@ const PLAIN_SCORE: f32 = 0.7;
 /// How often and how closely frames are looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Longest side of the picture of every frame's pass, in pixels.
+    /// Longest side of the picture of the small pass, in pixels.
     pub size: u32,
     /// Longest side of the picture that is looked at in tiles, in pixels.
     pub full_size: u32,
@@ -79,7 +79,7 @@ pub enum Effort {
     Whole,
     /// Close looks and comparisons less often.
     Seldom,
-    /// The same, and every picture's own look at a smaller size.
+    /// The same, and the small pass at a smaller size.
     Coarse,
 }
 
@@ -286,7 +286,7 @@ impl Watcher {
         let cut = std::mem::take(&mut self.cut) > Cut::None;
         let mut seen = self.learn(frame, &found, cut);
         self.compare(frame, &mut seen)?;
-        self.find_means(pts, &view, &seen)
+        self.find_means(frame, &seen, true)
     }
 
     fn learn_waiting(
@@ -302,7 +302,7 @@ impl Watcher {
             } else {
                 self.doubt_changed(frame.pts(), &seen);
             }
-            self.find_means(frame.pts(), &frame.planes(), &seen)?;
+            self.find_means(frame, &seen, looked)?;
         }
         Ok(())
     }
@@ -327,12 +327,13 @@ impl Watcher {
     }
 
     /// Notes who is in which seat and wears which marker: only what is surely a face, so that a ghost
-    /// neither takes a seat nor spoils another's.
+    /// neither takes a seat nor spoils another's. Markers are read where the picture was looked at: what was told
+    /// of it leaves out who is in doubt.
     fn find_means(
         &mut self,
-        pts: Pts,
-        picture: &I420View<'_>,
+        frame: &Frame<Raw>,
         seen: &[(TrackId, Detection)],
+        looked: bool,
     ) -> Result<(), VisionError> {
         if !self.has_other_means() {
             return Ok(());
@@ -342,6 +343,7 @@ impl Watcher {
         };
         let faces: Vec<(TrackId, Rect)> =
             seen.iter().filter(|(id, _)| sure(*id)).map(|(id, d)| (*id, d.rect)).collect();
+        let (picture, pts) = (frame.planes(), frame.pts());
         self.stays.step(pts, picture.size, &faces);
         match &mut self.worn {
             Some(worn) => {
@@ -350,9 +352,12 @@ impl Watcher {
                         worn.badges.doubt(*id);
                     }
                 }
+                if !looked {
+                    return Ok(());
+                }
                 // Whoever might wear a marker puts another's in doubt, a ghost as well.
                 let all: Vec<(TrackId, Rect)> = seen.iter().map(|(id, d)| (*id, d.rect)).collect();
-                worn.look(picture, pts, &all, &faces)
+                worn.look(&picture, pts, &all, &faces)
             }
             None => Ok(()),
         }
@@ -428,6 +433,16 @@ impl Watcher {
         if !self.judge.compares() {
             return Ok(());
         }
+        let compared = self.compare_due(frame, seen);
+        self.doubt_changed(frame.pts(), seen);
+        compared
+    }
+
+    fn compare_due(
+        &mut self,
+        frame: &Frame<Raw>,
+        seen: &mut [(TrackId, Detection)],
+    ) -> Result<(), VisionError> {
         let (seq, pts) = (frame.seq(), frame.pts());
         for i in self.due(seq, pts, seen) {
             let (id, detection) = seen[i];
@@ -475,7 +490,6 @@ impl Watcher {
             };
             seen[i].0 = self.add_view(id, seq, pts, &view);
         }
-        self.doubt_changed(pts, seen);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::{
     vision::Detection,
 };
 
-/// Undecided tracks are compared every second frame.
+/// Undecided tracks are compared every second frame, if that is looked at.
 const UNDECIDED_EVERY: u64 = 2;
 /// After so many looks in which detector or recogniser was not sure that it is a face, it is not worth more
 /// effort either.
@@ -19,9 +19,9 @@ const PATIENCE_VIEWS: u32 = 12;
 const PROMISING_VIEWS: u32 = 36;
 /// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
 /// whatever a comparison says; they wait this many times longer for one than cleared ones.
-const VEILED_FACTOR: u64 = 3;
+const VEILED_FACTOR: u64 = 2;
 /// A refused face that looked like another one is compared in a hurry, as it may be somebody else's now. After
-/// so many tries that said nothing each one waits twice as long as the one before ...
+/// so many tries more than in its turn each one waits twice as long as the one before ...
 const HURRIES: u32 = 3;
 /// ... so many times.
 const SLOWER: u32 = 3;

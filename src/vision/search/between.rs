@@ -32,10 +32,17 @@ const STRIDE: f32 = 0.5;
 /// the picture's edge about to leave.
 const APART: f32 = 0.25;
 /// Something else is in a picture where two by two blocks are brighter or darker by this altogether, in grey
-/// levels, than they were in both looks: a face of 24 pixels that differs by 12 from what is behind it.
+/// levels, than they were in both looks: in 1080p a face of 24 pixels that differs by 16 from what is behind it.
 const ELSE: f32 = 24.0;
+/// Beside it everything that differs by this belongs to it.
+const BESIDE: f32 = 6.0;
 /// Something moves where a block differs by this from one look to the other.
 const MOVED: f32 = 4.0;
+/// Where something moves a block shows what was or will be beside it; what neither look saw in the block itself
+/// counts this much less.
+const MOVES: f32 = 0.25;
+/// Most pictures that wait, whatever their times say: as many as come in time at 120 a second.
+const MOST: usize = 12;
 
 /// What one look saw.
 #[derive(Debug, Default)]
@@ -87,7 +94,7 @@ impl Between {
     /// Whether a picture may wait for the next one: that one would still be looked at in time.
     pub(super) fn may_wait(&self, pts: Pts) -> bool {
         let next = pts.since(self.now.pts) + pts.since(self.picture);
-        self.known.1 && next <= LOOK_WITHIN && self.now.plain
+        self.known.1 && next <= LOOK_WITHIN && self.now.plain && self.waits < MOST
     }
 
     /// Keeps what a picture shows that waits.
@@ -142,18 +149,14 @@ impl Between {
         if self.known != (true, true) || way > 2 * LOOK_WITHIN {
             return everywhere;
         }
-        let waited = self.waiting[..self.waits].iter().find(|(at, _)| *at == pts);
-        let Some(mut doubtful) = waited.and_then(|(_, means)| self.something_else(means, blocks))
-        else {
-            return everywhere;
-        };
         let part = pts.since(before.pts).as_secs_f32() / way.as_secs_f32().max(f32::EPSILON);
         let mut left: Vec<&Seen> = now.faces.iter().collect();
         let mut faces = Vec::with_capacity(now.faces.len());
-        let mut doubt = |face: Rect| {
-            let rect = face.grown(STRIDE, STRIDE, STRIDE);
+        let mut doubtful: Option<Rect> = None;
+        let mut doubt = |rect: Rect| {
             doubtful = Some(doubtful.map_or(rect, |d| d.union(rect)));
         };
+        let around = |face: Rect| face.grown(STRIDE, STRIDE, STRIDE);
         for a in &before.faces {
             let nearest = (0..left.len())
                 .min_by(|&i, &j| a.apart_from(left[i]).total_cmp(&a.apart_from(left[j])));
@@ -164,18 +167,23 @@ impl Between {
                     if is_there(view, &face.landmarks, a, b) {
                         faces.push(face);
                     } else if a.near || b.near {
-                        doubt(a.face.rect.union(b.face.rect));
+                        doubt(around(a.face.rect.union(b.face.rect)));
                     } else if a.apart_from(b) <= STEP {
                         // Too small for a glance: nobody else's veil gives way to it.
                         face.score = face.score.min(UNSURE_SCORE);
                         faces.push(face);
                     }
                 }
-                None if a.is_sure() => doubt(a.face.rect),
+                None if a.is_sure() => doubt(around(a.face.rect)),
                 None => {}
             }
         }
-        left.iter().filter(|b| b.is_sure()).for_each(|b| doubt(b.face.rect));
+        left.iter().filter(|b| b.is_sure()).for_each(|b| doubt(around(b.face.rect)));
+        let waited = self.waiting[..self.waits].iter().find(|(at, _)| *at == pts);
+        match waited.and_then(|(_, means)| self.something_else(means, blocks)) {
+            Some(rect) => rect.into_iter().for_each(doubt),
+            None => return everywhere,
+        }
         Told { faces, doubtful }
     }
 
@@ -207,10 +215,11 @@ impl Between {
                     moves |= (a - b).abs() >= MOVED;
                 }
             }
-            if moves { (means[at] - high).max(low - means[at]).max(0.0) } else { own }
+            let beyond = (means[at] - high).max(low - means[at]);
+            if moves { beyond.max(MOVES * own) } else { own }
         };
         let side = blocks.side() as f32;
-        let mut found: Option<Rect> = None;
+        let (mut found, mut all): (bool, Option<Rect>) = (false, None);
         let mut above = vec![0.0; columns];
         for row in 0..rows {
             let (mut left, mut above_left) = (0.0, 0.0);
@@ -220,15 +229,16 @@ impl Between {
                 above_left = std::mem::replace(&mut above[column], here);
                 left = here;
                 // Written so that numbers that are none are something else.
-                let same = square < ELSE;
-                if !same {
+                let (same, clear) = (square < ELSE, square < BESIDE);
+                found |= !same;
+                if !clear {
                     let (x, y) = (column as f32 * side, row as f32 * side);
                     let square = Rect::new(x - side, y - side, 2.0 * side, 2.0 * side);
-                    found = Some(found.map_or(square, |found| found.union(square)));
+                    all = Some(all.map_or(square, |all| all.union(square)));
                 }
             }
         }
-        Some(found)
+        Some(all.filter(|_| found))
     }
 }
 
@@ -429,8 +439,13 @@ mod tests {
             let doubtful = told.doubtful.expect("something else");
             // All but what no more than a block of it reaches beyond.
             let (right, bottom) = ((x + side).min(640), (y + side).min(360));
-            let rect = Rect::new(x as f32, y as f32, (right - x) as f32, (bottom - y) as f32);
-            prop_assert!(doubtful.grown(0.0, 0.0, 0.0).intersection(rect).area() >= 0.25 * rect.area());
+            // All but what reaches into a block, of 8 pixels, or lies in one that the window ends in.
+            let (x, y, room) = (x as f32, y as f32, 16.0);
+            let (w, h) = ((right as f32 - x - 2.0 * room).max(0.0), (bottom as f32 - y - 2.0 * room).max(0.0));
+            let inner = Rect::new(x + room, y + room, w, h);
+            prop_assert!(w * h <= 0.0 || doubtful.contains(inner), "{doubtful:?} {inner:?}");
+            let rect = Rect::new(x, y, right as f32 - x, bottom as f32 - y);
+            prop_assert!(doubtful.intersection(rect).area() >= 0.25 * rect.area());
         }
     }
 }

@@ -26,7 +26,7 @@ use super::{
     infer::VisionError,
 };
 use crate::{
-    frame::{FrameSize, I420View, Point, Rect, pixels::Area},
+    frame::{FrameSize, I420View, Rect, pixels::Area},
     units::Pts,
 };
 
@@ -42,7 +42,7 @@ const SMALL_AGAIN: Duration = Duration::from_millis(300);
 const TILE_AGAIN: Duration = Duration::from_secs(1);
 /// However few frames a second there are, every tile has its turn within this time: a small face is
 /// seen in tiles only, and what the detector is not sure of is held for no longer.
-pub const TURNS_WITHIN: Duration = Duration::from_millis(500);
+pub const TURNS_WITHIN: Duration = Duration::from_millis(600);
 /// The same at the slowest pace.
 pub const SLOW_TURNS_WITHIN: Duration = Duration::from_millis(750);
 /// Such a part of a face belongs to the face of the small pass that covers this share of it.
@@ -256,26 +256,43 @@ impl Searcher {
         &mut self,
         waiting: &[(Pts, I420View<'_>)],
     ) -> Result<Vec<Waited>, VisionError> {
+        let told = waiting.iter().map(|(pts, view)| self.between.told(view, *pts, &self.blocks));
+        let told: Vec<Told> = told.collect();
+        self.between.settle();
         let mut all = Vec::with_capacity(waiting.len());
-        for (pts, view) in waiting {
-            let Told { mut faces, doubtful } = self.between.told(view, *pts, &self.blocks);
+        for ((_, view), Told { mut faces, doubtful }) in waiting.iter().zip(told) {
             let looked = doubtful.is_some();
             if let Some(doubtful) = doubtful {
-                let part = self.small.around(doubtful);
-                let inside = rect_of(part);
-                let longest = scaled(part.size, self.small.scale);
-                let found = self.detector.detect_in(view, part, longest)?;
-                faces.retain(|d| {
-                    let Point { x, y } = d.rect.center();
-                    !inside.contains(Rect::new(x, y, 0.0, 0.0))
-                });
-                faces.extend(found);
-                faces = suppress(faces, self.nms);
+                // What a look that fails leaves open the next two looks do not tell.
+                let found = self.search_around(view, doubtful, &mut faces);
+                found.inspect_err(|_| self.between.forget())?;
             }
             all.push(Waited { faces, looked });
         }
-        self.between.settle();
         Ok(all)
+    }
+
+    /// Looks at a part of a picture; what is found takes the place of the `faces` there.
+    fn search_around(
+        &mut self,
+        view: &I420View<'_>,
+        doubtful: Rect,
+        faces: &mut Vec<Detection>,
+    ) -> Result<(), VisionError> {
+        let mut part = self.small.around(doubtful, faces);
+        let mut look =
+            |part: Area| self.detector.detect_in(view, part, scaled(part.size, self.small.scale));
+        let mut found = look(part)?;
+        // Half of a face is none, and its marks are not where they are thought to be.
+        if found.iter().any(|d| self.small.cuts_at(part, d.rect, view.size)) {
+            part = self.small.area;
+            found = look(part)?;
+        }
+        let inside = rect_of(part);
+        faces.retain(|d| d.rect.intersection(inside).area() <= 0.0);
+        faces.extend(found);
+        *faces = suppress(std::mem::take(faces), self.nms);
+        Ok(())
     }
 
     /// The faces of pictures that waited, whatever the looks around them saw.
@@ -331,10 +348,11 @@ impl Searcher {
 
     /// What the small pass has to look at.
     fn small_part(&mut self, pts: Pts) -> Option<Area> {
-        let part = self.small.around(rect_of(self.small.due(&self.blocks, pts, SMALL_AGAIN)?));
+        let part = self.small.around(rect_of(self.small.due(&self.blocks, pts, SMALL_AGAIN)?), &[]);
         let lately = |at: Pts| pts.since(at) < self.narrow_for;
-        let narrow =
-            self.search.sparing && self.small.looked.is_some() && self.widely.is_some_and(lately);
+        // Pictures that wait are told from all of the picture.
+        let may_be = self.search.sparing && self.waited == 0;
+        let narrow = may_be && self.small.looked.is_some() && self.widely.is_some_and(lately);
         let faces = self.small.around_faces();
         // Who is in view for one picture is not seen in the next one.
         if narrow && !self.small.seen.shows_something_new(&self.blocks, self.small.area, faces) {

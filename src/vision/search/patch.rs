@@ -52,8 +52,8 @@ impl Patch {
         if recent { self.seen.changed(blocks, self.area) } else { Some(self.area) }
     }
 
-    /// `changed` with room for the faces that reach into it, on the detector's grid.
-    pub(super) fn around(&self, changed: Rect) -> Area {
+    /// `changed` with room for its own faces and `others` that reach into it, on the detector's grid.
+    pub(super) fn around(&self, changed: Rect, others: &[Detection]) -> Area {
         let step = (Letterbox::STEP as f32 / self.scale).round();
         let whole = rect_of(self.area);
         let mut rect = Rect::new(
@@ -68,6 +68,7 @@ impl Patch {
             let cut = self
                 .found
                 .iter()
+                .chain(others)
                 .map(|d| d.rect.intersection(whole))
                 .find(|face| face.intersection(seen).area() > 0.0 && !seen.contains(*face));
             // Each turn adds a face that was cut, so this ends.
@@ -86,7 +87,12 @@ impl Patch {
 
     /// Whether a detection ends at an edge of this part that is none of the picture.
     pub(super) fn cuts(&self, found: Rect, picture: FrameSize) -> bool {
-        let (area, all) = (rect_of(self.area), picture.rect());
+        self.cuts_at(self.area, found, picture)
+    }
+
+    /// The same of a part of it.
+    pub(super) fn cuts_at(&self, part: Area, found: Rect, picture: FrameSize) -> bool {
+        let (area, all) = (rect_of(part), picture.rect());
         let room = SEAM / self.scale;
         (area.x > all.x && found.x < area.x + room)
             || (area.y > all.y && found.y < area.y + room)
@@ -248,10 +254,12 @@ mod tests {
                 })
                 .collect();
             let changed = Area { x, y, size: FrameSize::new(w, h) };
-            let part = patch.around(rect_of(changed));
+            let own = faces.len() / 2;
+            let others = patch.found.split_off(own.min(patch.found.len()));
+            let part = patch.around(rect_of(changed), &others);
             let seen = rect_of(part);
             prop_assert!(seen.contains(rect_of(changed).intersection(size.rect())));
-            for face in &patch.found {
+            for face in patch.found.iter().chain(&others) {
                 let rect = face.rect.intersection(size.rect());
                 prop_assert!(seen.intersection(rect).area() <= 0.0 || seen.contains(rect), "{rect:?}");
             }

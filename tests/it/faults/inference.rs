@@ -2,7 +2,7 @@
 
 use crate::{
     eyes::Eyes,
-    media::sample,
+    media::{Clips, sample},
     record::people::{Watched, Who, assert_shown, assert_veiled, follow, refused_man},
     scene::School,
 };
@@ -35,6 +35,30 @@ fn a_look_that_fails_veils_its_frame_whole() {
             assert_eq!(like < 0.1, whole.contains(&index), "{fault}: frame {index}: {like}");
         }
     }
+}
+
+/// At 30 pictures a second most wait for the next look: where that fails they are veiled whole with it.
+#[test]
+fn a_look_that_fails_veils_what_waits_for_it() {
+    let school = School::with_refused_man();
+    let mut eyes = Eyes::new();
+    let man = refused_man(&mut eyes);
+    let clips = Clips::new();
+    let args =
+        format!("-t 4 -i {} -vf fps=30 -c:v libx264 -bf 0", sample("obama_speech.mp4").display());
+    let clip = clips.make("thirty.mp4", &args);
+    let before = Watched::of(&mut eyes, &clip, Who::Described);
+    let mut waited = 0;
+    for look in [60, 61, 62, 63] {
+        let recorded = record_spoilt(&school, &clip, &format!("error yunet {look} 1 0"), &[]);
+        let whole = veiled_whole(&school, &recorded);
+        assert!((1..=3).contains(&whole.len()), "{look}: {whole:?}");
+        assert!(whole.windows(2).all(|pair| pair[1] == pair[0] + 1), "{look}: {whole:?}");
+        waited = waited.max(whole.len());
+        let after = Watched::of(&mut eyes, &school.open(&recorded.folder), Who::Described);
+        assert_veiled(&follow(&before, &after, &man, |face| face.cosine(&man) >= 0.36), 100);
+    }
+    assert!(waited > 1, "none waited");
 }
 
 /// A detector that sees nothing for half a second: what was seen before and after says where the
