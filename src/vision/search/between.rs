@@ -223,10 +223,10 @@ impl Between {
         let mut above = vec![0.0; columns];
         for row in 0..rows {
             let (mut left, mut above_left) = (0.0, 0.0);
-            for column in 0..columns {
+            for (column, above) in above.iter_mut().enumerate() {
                 let here = off(row * columns + column);
-                let square = here + left + above[column] + above_left;
-                above_left = std::mem::replace(&mut above[column], here);
+                let square = here + left + *above + above_left;
+                above_left = std::mem::replace(above, here);
                 left = here;
                 // Written so that numbers that are none are something else.
                 let (same, clear) = (square < ELSE, square < BESIDE);
