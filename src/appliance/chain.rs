@@ -447,15 +447,19 @@ impl Chain<'_> {
         look
     }
 
-    /// Looks at the frames that wait for one that does not come.
-    fn look_at_waiting(&mut self) {
+    /// Looks at the frames that wait for one that does not come, and has all comparisons made.
+    fn look_at_waiting(&mut self, tally: &Tally) {
         let waiting = self.ring.later();
-        let Some(pts) = waiting.first().map(|frame| frame.pts()) else { return };
+        let pts = waiting.first().map_or(tally.progress.position, |frame| frame.pts());
         let look = match self.watcher.look_at_waiting(&waiting) {
             Ok(()) => Look::Done,
             Err(error) => self.no_look(pts, &error),
         };
         self.ring.settle(look);
+        if look == Look::Failed {
+            // It may be one of its comparisons that failed.
+            self.ring.fail_newest();
+        }
     }
 
     fn no_look(&self, pts: Pts, error: &VisionError) -> Look {
@@ -519,7 +523,7 @@ impl Chain<'_> {
     /// Veils and encodes what still waits.
     fn empty(&mut self, tally: &mut Tally) -> Result<(), ChainError> {
         self.heed(tally)?;
-        self.look_at_waiting();
+        self.look_at_waiting(tally);
         while let Some(waiting) = self.ring.pop() {
             tally.progress.held -= 1;
             self.listen();

@@ -121,7 +121,7 @@ fn open(take: Take<'_>) -> Result<Ready<'_>, RecordError> {
         tracing::warn!(asked = %plan.policy, applied = %policy,
             "a refusing pupil has no usable photo: everyone who is not cleared is veiled");
     }
-    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch)
+    let watcher = Watcher::new(detector, embedder, judge, thresholds, plan.watch)?
         .with_places(plan.places.clone())?;
     let capture = Capture::open(&plan.input, &plan.capture)?;
     let mut encoder = Encoder::start(capture.video(), capture.audio(), &plan.encode)?;

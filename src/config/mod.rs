@@ -193,7 +193,7 @@ pub struct Detect {
 
 impl Default for Detect {
     fn default() -> Self {
-        Self { threads: 1, size: 640, full_size: 1920, full_every: 18 }
+        Self { threads: 1, size: 640, full_size: 1600, full_every: 18 }
     }
 }
 

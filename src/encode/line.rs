@@ -11,12 +11,16 @@ use gstreamer_app::{AppSink, AppSrc};
 
 use super::EncodeError;
 
-/// Buffers that wait in front of the encoder. Two keep it busy while the next is being made; when
-/// they are there, `push` waits (back-pressure: a redacted picture is promised to a segment).
-pub(super) const QUEUED: u64 = 2;
+/// Buffers that wait in front of the encoder. They come three at a time, as most pictures wait for the
+/// next look: six keep it busy while that is made. When they are there, `push` waits (back-pressure: a
+/// redacted picture is promised to a segment).
+pub(super) const QUEUED: u64 = 6;
 /// Encoded buffers that wait behind the encoder. More than an encoder can give for what is queued
 /// in front of it; when they are there, the encoder waits, and every call empties them.
 const ENCODED: u32 = 64;
+/// How nice the encoder's threads are: where all want to run, the one that looks gets nine times as much as each.
+/// The box's unit forbids to change that: there all are alike.
+const GIVES_WAY: i32 = 10;
 /// How long to wait in one go while nothing comes out.
 const NAP: Duration = Duration::from_millis(5);
 
@@ -69,6 +73,16 @@ impl Line {
             .and_then(|()| gst::Element::link_many(&elements))
             .map_err(|e| failed(e.to_string()))?;
         let bus = pipeline.bus().ok_or_else(|| failed("it has no message bus".into()))?;
+        // A thread stays as nice as it is: none is kept for another pipeline.
+        gst::glib::ThreadPool::set_max_unused_threads(Some(0));
+        bus.set_sync_handler(|_, message| {
+            if let gst::MessageView::StreamStatus(status) = message.view()
+                && status.get().0 == gst::StreamStatusType::Enter
+            {
+                give_way();
+            }
+            gst::BusSyncReply::Pass
+        });
         let line = Self { pipeline, source, sink, bus, worker: worker.clone(), patience };
         line.pipeline
             .set_state(gst::State::Playing)
@@ -184,6 +198,14 @@ impl Drop for Line {
     fn drop(&mut self) {
         // Going to Null cannot fail in a way that could still be acted on.
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// Lets looking go first from now on, of all that this thread does and those that it starts: what is not
+/// looked at yet may be dropped, and what is to be encoded waits.
+fn give_way() {
+    if let Err(error) = rustix::process::setpriority_process(None, GIVES_WAY) {
+        tracing::debug!(%error, "the encoder's thread goes on as any other");
     }
 }
 

@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// The most pictures that are inside the encoder at once, each of which keeps its ring slot. With
-/// x264 it is two queued, one in work and one more for each thread beyond the first: 6, as tests
+/// x264 it is six queued, one in work and one more for each thread beyond the first: 10, as tests
 /// count. Two more are left for graphics chips, whose trial fails beyond that.
-pub const FRAMES_HELD: usize = 8;
+pub const FRAMES_HELD: usize = 12;
 
 /// Most threads of the H.264 encoder. Each thread of x264 holds one more picture.
 pub const MAX_THREADS: u32 = 4;

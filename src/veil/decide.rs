@@ -66,6 +66,9 @@ const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
 
+/// Motion is told from two sightings this far apart, if there are.
+const MOTION_BASE: Duration = Duration::from_millis(95);
+
 /// Of a face that is seen and shown this much of its box on each side stays under the veil of somebody
 /// refused who is not seen any more: he may be beside it or just behind.
 const RIM: f32 = 0.1;
@@ -347,7 +350,7 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
             if away > hold(refused) || cleared {
                 return None;
             }
-            let earlier = after.checked_sub(2).and_then(|i| sightings.get(i));
+            let earlier = far_enough(last, sightings.range(..after - 1).rev());
             let rect = steady(sightings, after - 1).unwrap_or(last.rect);
             let last = &Sighting { rect: even(rect), ..*last };
             (extended(now, last, earlier, away), Basis::Held)
@@ -358,11 +361,33 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
                 return None;
             }
             let next = &Sighting { rect: even(next.rect), ..*next };
-            (extended(now, next, sightings.get(after + 1), away), Basis::Held)
+            let later = far_enough(next, sightings.range(after + 1..));
+            (extended(now, next, later, away), Basis::Held)
         }
         (None, None) => return None,
     };
     Some(Placement { track: track.id, face, basis, shown: cleared })
+}
+
+/// The first of the sightings beyond `near`, nearest first, that is far enough from it to tell how the face
+/// moves: from one picture to the next boxes tremble by more than faces move. The farthest one where none is.
+fn far_enough<'a>(
+    near: &Sighting,
+    beyond: impl Iterator<Item = &'a Sighting>,
+) -> Option<&'a Sighting> {
+    let mut farthest = None;
+    for sighting in beyond {
+        let away = near.pts.since(sighting.pts).max(sighting.pts.since(near.pts));
+        // Over a gap it may have moved otherwise than now.
+        if farthest.is_some() && away > 2 * MOTION_BASE {
+            break;
+        }
+        farthest = Some(sighting);
+        if away >= MOTION_BASE {
+            break;
+        }
+    }
+    farthest
 }
 
 /// Where a face is that went on as it did from one sighting to the next, if that is not `middle`, on the

@@ -64,6 +64,13 @@ impl Ring {
         }
     }
 
+    /// Notes that the look at the newest frame was not completed after all.
+    pub fn fail_newest(&mut self) {
+        if let Some(waiting) = self.frames.back_mut() {
+            waiting.look = Look::Failed;
+        }
+    }
+
     /// The oldest frame, if it has waited long enough.
     pub fn pop_due(&mut self) -> Option<Waiting> {
         let (oldest, newest) = (self.frames.front()?, self.frames.back()?);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Landmarks,
+    beside::{Begun, Beside},
     infer::{Models, Network, VisionError},
 };
 use crate::{
@@ -90,12 +91,63 @@ impl Embedder {
     }
 
     fn run(&mut self) -> Result<Option<Described>, VisionError> {
-        self.network.run(INPUT, &self.crop, |outputs| {
-            let raw: [f32; Embedding::LEN] = outputs.first().copied()?.try_into().ok()?;
-            let strength = length(&raw);
-            Some(Described { embedding: Embedding::new(raw)?, strength })
-        })
+        self.network.run(INPUT, &self.crop, read)
     }
+}
+
+/// Describes faces on a thread of its own, while the next pictures are looked at.
+pub struct Describer {
+    network: Beside<Option<Described>>,
+    scaler: Scaler,
+}
+
+impl std::fmt::Debug for Describer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Describer")
+    }
+}
+
+impl Describer {
+    /// Takes an embedder's model to a thread of its own.
+    pub fn new(embedder: Embedder) -> Result<Self, VisionError> {
+        let Embedder { mut network, scaler, .. } = embedder;
+        Ok(Self { network: Beside::new(move |crop| network.run(INPUT, crop, read))?, scaler })
+    }
+
+    /// Begins to describe a face in a frame, of which a copy is taken; `None` where its landmarks span no
+    /// face.
+    pub fn begin(
+        &mut self,
+        frame: &I420View<'_>,
+        landmarks: &Landmarks,
+    ) -> Result<Option<Begun>, VisionError> {
+        let Some(map) = align(landmarks) else { return Ok(None) };
+        let mut crop = self.network.input();
+        self.scaler.warp(frame, &map, CROP, &mut crop)?;
+        self.network.begin(crop).map(Some)
+    }
+
+    /// What was found in a face, once that is known; `None` where the model returns no direction.
+    pub fn finish(&mut self, begun: &Begun) -> Result<Option<Described>, VisionError> {
+        self.network.finish(begun)
+    }
+
+    /// Both in one; see [`Embedder::embed`].
+    pub fn describe(
+        &mut self,
+        frame: &I420View<'_>,
+        landmarks: &Landmarks,
+    ) -> Result<Option<Described>, VisionError> {
+        let Some(begun) = self.begin(frame, landmarks)? else { return Ok(None) };
+        self.finish(&begun)
+    }
+}
+
+/// What the model says of a crop; `None` where that is no direction.
+fn read(outputs: &[&[f32]]) -> Option<Described> {
+    let raw: [f32; Embedding::LEN] = outputs.first().copied()?.try_into().ok()?;
+    let strength = length(&raw);
+    Some(Described { embedding: Embedding::new(raw)?, strength })
 }
 
 /// `SFace`'s input: one crop, three colours.

@@ -75,6 +75,12 @@ pub enum VisionError {
         #[source]
         source: ort::Error,
     },
+    /// A thread for a model cannot be had.
+    #[error("cannot start a thread for a model")]
+    Thread(#[source] io::Error),
+    /// The thread of a model has ended.
+    #[error("the thread of a model has ended by a fault of the program")]
+    Ended,
     /// A picture could not be brought into a model's form.
     #[error("cannot prepare a picture for the models")]
     Picture(#[source] opencv::Error),
@@ -89,9 +95,11 @@ impl Kind for VisionError {
             Self::ModelMissing { .. } | Self::Runtime { .. } | Self::ModelDigest { .. } => {
                 ErrorKind::Config
             }
+            Self::Thread(_) => ErrorKind::Exhausted,
             Self::ModelShape { .. }
             | Self::Telemetry
             | Self::Inference { .. }
+            | Self::Ended
             | Self::Picture(_)
             | Self::Manifest(_) => ErrorKind::Bug,
         }

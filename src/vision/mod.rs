@@ -1,8 +1,10 @@
 //! Who is where: faces found in a picture, embeddings compared, faces followed over time.
 //!
 //! Belongs here: what the models say. Does not belong: who may be shown (`veil`), who is on the
-//! list (`people`). Runs on the camera's own thread; no model is shared between threads.
+//! list (`people`). Runs on the camera's own thread, but for the recogniser
+//! (`beside`); no model is shared between threads.
 
+pub mod beside;
 pub mod change;
 pub mod detect;
 pub mod glance;

@@ -90,7 +90,7 @@ fn watcher(models: &Models, refused: &RgbImage) -> Watcher {
     };
     let thresholds = models.thresholds();
     let judge = Judge::new(Policy::Refused, &gallery, thresholds);
-    Watcher::new(detector(models), embedder, judge, thresholds, settings)
+    Watcher::new(detector(models), embedder, judge, thresholds, settings).expect("a watcher")
 }
 
 /// Which frames show the face in their middle, when all were taken in before the first is decided.

@@ -97,7 +97,7 @@ impl Press {
         let settings = watch::Settings { region: Region::Head, ..settings };
         let judge = Judge::new(Policy::Everyone, &Gallery::default(), thresholds);
         Ok(Self {
-            watcher: Watcher::new(detector, embedder, judge, thresholds, settings),
+            watcher: Watcher::new(detector, embedder, judge, thresholds, settings)?,
             pool: SlotPool::new(SIZE, FRAMES),
             scaler: Scaler::new(),
             crop: Vec::new(),

@@ -245,6 +245,31 @@ impl Evidence {
             && refused.is_some_and(|(_, cosine)| cosine - own >= PASSED)
     }
 
+    /// Whether a view surely shows somebody else in the place of a refused person, one who may be seen. People
+    /// may resemble each other by more than views of somebody else are told by.
+    #[must_use]
+    pub fn is_left(&self, view: &View, judge: &Judge) -> bool {
+        let refused = judge.closest_refused(&view.embedding).map_or(-1.0, |(_, cosine)| cosine);
+        matches!(self.state, State::Refused { .. })
+            && view.reliable
+            && !view.oblique
+            && !self.is_alike(view)
+            && judge.recognised(&view.embedding, refused).is_some()
+    }
+
+    /// Whether a view shows a refused person, and the views here, all together, surely somebody who may be seen.
+    #[must_use]
+    pub fn is_another(&self, view: &View, judge: &Judge) -> bool {
+        let Some(own) = self.face() else { return false };
+        let refused = judge.closest_refused(&own).map_or(-1.0, |(_, cosine)| cosine);
+        let alike = own.cosine(&view.embedding);
+        matches!(self.state, State::Cleared(Reason::Matched { .. }))
+            && self.seen >= ENOUGH_SEEN
+            && judge.recognised(&own, refused).is_some()
+            && alike < SAME
+            && judge.refused_by(&view.embedding).is_some_and(|(_, c)| c - alike >= PASSED)
+    }
+
     /// Whether this is somebody else than another track, all views of either taken together.
     #[must_use]
     pub fn is_unlike(&self, other: &Self, judge: &Judge) -> bool {

@@ -66,6 +66,30 @@ fn what_follows_a_refused_track_takes_twice_as_many_views() {
     }
 }
 
+#[test]
+fn somebody_who_may_be_seen_is_told_from_a_refused_one_who_resembles_him() {
+    let judge = judge(Policy::Refused);
+    // Views of the two are more alike than those of strangers.
+    let (refused, cleared) = (face(0.8, 0.3, 0), face(0.2, 0.9, 0));
+    let mut evidence = Evidence::default();
+    evidence.add(&view(80.0, refused.clone()), &judge);
+    let seen = view(80.0, cleared.clone());
+    assert!(!evidence.drifts(&seen) && evidence.is_left(&seen, &judge));
+    assert!(!evidence.is_left(&View { reliable: false, ..seen.clone() }, &judge));
+    assert!(!evidence.is_left(&View { oblique: true, ..seen.clone() }, &judge));
+    assert!(!evidence.is_left(&view(80.0, refused.clone()), &judge), "himself");
+    assert!(!evidence.is_left(&view(80.0, face(0.4, 0.3, 1)), &judge), "nobody who is known");
+    let mut own = Evidence::default();
+    assert!(!own.is_another(&view(80.0, refused.clone()), &judge), "nobody was seen yet");
+    for _ in 0..6 {
+        own.add(&seen, &judge);
+    }
+    assert!(matches!(own.state(&judge), State::Cleared(Reason::Matched { .. })));
+    assert!(own.is_another(&view(80.0, refused), &judge) && !own.is_another(&seen, &judge));
+    // A turned head of the refused person, which is hardly more like his photo than like the other.
+    assert!(!own.is_another(&view(80.0, face(0.6, 0.45, 1)), &judge));
+}
+
 /// A refused person with two photos of which each is `alike` to the other, and how far from the
 /// nearer one a view is.
 fn spread(alike: f32, recent: usize) -> Judge {

@@ -64,7 +64,7 @@ impl Watcher {
     /// tracker may confuse two people: the track is cut before this frame and earns its clearance
     /// again.
     pub(super) fn doubt_merged(&mut self, seq: u64, pts: Pts, seen: &mut [(TrackId, Detection)]) {
-        let hidden: Vec<_> = self
+        let hidden: Vec<(TrackId, Step)> = self
             .tracker
             .tracks()
             .iter()
@@ -78,19 +78,26 @@ impl Watcher {
                 }
             })
             .filter(|t| t.last().is_some_and(|last| pts.since(last.pts) <= OCCLUDED_FOR))
-            .map(|t| Step::of(t, seq))
+            .map(|t| (t.id, Step::of(t, seq)))
             .collect();
         let own: BTreeMap<TrackId, Step> =
             self.tracker.tracks().iter().map(|t| (t.id, Step::of(t, seq))).collect();
         for (id, detection) in seen {
             let apart = |other: &Step| own.get(id).is_some_and(|own| own.keeps_apart_from(other));
-            let meets = hidden
-                .iter()
-                .any(|other| other.now.iou(detection.rect) > MERGE_OVERLAP && !apart(other));
-            if (meets || self.returns(*id))
-                && self.is_cleared(*id, pts)
-                && let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s))
-            {
+            let meets = |(_, other): &&(TrackId, Step)| {
+                other.now.iou(detection.rect) > MERGE_OVERLAP && !apart(other)
+            };
+            let met: Vec<TrackId> = hidden.iter().filter(meets).map(|(other, _)| *other).collect();
+            if !(self.is_cleared(*id, pts) && (!met.is_empty() || self.returns(*id))) {
+                continue;
+            }
+            for other in met {
+                let refused = matches!(self.state(other), State::Refused { .. });
+                if let Some(known) = self.known.get_mut(&other).filter(|_| refused) {
+                    known.met(pts);
+                }
+            }
+            if let Some(new) = seq.checked_sub(1).and_then(|s| self.tracker.split(*id, s)) {
                 let before = Some(Before { track: *id, unbroken: false });
                 // What it looked like goes along: the next change is to be seen.
                 let look = self.known.get(id).map(|known| known.look).unwrap_or_default();
@@ -137,6 +144,7 @@ impl Watcher {
             known.since = unsure.then_some(pts).or(known.since);
             known.resume(evidence);
         } else if (known.evidence.drifts(view)
+            || known.evidence.is_left(view, &self.judge)
             || ((was_away || !unbroken) && known.evidence.is_passed(view, &self.judge)))
             && let Some(new) = agreed_until.and_then(|last| self.tracker.split(id, last))
         {
@@ -187,6 +195,7 @@ impl Watcher {
         while let Some(Before { track, unbroken }) = before {
             let Some(known) = self.known.get_mut(&track) else { return };
             let passed = known.evidence.is_passed(view, &self.judge)
+                || known.evidence.is_another(view, &self.judge)
                 || known.evidence.is_unlike(&own, &self.judge);
             if !unbroken && (known.evidence.drifts(view) || passed) {
                 return;

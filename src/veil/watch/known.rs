@@ -93,6 +93,15 @@ impl Known {
         };
     }
 
+    /// Notes that whoever was cleared may be in its place now: it is compared in a hurry, as if for the first
+    /// time.
+    pub(super) fn met(&mut self, pts: Pts) {
+        self.hurries = 0;
+        if self.doubts.back() != Some(&pts) {
+            self.doubts.push_back(pts);
+        }
+    }
+
     /// Takes the latest look, and notes whether it is all of a sudden another.
     pub(super) fn take(&mut self, now: Option<&Glance>) {
         let (seen, before) = std::mem::replace(&mut self.look, (true, now.copied()));
@@ -181,6 +190,17 @@ mod tests {
             known.compared(50 + tries as u64, at(1600));
             assert_eq!(known.hurries, left);
         }
+    }
+
+    #[test]
+    fn a_refused_face_that_another_met_is_compared_in_a_hurry_again() {
+        let at = |ms: u64| Pts::from_nanos(ms * 1_000_000);
+        let mut known = Known { hurries: 9, ..Known::default() };
+        known.agreed.push_back(Agreed { seq: 30, pts: at(1000), firm: true });
+        assert!(!known.is_broken());
+        known.met(at(1100));
+        known.met(at(1100));
+        assert_eq!((known.is_broken(), known.hurries, known.doubts.len()), (true, 0, 1));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! One camera's eyes: looks at frames as they enter the ring, or has them wait for the next look, and says
 //! what is hidden when they leave.
 //!
-//! Belongs here: how often the detector runs at which size, which faces are compared (`turns`), and when a
-//! track's clearance has to be earned again (`cutting`, `known`). Does not belong: what the views mean
+//! Belongs here: how often the detector runs at which size, which faces are compared (`turns`, `compare`),
+//! when a track's clearance has to be earned again (`cutting`, `known`), and what else clears it (`means`). Does not belong: what the views mean
 //! (`evidence`), where regions lie (`decide`).
 
+mod compare;
 mod cutting;
 mod known;
+mod means;
 mod turns;
 mod worn;
 
@@ -16,26 +18,25 @@ use std::{
     time::Duration,
 };
 
-use self::{cutting::MERGE_OVERLAP, known::Known, turns::UNSURE_LOOKS, worn::Worn};
+use self::{compare::Comparing, known::Known, worn::Worn};
 use super::{
     Cover, Hidden, Verdict,
     decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
-    evidence::{Evidence, Judge, Reason, State, View},
+    evidence::{Evidence, Judge, Reason, State},
     place::{Places, Stays},
     policy::{Policy, Region},
     redact::Redacted,
 };
 use crate::{
-    frame::{Frame, FrameSize, I420View, Raw, Rect},
+    frame::{Frame, FrameSize, I420View, Raw},
     units::{Pts, TrackId},
     vision::{
         Detection,
         detect::Detector,
         glance::Glance,
-        identify::{Described, Embedder},
+        identify::{Describer, Embedder},
         infer::{Thresholds, VisionError},
         motion::CameraMotion,
-        pose::is_oblique,
         search::{Pace, SAME_PLACE, Search, Searcher, Waited},
         track::{Cut, CutDetector, Tracker},
     },
@@ -48,8 +49,12 @@ const RELIABLE_SCORE: f32 = SURE_SCORE;
 /// that can be configured.
 const STRAINED_SIZE: (u32, u32) = (3, 4);
 const SMALLEST_SIZE: u32 = 320;
-/// A face this sure in a finished picture has to belong to somebody who is shown.
+/// A face this sure in a finished picture has to belong to somebody who is shown; and what was not surely a face
+/// so often is one from this on.
 const PLAIN_SCORE: f32 = 0.7;
+
+/// Comparisons are taken with the next look where frames follow each other within this time.
+const SOON: Duration = Duration::from_millis(105);
 
 /// How often and how closely frames are looked at.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +112,7 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct Watcher {
     searcher: Searcher,
-    embedder: Embedder,
+    describer: Describer,
     tracker: Tracker,
     cuts: CutDetector,
     judge: Judge,
@@ -127,20 +132,23 @@ pub struct Watcher {
     effort: Effort,
     /// The last frame in which faces were compared.
     compared: Option<u64>,
+    /// The time of the newest frame.
+    newest: Option<Pts>,
+    /// Comparisons of the latest look, which are made while the next ones begin.
+    comparing: VecDeque<Comparing>,
     /// How long whoever the detector was never sure of is held.
     hold_weak: Duration,
 }
 
 impl Watcher {
     /// A watcher that has seen nothing.
-    #[must_use]
     pub fn new(
         detector: Detector,
         embedder: Embedder,
         judge: Judge,
         thresholds: Thresholds,
         settings: Settings,
-    ) -> Self {
+    ) -> Result<Self, VisionError> {
         let search = Search {
             size: settings.size,
             full_size: settings.full_size,
@@ -148,9 +156,9 @@ impl Watcher {
             // Under `picture` somebody who comes in shows all of himself in one picture.
             sparing: settings.region != Region::Picture,
         };
-        Self {
+        Ok(Self {
             searcher: Searcher::new(detector, search, thresholds.detect_nms),
-            embedder,
+            describer: Describer::new(embedder)?,
             tracker: Tracker::new(thresholds.detect_begin),
             cuts: CutDetector::default(),
             judge,
@@ -166,8 +174,10 @@ impl Watcher {
             checked: None,
             effort: Effort::Whole,
             compared: None,
+            newest: None,
+            comparing: VecDeque::new(),
             hold_weak: HOLD_WEAK,
-        }
+        })
     }
 
     /// The same watcher where seats and markers clear faces and zones are veiled. Markers are looked
@@ -241,6 +251,7 @@ impl Watcher {
         waiting: &[&Frame<Raw>],
     ) -> Result<Watched, VisionError> {
         let (view, pts) = (frame.planes(), frame.pts());
+        let since = self.newest.replace(pts).map(|last| pts.since(last));
         self.take_cut(frame);
         if self.cut == Cut::None && self.searcher.may_wait(view.size, pts) {
             self.searcher.wait(&view, pts);
@@ -248,20 +259,27 @@ impl Watcher {
             return Ok(Watched::Waits);
         }
         self.look_now(frame, waiting)?;
+        // Frames leave as others come: where those are few, what a look says is not to wait for the next.
+        if since.is_none_or(|since| since > SOON) {
+            self.take_compared()?;
+        }
         Ok(Watched::Looked)
     }
 
-    /// Looks at the newest frame. An error means that the look was not completed: the frame has to
-    /// be veiled whole.
+    /// Looks at the newest frame, and waits for its comparisons. An error means that the look was not
+    /// completed: the frame has to be veiled whole.
     pub fn look(&mut self, frame: &Frame<Raw>) -> Result<(), VisionError> {
         self.take_cut(frame);
-        self.look_now(frame, &[])
+        self.look_now(frame, &[])?;
+        self.take_compared()
     }
 
-    /// Looks at the frames that wait, oldest first, where none will come after them.
+    /// Looks at the frames that wait, oldest first, where none will come after them, and waits for all
+    /// comparisons.
     pub fn look_at_waiting(&mut self, waiting: &[&Frame<Raw>]) -> Result<(), VisionError> {
         let found = self.searcher.search_waiting(&views(waiting))?;
-        self.learn_waiting(waiting, found)
+        self.learn_waiting(waiting, found)?;
+        self.take_compared()
     }
 
     fn take_cut(&mut self, frame: &Frame<Raw>) {
@@ -284,7 +302,7 @@ impl Watcher {
         let between = self.searcher.search_between(&views(waiting))?;
         self.learn_waiting(waiting, between)?;
         let cut = std::mem::take(&mut self.cut) > Cut::None;
-        let mut seen = self.learn(frame, &found, cut);
+        let mut seen = self.learn(frame, &found, cut)?;
         self.compare(frame, &mut seen)?;
         self.find_means(frame, &seen, true)
     }
@@ -295,7 +313,7 @@ impl Watcher {
         found: Vec<Waited>,
     ) -> Result<(), VisionError> {
         for (frame, Waited { faces, looked }) in waiting.iter().zip(found) {
-            let mut seen = self.learn(frame, &faces, false);
+            let mut seen = self.learn(frame, &faces, false)?;
             // Where nothing is new there is nothing to hurry for.
             if looked {
                 self.compare(frame, &mut seen)?;
@@ -307,13 +325,16 @@ impl Watcher {
         Ok(())
     }
 
-    /// Follows the faces found in a frame, and notes which may not be the same any more.
+    /// Follows the faces found in a frame, and notes which may not be the same any more, once it is known
+    /// what the comparisons before said.
     fn learn(
         &mut self,
         frame: &Frame<Raw>,
         found: &[Detection],
         cut: bool,
-    ) -> Vec<(TrackId, Detection)> {
+    ) -> Result<Vec<(TrackId, Detection)>, VisionError> {
+        // Whatever they say, what was seen now is held, and a new scene is one.
+        let taken = self.take_compared();
         let (seq, pts) = (frame.seq(), frame.pts());
         let mut seen = self.tracker.step(seq, pts, found, cut);
         let compares = self.judge.compares();
@@ -323,44 +344,7 @@ impl Watcher {
         if compares {
             self.glance(&frame.planes(), &seen);
         }
-        seen
-    }
-
-    /// Notes who is in which seat and wears which marker: only what is surely a face, so that a ghost
-    /// neither takes a seat nor spoils another's. Markers are read where the picture was looked at: what was told
-    /// of it leaves out who is in doubt.
-    fn find_means(
-        &mut self,
-        frame: &Frame<Raw>,
-        seen: &[(TrackId, Detection)],
-        looked: bool,
-    ) -> Result<(), VisionError> {
-        if !self.has_other_means() {
-            return Ok(());
-        }
-        let sure = |id: TrackId| {
-            self.tracker.tracks().iter().any(|t| t.id == id && t.best_score >= RELIABLE_SCORE)
-        };
-        let faces: Vec<(TrackId, Rect)> =
-            seen.iter().filter(|(id, _)| sure(*id)).map(|(id, d)| (*id, d.rect)).collect();
-        let (picture, pts) = (frame.planes(), frame.pts());
-        self.stays.step(pts, picture.size, &faces);
-        match &mut self.worn {
-            Some(worn) => {
-                for (id, _) in seen {
-                    if self.known.get(id).is_some_and(|known| known.changed) {
-                        worn.badges.doubt(*id);
-                    }
-                }
-                if !looked {
-                    return Ok(());
-                }
-                // Whoever might wear a marker puts another's in doubt, a ghost as well.
-                let all: Vec<(TrackId, Rect)> = seen.iter().map(|(id, d)| (*id, d.rect)).collect();
-                worn.look(&picture, pts, &all, &faces)
-            }
-            None => Ok(()),
-        }
+        taken.map(|()| seen)
     }
 
     fn state(&self, id: TrackId) -> State {
@@ -381,33 +365,6 @@ impl Watcher {
         }
     }
 
-    /// Why a face may be shown at a time whoever it resembles. Where anybody can be recognised as
-    /// refused, it must have been compared, and lately.
-    fn other_reason(&self, id: TrackId, pts: Pts) -> Option<Reason> {
-        if self.judge.policy() == Policy::Everyone {
-            return None;
-        }
-        let reason = self.seated(id, pts).or_else(|| self.marked(id, pts))?;
-        let unlike = || {
-            let known = self.known.get(&id)?;
-            (known.confirms(pts) && known.evidence.is_unlike_refused(&self.judge)).then_some(())
-        };
-        if self.judge.looks_for_somebody() {
-            unlike()?;
-        }
-        Some(reason)
-    }
-
-    fn seated(&self, id: TrackId, pts: Pts) -> Option<Reason> {
-        Some(Reason::Seated { person: self.stays.seated(id, pts)?.clone() })
-    }
-
-    /// A number that is not on the list clears nobody.
-    fn marked(&self, id: TrackId, pts: Pts) -> Option<Reason> {
-        let number = self.worn.as_ref()?.clears(id, pts)?;
-        Some(Reason::Marked { person: self.places.markers.get(&number)?.clone(), number })
-    }
-
     /// Whether a face is shown for now, if nothing new is learnt.
     fn is_cleared(&self, id: TrackId, pts: Pts) -> bool {
         match self.state(id) {
@@ -422,83 +379,6 @@ impl Watcher {
         for (id, detection) in seen {
             let known = self.known.entry(*id).or_default();
             known.take(Glance::at(picture, &detection.landmarks).as_ref());
-        }
-    }
-
-    fn compare(
-        &mut self,
-        frame: &Frame<Raw>,
-        seen: &mut [(TrackId, Detection)],
-    ) -> Result<(), VisionError> {
-        if !self.judge.compares() {
-            return Ok(());
-        }
-        let compared = self.compare_due(frame, seen);
-        self.doubt_changed(frame.pts(), seen);
-        compared
-    }
-
-    fn compare_due(
-        &mut self,
-        frame: &Frame<Raw>,
-        seen: &mut [(TrackId, Detection)],
-    ) -> Result<(), VisionError> {
-        let (seq, pts) = (frame.seq(), frame.pts());
-        for i in self.due(seq, pts, seen) {
-            let (id, detection) = seen[i];
-            self.known.entry(id).or_default().compared(seq, pts);
-            self.compared = Some(seq);
-            let picture = frame.planes();
-            let found = self.searcher.close_up(&picture, detection.rect)?;
-            let others = seen.iter().filter(|(other, _)| *other != id).map(|(_, d)| d.rect);
-            let (detection, alone) = match found {
-                Some(found) => closest(detection, &found, others),
-                None => (detection, true),
-            };
-            let sure = detection.score >= RELIABLE_SCORE;
-            if sure {
-                self.tracker.assure(id, detection.score);
-            }
-            let known = self.known.entry(id).or_default();
-            let unsure = known.unsure;
-            known.unsure = unsure.saturating_add(1);
-            // What was not surely a face so often, and is none now, is veiled as it is. Now and then it is
-            // compared all the same: somebody refused is held longer.
-            let is_open = self.state(id) == State::Undecided && !self.awaits_means(id, pts);
-            if !sure && unsure >= UNSURE_LOOKS && !unsure.is_multiple_of(UNSURE_LOOKS) && is_open {
-                continue;
-            }
-            let Some(Described { embedding, strength }) =
-                self.embedder.embed(&picture, &detection.landmarks)?
-            else {
-                continue;
-            };
-            let t = &self.thresholds;
-            if sure && strength >= t.clear_strength_least {
-                // One look at what is no face may be a good one.
-                self.known.entry(id).or_default().unsure =
-                    unsure.min(UNSURE_LOOKS).saturating_sub(1);
-            }
-            let rect = detection.rect;
-            let whole = picture.size.rect().contains(rect);
-            let view = View {
-                width_px: rect.w,
-                oblique: is_oblique(&detection.landmarks, rect.w) || strength < t.clear_strength,
-                strength,
-                reliable: whole && sure && alone,
-                embedding,
-            };
-            seen[i].0 = self.add_view(id, seq, pts, &view);
-        }
-        Ok(())
-    }
-
-    /// Notes which faces look like others all of a sudden.
-    fn doubt_changed(&mut self, pts: Pts, seen: &[(TrackId, Detection)]) {
-        for (id, _) in seen {
-            if let Some(known) = self.known.get_mut(id).filter(|k| k.changed) {
-                known.doubts.push_back(pts);
-            }
         }
     }
 
@@ -634,7 +514,7 @@ impl Watcher {
         // Whichever of them it is.
         let same = found.iter().flatten().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
         for face in same.chain([face]) {
-            let described = self.embedder.embed(view, &face.landmarks)?;
+            let described = self.describer.describe(view, &face.landmarks)?;
             if described.is_some_and(|found| self.judge.is_refused(&found.embedding)) {
                 return Ok(true);
             }
@@ -645,27 +525,6 @@ impl Watcher {
 
 fn views<'f>(frames: &[&'f Frame<Raw>]) -> Vec<(Pts, I420View<'f>)> {
     frames.iter().map(|frame| (frame.pts(), frame.planes())).collect()
-}
-
-/// A face as a closer look saw it, if that is surely the same one, and whether it is its own and nobody
-/// else's beyond doubt: it was found again, and no other is so near that one may be taken for the other.
-/// `others` are the faces beside it in the picture.
-fn closest(
-    face: Detection,
-    found: &[Detection],
-    mut others: impl Iterator<Item = Rect>,
-) -> (Detection, bool) {
-    let near = found.iter().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
-    let Some(best) = near.max_by(|a, b| a.rect.iou(face.rect).total_cmp(&b.rect.iou(face.rect)))
-    else {
-        return (face, false);
-    };
-    // It may be of whoever is beside it.
-    if others.any(|other| other.iou(best.rect) >= best.rect.iou(face.rect)) {
-        return (face, false);
-    }
-    let alone = |d: &Detection| d == best || d.rect.iou(best.rect) <= MERGE_OVERLAP;
-    (*best, found.iter().all(alone))
 }
 
 #[cfg(test)]
@@ -690,29 +549,6 @@ mod tests {
         let photo = image::open(path).expect("a sample; run `make setup`").to_luma8();
         let way = image::imageops::FilterType::Triangle;
         image::imageops::resize(&photo, SIZE.width, SIZE.height, way).into_raw()
-    }
-
-    #[test]
-    fn a_closer_look_takes_no_neighbour_for_the_face() {
-        let face = |x: f32, score: f32| Detection {
-            rect: Rect::new(x, 0.0, 50.0, 60.0),
-            score,
-            landmarks: Default::default(),
-        };
-        let coarse = face(0.0, 0.5);
-        let taken = |found: &[Detection], others: &[Detection]| {
-            let (taken, alone) = closest(coarse, found, others.iter().map(|d| d.rect));
-            (taken.rect.x, taken.score, alone)
-        };
-        let (own, near) = (face(4.0, 0.7), face(20.0, 0.95));
-        // Not found again: what the coarse look saw may speak against it only.
-        assert_eq!(taken(&[], &[]), (0.0, 0.5, false));
-        assert_eq!(taken(&[own], &[]), (4.0, 0.7, true));
-        // However sure the other one is.
-        assert_eq!(taken(&[near, own], &[near]), (4.0, 0.7, false));
-        // The face itself was not found, and who was is known to be beside it.
-        assert_eq!(taken(&[near], &[face(19.0, 0.9)]), (0.0, 0.5, false));
-        assert_eq!(taken(&[own, face(60.0, 0.9)], &[face(60.0, 0.9)]), (4.0, 0.7, true));
     }
 
     #[test]
@@ -751,7 +587,8 @@ mod tests {
         };
         let judge = Judge::new(Policy::Refused, &gallery, thresholds);
         let embedder = Embedder::new(&models, 1).expect("embedder");
-        let mut watcher = Watcher::new(detector, embedder, judge, thresholds, settings);
+        let mut watcher =
+            Watcher::new(detector, embedder, judge, thresholds, settings).expect("a thread");
         watcher.searcher.blind = Some(face.rect);
         let mut redactor = Redactor::new(Style::Veil);
         let mut findings = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{super::evidence::State, Effort, RELIABLE_SCORE, Watcher};
+use super::{super::evidence::State, Effort, PLAIN_SCORE, Watcher};
 use crate::{
     units::{Pts, TrackId},
     vision::Detection,
@@ -70,7 +70,7 @@ impl Watcher {
                 }
                 State::Undecided
                     if width < self.thresholds.clear_min_px
-                        || (detection.score < RELIABLE_SCORE
+                        || (detection.score < PLAIN_SCORE
                             && known.is_some_and(|k| k.unsure >= UNSURE_LOOKS))
                         || patient =>
                 {
@@ -106,12 +106,6 @@ impl Watcher {
         let most = |usual: usize| if strained { STRAINED_PER_FRAME } else { usual };
         let veiled = first(veiled, most(VEILED_PER_FRAME));
         veiled.chain(first(cleared, most(CLEARED_PER_FRAME))).collect()
-    }
-
-    /// Whether a face may be shown for another reason than its looks once it was compared.
-    pub(super) fn awaits_means(&self, id: TrackId, pts: Pts) -> bool {
-        self.stays.is_seated(id)
-            || self.worn.as_ref().is_some_and(|worn| worn.badges.clears(id, pts).is_some())
     }
 
     /// Whether enough was seen of a face to show it for another reason than its looks.

@@ -34,8 +34,9 @@ const APART: f32 = 0.25;
 /// Something else is in a picture where two by two blocks are brighter or darker by this altogether, in grey
 /// levels, than they were in both looks: in 1080p a face of 24 pixels that differs by 16 from what is behind it.
 const ELSE: f32 = 24.0;
-/// Beside it everything that differs by this belongs to it.
+/// Everything that differs by this and is no farther from it than so many blocks belongs to it.
 const BESIDE: f32 = 6.0;
+const NEAR: usize = 3;
 /// Something moves where a block differs by this from one look to the other.
 const MOVED: f32 = 4.0;
 /// Where something moves a block shows what was or will be beside it; what neither look saw in the block itself
@@ -67,8 +68,8 @@ struct Seen {
 pub(super) struct Told {
     /// The faces that are surely there.
     pub(super) faces: Vec<Detection>,
-    /// Around what has to be looked at; none where that is all.
-    pub(super) doubtful: Option<Rect>,
+    /// Around each thing that has to be looked at; empty where that is all.
+    pub(super) doubtful: Vec<Rect>,
 }
 
 /// The last two looks, and the pictures since the last one. Its memory is kept.
@@ -142,7 +143,7 @@ impl Between {
 
     /// What a picture that waited shows, as both looks tell it.
     pub(super) fn told(&self, view: &I420View<'_>, pts: Pts, blocks: &Blocks) -> Told {
-        let everywhere = Told { faces: Vec::new(), doubtful: Some(view.size.rect()) };
+        let everywhere = Told { faces: Vec::new(), doubtful: vec![view.size.rect()] };
         let (before, now) = (&self.before, &self.now);
         let way = now.pts.since(before.pts);
         // The next picture may have come later than it was expected.
@@ -152,10 +153,8 @@ impl Between {
         let part = pts.since(before.pts).as_secs_f32() / way.as_secs_f32().max(f32::EPSILON);
         let mut left: Vec<&Seen> = now.faces.iter().collect();
         let mut faces = Vec::with_capacity(now.faces.len());
-        let mut doubtful: Option<Rect> = None;
-        let mut doubt = |rect: Rect| {
-            doubtful = Some(doubtful.map_or(rect, |d| d.union(rect)));
-        };
+        let mut doubtful = Vec::new();
+        let mut doubt = |rect: Rect| doubtful.push(rect);
         let around = |face: Rect| face.grown(STRIDE, STRIDE, STRIDE);
         for a in &before.faces {
             let nearest = (0..left.len())
@@ -181,16 +180,15 @@ impl Between {
         left.iter().filter(|b| b.is_sure()).for_each(|b| doubt(around(b.face.rect)));
         let waited = self.waiting[..self.waits].iter().find(|(at, _)| *at == pts);
         match waited.and_then(|(_, means)| self.something_else(means, blocks)) {
-            Some(rect) => rect.into_iter().for_each(doubt),
+            Some(rects) => rects.into_iter().for_each(doubt),
             None => return everywhere,
         }
         Told { faces, doubtful }
     }
 
-    /// Around what is in a picture that neither look saw, none where it shows nothing else; the outer none
-    /// where that cannot be told.
-    #[expect(clippy::option_option, reason = "nothing else is not the same as not known")]
-    fn something_else(&self, means: &[f32], blocks: &Blocks) -> Option<Option<Rect>> {
+    /// Around each thing in a picture that neither look saw, empty where it shows nothing else; none where
+    /// that cannot be told.
+    fn something_else(&self, means: &[f32], blocks: &Blocks) -> Option<Vec<Rect>> {
         let (before, now) = (&self.before.means, &self.now.means);
         let columns = blocks.columns();
         if means.len() != before.len() || means.len() != now.len() || columns == 0 {
@@ -218,8 +216,7 @@ impl Between {
             let beyond = (means[at] - high).max(low - means[at]);
             if moves { beyond.max(MOVES * own) } else { own }
         };
-        let side = blocks.side() as f32;
-        let (mut found, mut all): (bool, Option<Rect>) = (false, None);
+        let mut squares = vec![Square::Same; means.len()];
         let mut above = vec![0.0; columns];
         for row in 0..rows {
             let (mut left, mut above_left) = (0.0, 0.0);
@@ -230,16 +227,57 @@ impl Between {
                 left = here;
                 // Written so that numbers that are none are something else.
                 let (same, clear) = (square < ELSE, square < BESIDE);
-                found |= !same;
-                if !clear {
-                    let (x, y) = (column as f32 * side, row as f32 * side);
-                    let square = Rect::new(x - side, y - side, 2.0 * side, 2.0 * side);
-                    all = Some(all.map_or(square, |all| all.union(square)));
+                squares[row * columns + column] = match (same, clear) {
+                    (false, _) => Square::Else,
+                    (true, false) => Square::Beside,
+                    (true, true) => Square::Same,
+                };
+            }
+        }
+        Some(things(&mut squares, columns, blocks.side() as f32))
+    }
+}
+
+/// What two by two blocks show that neither look saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Square {
+    /// Nothing.
+    Same,
+    /// Nothing by itself; it belongs to something else beside it.
+    Beside,
+    /// Something else.
+    Else,
+}
+
+/// The bounds in pixels of everything else, each with all that belongs to it. A square is named by the block
+/// at its right and lower end.
+fn things(squares: &mut [Square], columns: usize, side: f32) -> Vec<Rect> {
+    let rows = squares.len() / columns;
+    let (mut things, mut reached) = (Vec::new(), Vec::new());
+    for first in 0..squares.len() {
+        if squares[first] != Square::Else {
+            continue;
+        }
+        let mut thing: Option<Rect> = None;
+        squares[first] = Square::Same;
+        reached.push(first);
+        while let Some(at) = reached.pop() {
+            let (row, column) = (at / columns, at % columns);
+            let (x, y) = (column as f32 * side - side, row as f32 * side - side);
+            let square = Rect::new(x, y, 2.0 * side, 2.0 * side);
+            thing = Some(thing.map_or(square, |thing| thing.union(square)));
+            for row in row.saturating_sub(NEAR)..(row + NEAR + 1).min(rows) {
+                for column in column.saturating_sub(NEAR)..(column + NEAR + 1).min(columns) {
+                    let next = &mut squares[row * columns + column];
+                    if std::mem::replace(next, Square::Same) != Square::Same {
+                        reached.push(row * columns + column);
+                    }
                 }
             }
         }
-        Some(all.filter(|_| found))
+        things.extend(thing);
     }
+    things
 }
 
 impl Seen {
@@ -384,7 +422,7 @@ mod tests {
         let pictures = [0, 6, 12].map(|x| with_face(picture(&[]), 300 + x, 120, 60));
         let (a, b) = (face(300.0, 120.0, 60.0), face(312.0, 120.0, 60.0));
         let told = told((&pictures[0], &[a]), &pictures[1], (&pictures[2], &[b]));
-        assert_eq!(told.doubtful, None);
+        assert!(told.doubtful.is_empty(), "{told:?}");
         assert_eq!(told.faces, [face(306.0, 120.0, 60.0)]);
     }
 
@@ -394,7 +432,7 @@ mod tests {
         let seen = face(300.0, 120.0, 60.0);
         for middle in [with_face(picture(&[]), 330, 120, 60), picture(&[])] {
             let told = told((&still, &[seen]), &middle, (&still, &[seen]));
-            assert!(told.doubtful.is_some_and(|rect| rect.contains(seen.rect)), "{told:?}");
+            assert!(told.doubtful.iter().any(|rect| rect.contains(seen.rect)), "{told:?}");
         }
         // It came, or went.
         let empty = picture(&[]);
@@ -402,7 +440,7 @@ mod tests {
             [((&still, &[seen][..]), (&empty, &[][..])), ((&empty, &[][..]), (&still, &[seen][..]))]
         {
             let told = told((first.0, first.1), &still, (last.0, last.1));
-            assert!(told.doubtful.is_some_and(|rect| rect.contains(seen.rect)), "{told:?}");
+            assert!(told.doubtful.iter().any(|rect| rect.contains(seen.rect)), "{told:?}");
         }
     }
 
@@ -410,7 +448,21 @@ mod tests {
     fn an_edge_that_moves_is_nothing_else() {
         let [first, middle, last] = [0, 5, 10].map(|x| picture(&[(400 + x, 40, 120, 20)]));
         let told = told((&first, &[]), &middle, (&last, &[]));
-        assert_eq!(told.doubtful, None);
+        assert!(told.doubtful.is_empty(), "{told:?}");
+    }
+
+    #[test]
+    fn things_far_apart_are_looked_at_each_for_itself() {
+        let wall = picture(&[]);
+        let seen = picture(&[(16, 16, 48, 200), (80, 24, 24, 108), (560, 280, 64, 200)]);
+        let told = told((&wall, &[]), &seen, (&wall, &[]));
+        let [one, other] = told.doubtful[..] else { panic!("{told:?}") };
+        // With what differs only a bit and is beside it.
+        assert!(one.contains(Rect::new(16.0, 16.0, 88.0, 48.0)) && one.right() < 200.0, "{one:?}");
+        assert!(
+            other.contains(Rect::new(560.0, 280.0, 64.0, 64.0)) && other.x > 400.0,
+            "{other:?}"
+        );
     }
 
     #[test]
@@ -421,11 +473,11 @@ mod tests {
         between.looked(&view(&luma), at(0), &blocks, &[], |_| true);
         between.wait(at(1), &blocks);
         between.looked(&view(&luma), at(30), &blocks, &[], |_| true);
-        assert_eq!(between.told(&view(&luma), at(1), &blocks).doubtful, Some(SIZE.rect()));
+        assert_eq!(between.told(&view(&luma), at(1), &blocks).doubtful, [SIZE.rect()]);
         // And so is one that nothing is known of.
         between.settle();
         between.looked(&view(&luma), at(31), &blocks, &[], |_| true);
-        assert_eq!(between.told(&view(&luma), at(30), &blocks).doubtful, Some(SIZE.rect()));
+        assert_eq!(between.told(&view(&luma), at(30), &blocks).doubtful, [SIZE.rect()]);
     }
 
     proptest! {
@@ -436,7 +488,7 @@ mod tests {
         ) {
             let wall = picture(&[]);
             let told = told((&wall, &[]), &picture(&[(x, y, side, grey)]), (&wall, &[]));
-            let doubtful = told.doubtful.expect("something else");
+            let doubtful = told.doubtful.into_iter().reduce(Rect::union).expect("something else");
             // All but what no more than a block of it reaches beyond.
             let (right, bottom) = ((x + side).min(640), (y + side).min(360));
             // All but what reaches into a block, of 8 pixels, or lies in one that the window ends in.

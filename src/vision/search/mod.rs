@@ -261,10 +261,10 @@ impl Searcher {
         self.between.settle();
         let mut all = Vec::with_capacity(waiting.len());
         for ((_, view), Told { mut faces, doubtful }) in waiting.iter().zip(told) {
-            let looked = doubtful.is_some();
-            if let Some(doubtful) = doubtful {
+            let looked = !doubtful.is_empty();
+            if looked {
                 // What a look that fails leaves open the next two looks do not tell.
-                let found = self.search_around(view, doubtful, &mut faces);
+                let found = self.search_around(view, &doubtful, &mut faces);
                 found.inspect_err(|_| self.between.forget())?;
             }
             all.push(Waited { faces, looked });
@@ -272,25 +272,26 @@ impl Searcher {
         Ok(all)
     }
 
-    /// Looks at a part of a picture; what is found takes the place of the `faces` there.
+    /// Looks at parts of a picture; what is found takes the place of the `faces` there.
     fn search_around(
         &mut self,
         view: &I420View<'_>,
-        doubtful: Rect,
+        doubtful: &[Rect],
         faces: &mut Vec<Detection>,
     ) -> Result<(), VisionError> {
-        let mut part = self.small.around(doubtful, faces);
-        let mut look =
-            |part: Area| self.detector.detect_in(view, part, scaled(part.size, self.small.scale));
-        let mut found = look(part)?;
-        // Half of a face is none, and its marks are not where they are thought to be.
-        if found.iter().any(|d| self.small.cuts_at(part, d.rect, view.size)) {
-            part = self.small.area;
-            found = look(part)?;
+        let mut parts = self.small.around_each(doubtful, faces);
+        while let Some(part) = parts.pop() {
+            let size = scaled(part.size, self.small.scale);
+            let found = self.detector.detect_in(view, part, size)?;
+            // Half of a face is none, and its marks are not where they are thought to be.
+            if found.iter().any(|d| self.small.cuts_at(part, d.rect, view.size)) {
+                parts = vec![self.small.area];
+                continue;
+            }
+            let inside = rect_of(part);
+            faces.retain(|d| d.rect.intersection(inside).area() <= 0.0);
+            faces.extend(found);
         }
-        let inside = rect_of(part);
-        faces.retain(|d| d.rect.intersection(inside).area() <= 0.0);
-        faces.extend(found);
         *faces = suppress(std::mem::take(faces), self.nms);
         Ok(())
     }

@@ -15,8 +15,8 @@ use crate::{
     units::Pts,
 };
 
-/// Tiles are about this wide and high, in pixels of the detector's input, without their overlap: four of
-/// 1080p. Smaller ones overlap more.
+/// Tiles are about this wide and high, in pixels of the detector's input, without their overlap: two of
+/// 1080p at 1600. Smaller ones overlap more.
 const TILE: u32 = 960;
 /// By how many of those they overlap at least. A face on a seam that is wider than this is no far
 /// one: the small pass sees it.
@@ -75,6 +75,21 @@ impl Patch {
             let Some(face) = cut.filter(|_| part != self.area) else { return part };
             rect = seen.union(face);
         }
+    }
+
+    /// The parts around each of `changed`, none of which meets another; all of it where that is little more.
+    pub(super) fn around_each(&self, changed: &[Rect], others: &[Detection]) -> Vec<Area> {
+        let mut parts: Vec<Area> = Vec::new();
+        for &rect in changed {
+            let mut part = self.around(rect, others);
+            let meets = |a: Area, b: Area| rect_of(a).intersection(rect_of(b)).area() > 0.0;
+            while let Some(at) = parts.iter().position(|&other| meets(other, part)) {
+                part = self.around(rect_of(parts.swap_remove(at)).union(rect_of(part)), others);
+            }
+            parts.push(part);
+        }
+        let share: f32 = parts.iter().map(|&part| rect_of(part).area()).sum();
+        if share > MOST_OF_IT * rect_of(self.area).area() { vec![self.area] } else { parts }
     }
 
     /// The part around the faces that it had; none where it had none.
@@ -217,6 +232,31 @@ mod tests {
             for tile in tiles {
                 prop_assert!(size.rect().contains(rect_of(tile.area)));
                 prop_assert_eq!((tile.area.x % 2, tile.area.y % 2), (0, 0));
+            }
+        }
+
+        #[test]
+        fn parts_hold_everything_that_is_looked_for_and_meet_nowhere(
+            things in prop::collection::vec((0f32..1800.0, 0f32..1000.0, 16f32..120.0), 1..6),
+            faces in prop::collection::vec((0f32..1800.0, 0f32..1000.0, 20f32..300.0), 0..4),
+        ) {
+            let rect = |&(x, y, side): &(f32, f32, f32)| Rect::new(x, y, side, side);
+            let size = FrameSize::new(1920, 1080);
+            let found = |at| Detection { rect: rect(at), score: 0.9, landmarks: Default::default() };
+            let faces: Vec<Detection> = faces.iter().map(found).collect();
+            let things: Vec<Rect> =
+                things.iter().map(|at| rect(at).intersection(size.rect())).collect();
+            let parts = Patch::new(Area::whole(size), 1.0 / 3.0).around_each(&things, &faces);
+            for thing in things {
+                prop_assert!(parts.iter().any(|&part| rect_of(part).contains(thing)), "{thing:?}");
+            }
+            for (i, &part) in parts.iter().enumerate() {
+                let part = rect_of(part);
+                let apart = |&other: &Area| rect_of(other).intersection(part).area() <= 0.0;
+                prop_assert!(parts[i + 1..].iter().all(apart), "{parts:?}");
+                for face in faces.iter().map(|face| face.rect.intersection(size.rect())) {
+                    prop_assert!(face.intersection(part).area() <= 0.0 || part.contains(face));
+                }
             }
         }
 
