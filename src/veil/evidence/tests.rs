@@ -79,6 +79,7 @@ fn somebody_who_may_be_seen_is_told_from_a_refused_one_who_resembles_him() {
     assert!(!evidence.is_left(&View { oblique: true, ..seen.clone() }, &judge));
     assert!(!evidence.is_left(&view(80.0, refused.clone()), &judge), "himself");
     assert!(!evidence.is_left(&view(80.0, face(0.4, 0.3, 1)), &judge), "nobody who is known");
+    let judge = self::judge(Policy::UnlessCleared);
     let mut own = Evidence::default();
     assert!(!own.is_another(&view(80.0, refused.clone()), &judge), "nobody was seen yet");
     for _ in 0..6 {
