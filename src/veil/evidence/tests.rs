@@ -70,7 +70,7 @@ fn what_follows_a_refused_track_takes_twice_as_many_views() {
 fn somebody_who_may_be_seen_is_told_from_a_refused_one_who_resembles_him() {
     let judge = judge(Policy::Refused);
     // Views of the two are more alike than those of strangers.
-    let (refused, cleared) = (face(0.8, 0.3, 0), face(0.2, 0.9, 0));
+    let (refused, cleared) = (face(0.8, 0.3, 1), face(0.2, 0.9, 0));
     let mut evidence = Evidence::default();
     evidence.add(&view(80.0, refused.clone()), &judge);
     let seen = view(80.0, cleared.clone());
