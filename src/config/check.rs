@@ -346,16 +346,15 @@ impl Check<'_, '_> {
 
     fn detect(&mut self, from: &file::Detect) -> Detect {
         let default = Detect::default();
+        let threads = self.count("detect.threads", from.threads.as_ref(), limits::THREADS);
+        let size =
+            self.side("detect.size", from.size.as_ref(), limits::SIZE).unwrap_or(default.size);
         let detect = Detect {
-            threads: self
-                .count("detect.threads", from.threads.as_ref(), limits::THREADS)
-                .unwrap_or(default.threads),
-            size: self
-                .side("detect.size", from.size.as_ref(), limits::SIZE)
-                .unwrap_or(default.size),
+            threads: threads.unwrap_or(default.threads),
+            size,
             full_size: self
                 .side("detect.full-size", from.full_size.as_ref(), limits::FULL_SIZE)
-                .unwrap_or(default.full_size),
+                .unwrap_or(default.full_size.max(size)),
             full_every: self
                 .count("detect.full-every", from.full_every.as_ref(), limits::FULL_EVERY)
                 .unwrap_or(default.full_every),
