@@ -125,29 +125,29 @@ mod tests {
 
     #[test]
     fn answers_belong_to_their_inputs_in_whatever_order_they_are_asked_for() {
-        let mut doubled = Beside::new(|input| Ok(2.0 * input[0])).expect("a thread");
+        let mut counted = Beside::new(|input| Ok(input.len())).expect("a thread");
         // More than are begun at once.
         let begun: Vec<Begun> =
-            (0..MOST + 3).map(|i| doubled.begin(vec![i as f32]).expect("begun")).collect();
+            (0..MOST + 3).map(|i| counted.begin(vec![0.0; i]).expect("begun")).collect();
         for (i, begun) in begun.iter().enumerate().rev() {
-            assert_eq!(doubled.finish(begun).expect("an answer"), 2.0 * i as f32);
+            assert_eq!(counted.finish(begun).expect("an answer"), i);
         }
-        assert!(doubled.answers.is_empty() && !doubled.input().is_empty(), "memory is lent again");
+        assert!(counted.answers.is_empty() && !counted.input().is_empty(), "memory is lent again");
     }
 
     #[test]
     fn a_run_that_fails_fails_alone_and_one_that_panics_panics_who_asks() {
-        let mut spoilt = Beside::new(|input| match input[0] {
-            0.0 => Err(VisionError::Ended),
-            1.0 => panic!("a fault of the program"),
+        let mut spoilt = Beside::new(|input| match input.len() {
+            0 => Err(VisionError::Ended),
+            1 => panic!("a fault of the program"),
             good => Ok(good),
         })
         .expect("a thread");
-        let begun = [0.0, 2.0, 1.0].map(|kind| spoilt.begin(vec![kind]).expect("begun"));
+        let begun = [0, 2, 1].map(|kind| spoilt.begin(vec![0.0; kind]).expect("begun"));
         assert!(spoilt.finish(&begun[0]).is_err());
-        assert_eq!(spoilt.finish(&begun[1]).expect("an answer"), 2.0);
+        assert_eq!(spoilt.finish(&begun[1]).expect("an answer"), 2);
         let asked = std::panic::AssertUnwindSafe(|| spoilt.finish(&begun[2]));
         assert!(std::panic::catch_unwind(asked).is_err(), "its panic is that of who asks");
-        assert!(matches!(spoilt.begin(vec![2.0]), Err(VisionError::Ended)));
+        assert!(matches!(spoilt.begin(vec![0.0; 2]), Err(VisionError::Ended)));
     }
 }
