@@ -397,7 +397,7 @@ impl Chain<'_> {
         tally.progress.frames_in += 1;
         tally.progress.position = pts;
         tally.progress.damaged += u64::from(damaged);
-        let look = if damaged { Look::Failed } else { self.look(&frame, tally) };
+        let look = if damaged { self.skip_look(pts) } else { self.look(&frame, tally) };
         self.ring.push(frame, look);
         tally.progress.held += 1;
         while let Some(waiting) = self.ring.pop_due() {
@@ -445,6 +445,14 @@ impl Chain<'_> {
         };
         self.ring.settle(look);
         look
+    }
+
+    /// Leaves out the look at a damaged frame; what was compared before counts for those that leave now.
+    fn skip_look(&mut self, pts: Pts) -> Look {
+        match self.watcher.take_compared() {
+            Ok(()) => Look::Failed,
+            Err(error) => self.no_look(pts, &error),
+        }
     }
 
     /// Looks at the frames that wait for one that does not come, and has all comparisons made.

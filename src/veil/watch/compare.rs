@@ -85,8 +85,8 @@ impl Watcher {
     }
 
     /// Takes what the comparisons that were begun say, oldest first. One that fails keeps no other from being
-    /// taken.
-    pub(super) fn take_compared(&mut self) -> Result<(), VisionError> {
+    /// taken. Where frames leave and none is looked at, it is for the caller to do.
+    pub fn take_compared(&mut self) -> Result<(), VisionError> {
         self.take_compared_of(&mut [])
     }
 

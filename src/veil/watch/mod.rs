@@ -258,11 +258,12 @@ impl Watcher {
             self.camera.step(self.searcher.blocks(), pts, false);
             return Ok(Watched::Waits);
         }
-        self.look_now(frame, waiting)?;
-        // Frames leave as others come: where those are few, what a look says is not to wait for the next.
-        if since.is_none_or(|since| since > SOON) {
-            self.take_compared()?;
-        }
+        let looked = self.look_now(frame, waiting);
+        // Frames leave as others come: where those are few, or the look failed, what was compared is not to wait
+        // for the next look.
+        let slow = since.is_none_or(|since| since > SOON);
+        let compared = if slow || looked.is_err() { self.take_compared() } else { Ok(()) };
+        looked.and(compared)?;
         Ok(Watched::Looked)
     }
 
@@ -277,9 +278,10 @@ impl Watcher {
     /// Looks at the frames that wait, oldest first, where none will come after them, and waits for all
     /// comparisons.
     pub fn look_at_waiting(&mut self, waiting: &[&Frame<Raw>]) -> Result<(), VisionError> {
-        let found = self.searcher.search_waiting(&views(waiting))?;
-        self.learn_waiting(waiting, found)?;
-        self.take_compared()
+        let found = self.searcher.search_waiting(&views(waiting));
+        let learnt = found.and_then(|found| self.learn_waiting(waiting, found));
+        // Also what was begun before something failed.
+        learnt.and(self.take_compared())
     }
 
     fn take_cut(&mut self, frame: &Frame<Raw>) {
