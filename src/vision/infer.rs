@@ -230,7 +230,9 @@ impl Models {
                 .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
             Ok(Checked { name, file, graph, entry })
         };
-        let yunet = check("yunet", graph::free_picture_size)?;
+        let yunet = check("yunet", |graph| {
+            graph::free_picture_size(graph).and_then(|graph| graph::join_heads(&graph))
+        })?;
         let sface = check("sface", |graph| {
             graph::drop_weight_inputs(graph).and_then(|graph| graph::spell_out_prelu(&graph))
         })?;
@@ -384,19 +386,25 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn editing_a_graph_changes_no_embedding() {
+    fn load() -> Models {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
-        let load = || Models::load(&project.join("models"), &runtime).unwrap();
+        Models::load(&project.join("models"), &runtime).unwrap()
+    }
+
+    /// Not a face; every value of the range, in no order.
+    fn noise(shape: [usize; 4]) -> Vec<f32> {
+        (0..shape.iter().product()).map(|i: usize| (i * 7919 % 256) as f32).collect()
+    }
+
+    #[test]
+    fn editing_a_graph_changes_no_embedding() {
         let shape = [1, 3, 112, 112];
-        // Not a face; every value of the range, in no order.
-        let input: Vec<f32> = (0..3 * 112 * 112u32).map(|i| (i * 7919 % 256) as f32).collect();
         let run = |models: Models| {
             let mut sface = models.open_sface(1).unwrap();
             // An opened model needs the file's bytes no more.
             drop(models);
-            sface.run(shape, &input, |outputs| outputs[0].to_vec()).unwrap()
+            sface.run(shape, &noise(shape), |outputs| outputs[0].to_vec()).unwrap()
         };
         let edited = run(load());
         let mut models = load();
@@ -405,5 +413,25 @@ mod tests {
         for (a, b) in original.iter().zip(&edited) {
             assert!((a - b).abs() < 1e-5, "{a} became {b}");
         }
+    }
+
+    #[test]
+    fn editing_a_graph_changes_no_detection() {
+        let shape = [1, 3, 96, 160];
+        let run = |models: Models| {
+            let mut yunet = models.open_yunet(1).unwrap();
+            let copy = |outputs: &[&[f32]]| outputs.iter().map(|o| o.to_vec()).collect::<Vec<_>>();
+            yunet.run(shape, &noise(shape), copy).unwrap()
+        };
+        let edited = run(load());
+        let mut models = load();
+        models.yunet.graph = graph::free_picture_size(&models.yunet.file).unwrap();
+        assert!(load().yunet.graph.windows(5).any(|bytes| bytes == b"Split"), "no head was joined");
+        let original = run(models);
+        for (a, b) in original.iter().flatten().zip(edited.iter().flatten()) {
+            assert!((a - b).abs() < 1e-5, "{a} became {b}");
+        }
+        let lengths = |outputs: &[Vec<f32>]| outputs.iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&original), lengths(&edited));
     }
 }
