@@ -24,6 +24,7 @@ mod timeline;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -48,6 +49,24 @@ const PROBE_AGAIN: Duration = Duration::from_secs(2);
 
 /// A file that ends this much (and a twentieth of its length) before it says is cut or broken.
 const MISSING_END: Duration = Duration::from_secs(1);
+
+/// What most inputs are decoded with: its libraries take longest to load.
+const USUAL_DECODER: &str = "avdec_h264";
+
+/// Loads the media framework and what most inputs are decoded with on a thread of its own, so that opening
+/// one finds them there. What cannot be loaded, opening says.
+pub fn prepare() {
+    let load = || {
+        if gst::init().is_ok()
+            && let Some(decoder) = gst::ElementFactory::find(USUAL_DECODER)
+        {
+            drop(decoder.load());
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("prepare".into()).spawn(load) {
+        tracing::debug!(%error, "decoders are loaded when they are needed");
+    }
+}
 
 /// How an input is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

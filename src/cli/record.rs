@@ -180,7 +180,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let wanted = wanted(args, &config)?;
     appliance::harden();
     // Opened once, for the list's photos and for the pictures; the files are not kept in memory.
-    let mut eyes = Eyes::open(&places::models(&config)?, config.detect.threads as usize)?;
+    let models = places::models(&config)?;
+    // Libraries are linked one after the other: not while that of the models is.
+    capture::prepare();
+    let mut eyes = Eyes::open(&models, config.detect.threads as usize)?;
+    drop(models);
     let box_key_path = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let key = BoxKey::load_or_create(&box_key_path, &wanted.store)?;
     let reading = Reading { args, config: &config, wanted: &wanted, key: &key };

@@ -1,9 +1,18 @@
 //! Pre-allocated picture memory. A pool is filled once; a slot goes back to it when dropped, so a
 //! running pipeline allocates no frame-sized memory.
 
+use std::thread;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::FrameSize;
+
+/// The smallest page of memory on any machine the program runs on, in bytes.
+const PAGE: usize = 4096;
+/// Black in limited range.
+const BLACK: u8 = 16;
+/// The slots that are there at once: more than a first look takes pictures.
+const FIRST: usize = 4;
 
 /// Where the three planes of an I420 picture lie in one block of memory.
 ///
@@ -206,6 +215,13 @@ fn copy_rows(
     Some(())
 }
 
+/// Brings a slot's memory into being, and the slot to its pool.
+fn touch(mut slot: Box<[u8]>, home: &Sender<Box<[u8]>>) {
+    // A page that is written is a page that exists.
+    slot.iter_mut().step_by(PAGE).for_each(|byte| *byte = BLACK);
+    let _ = home.try_send(slot);
+}
+
 /// A fixed number of slots of one size.
 #[derive(Debug)]
 pub struct SlotPool {
@@ -215,16 +231,23 @@ pub struct SlotPool {
 }
 
 impl SlotPool {
-    /// Allocates and touches `count` slots, so that memory is known to suffice before the first
-    /// picture.
+    /// Allocates `count` slots, and touches them, so that memory is known to suffice: the first of them before
+    /// it returns, the others on a thread of its own, long before the first picture leaves a ring.
     #[must_use]
     pub fn new(size: FrameSize, count: usize) -> Self {
         let layout = PlaneLayout::new(size);
         // Capacity: exactly the slots that exist, so a returning slot never waits.
         let (home, free) = bounded(count);
+        let (give, untouched) = bounded(count);
         for _ in 0..count {
-            // 16 is black in limited range; a page that is written is a page that exists.
-            let _ = home.try_send(vec![16; layout.bytes()].into_boxed_slice());
+            let _ = give.try_send(vec![0; layout.bytes()].into_boxed_slice());
+        }
+        drop(give);
+        untouched.iter().take(FIRST).for_each(|slot| touch(slot, &home));
+        let (theirs, own) = (untouched.clone(), home.clone());
+        let rest = move || theirs.iter().for_each(|slot| touch(slot, &own));
+        if thread::Builder::new().name("slots".into()).spawn(rest).is_err() {
+            untouched.iter().for_each(|slot| touch(slot, &home));
         }
         Self { layout, free, home }
     }
@@ -265,6 +288,14 @@ mod tests {
         assert!(pool.try_take().is_none());
         drop(slot);
         assert!(pool.try_take().is_some());
+    }
+
+    #[test]
+    fn a_pool_has_all_its_slots_and_no_more() {
+        let pool = SlotPool::new(FrameSize::new(320, 180), 9);
+        let slots: Vec<_> = (0..9).map(|_| pool.take()).collect();
+        assert!(pool.try_take().is_none());
+        assert!(slots.iter().all(|slot| slot.bytes.as_ref().len() == pool.layout().bytes()));
     }
 
     #[test]

@@ -328,9 +328,11 @@ impl Brush {
 
 /// Between two samples, by a weight of 0 to [`ONE`].
 fn mix(a: u8, b: u8, weight: u16) -> u8 {
-    let sum = u16::from(a) * (ONE - weight) + u16::from(b) * weight;
-    // At most 255 * ONE, so the quotient fits a byte.
-    (sum / ONE) as u8
+    // At most 255 * ONE, so the quotient fits a byte; wrapping only says so to the compiler, which makes
+    // vector code of it.
+    let (left, right) =
+        (u16::from(a).wrapping_mul(ONE - weight), u16::from(b).wrapping_mul(weight));
+    (left.wrapping_add(right) / ONE) as u8
 }
 
 fn blend(out: &mut [u8], above: &[u8], below: &[u8], weight: u16) {

@@ -10,6 +10,7 @@ use std::{
     iter,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
 };
 
 use ort::{
@@ -205,6 +206,44 @@ struct Checked {
     entry: ModelEntry,
 }
 
+impl Checked {
+    /// Reads a model's file, checks it, and edits its graph.
+    fn read(
+        folder: &Path,
+        name: &'static str,
+        entry: ModelEntry,
+        edit: fn(&[u8]) -> Result<Vec<u8>, NotOnnx>,
+    ) -> Result<Self, VisionError> {
+        let path = folder.join(&entry.file);
+        let file = read(&path)
+            .map_err(|source| VisionError::ModelMissing { path: path.clone(), source })?;
+        let found = hex(&Sha256::digest(&file));
+        if found != entry.sha256 {
+            return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
+        }
+        let graph = graph::leave_weights(&file)
+            .and_then(|graph| edit(&graph))
+            .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
+        Ok(Self { name, file, graph, entry })
+    }
+}
+
+/// Does two things at once, the first of them on a thread of its own.
+pub(super) fn at_once<A: Send, B>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B,
+) -> Result<(A, B), VisionError> {
+    thread::scope(|scope| {
+        let one = thread::Builder::new()
+            .name("models".into())
+            .spawn_scoped(scope, one)
+            .map_err(VisionError::Thread)?;
+        let other = other();
+        let one = one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((one, other))
+    })
+}
+
 impl std::fmt::Debug for Models {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Models").field("digests", &self.digests).finish_non_exhaustive()
@@ -215,32 +254,30 @@ impl Models {
     /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`.
     pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
         let Manifest { mut model, threshold } = manifest()?;
-        let mut check = |name: &'static str, edit: fn(&[u8]) -> Result<Vec<u8>, NotOnnx>| {
-            let entry =
-                model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))?;
-            let path = folder.join(&entry.file);
-            let file = read(&path)
-                .map_err(|source| VisionError::ModelMissing { path: path.clone(), source })?;
-            let found = hex(&Sha256::digest(&file));
-            if found != entry.sha256 {
-                return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
-            }
-            let graph = graph::leave_weights(&file)
-                .and_then(|graph| edit(&graph))
-                .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
-            Ok(Checked { name, file, graph, entry })
+        let mut entry = |name: &'static str| {
+            model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))
         };
-        let yunet = check("yunet", |graph| {
-            graph::free_picture_size(graph).and_then(|graph| graph::join_heads(&graph))
-        })?;
-        let sface = check("sface", |graph| {
-            graph::drop_weight_inputs(graph).and_then(|graph| graph::spell_out_prelu(&graph))
-        })?;
+        let (yunet, sface) = (entry("yunet")?, entry("sface")?);
+        // The recogniser has 37 MB to read and check, the runtime's library 30 to link.
+        let (sface, (yunet, environment)) = at_once(
+            || {
+                Checked::read(folder, "sface", sface, |graph| {
+                    graph::drop_weight_inputs(graph)
+                        .and_then(|graph| graph::spell_out_prelu(&graph))
+                })
+            },
+            || {
+                let yunet = Checked::read(folder, "yunet", yunet, |graph| {
+                    graph::free_picture_size(graph).and_then(|graph| graph::join_heads(&graph))
+                });
+                (yunet, environment(runtime))
+            },
+        )?;
+        let (yunet, sface, environment) = (yunet?, sface?, environment?);
         let digests = [&yunet, &sface]
             .map(|m| (m.name.to_owned(), m.entry.sha256.clone()))
             .into_iter()
             .collect();
-        let environment = environment(runtime)?;
         Ok(Self { environment, yunet, sface, digests, thresholds: threshold })
     }
 

@@ -56,9 +56,11 @@ pub struct Eyes {
 impl Eyes {
     /// Opens both models on `threads` threads each.
     pub fn open(models: &Models, threads: usize) -> Result<Self, VisionError> {
+        let (embedder, detector) =
+            infer::at_once(|| Embedder::new(models, threads), || Detector::new(models, threads))?;
         Ok(Self {
-            detector: Detector::new(models, threads)?,
-            embedder: Embedder::new(models, threads)?,
+            detector: detector?,
+            embedder: embedder?,
             digests: models.digests().clone(),
             thresholds: models.thresholds(),
         })
