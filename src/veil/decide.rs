@@ -65,6 +65,11 @@ const TURNED: f32 = 0.5;
 const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
+/// Whoever is out of sight may have gone on as he went for as long as he is, but no farther than this many times
+/// the longer side of his face: his veil reaches as far.
+const FARTHEST: f32 = 4.0;
+/// Within the time over which motion is believed, no farther than this.
+const FAR: f32 = 1.5;
 
 /// Motion is told from two sightings this far apart, if there are.
 const MOTION_BASE: Duration = Duration::from_millis(95);
@@ -95,6 +100,23 @@ pub struct Subject<'a> {
     pub track: &'a Track,
     /// What may be done with it.
     pub state: State,
+    /// Where its person was surely seen otherwise.
+    pub elsewhere: Elsewhere,
+}
+
+/// The frames in which somebody refused was surely seen as another track, so that nothing is held for him here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Up to this one.
+    pub until: Option<u64>,
+    /// From this one on.
+    pub from: Option<u64>,
+}
+
+impl Elsewhere {
+    fn has(self, seq: u64) -> bool {
+        self.until.is_some_and(|until| seq <= until) || self.from.is_some_and(|from| seq >= from)
+    }
 }
 
 /// Why a track is where it is in a frame.
@@ -347,7 +369,7 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
         (Some(last), None) => {
             let away = pts.since(last.pts);
             // Without a look at this frame's own faces a hold is no reason to show anything.
-            if away > hold(refused) || cleared {
+            if away > hold(refused) || cleared || subject.elsewhere.has(seq) {
                 return None;
             }
             let earlier = far_enough(last, sightings.range(..after - 1).rev());
@@ -357,7 +379,7 @@ fn place(at: &At, now: &Now<'_>, subject: &Subject<'_>) -> Option<Placement> {
         }
         (None, Some(next)) => {
             let away = next.pts.since(pts);
-            if away > hold(false) || cleared {
+            if away > hold(false) || cleared || subject.elsewhere.has(seq) {
                 return None;
             }
             let next = &Sighting { rect: even(next.rect), ..*next };
@@ -398,7 +420,7 @@ fn turned(
     beyond: Option<&Sighting>,
     away: Duration,
 ) -> Option<Rect> {
-    let by = onward(near, beyond, Point::default(), away);
+    let by = onward(near, beyond, Point::default(), away.min(MOTION_SPAN), FAR);
     let face = even(near.rect);
     let gone = Rect { x: face.x + by.x, y: face.y + by.y, ..face };
     let (a, b) = (gone.center(), middle.center());
@@ -430,15 +452,21 @@ fn steady(sightings: &VecDeque<Sighting>, i: usize) -> Option<Rect> {
 }
 
 /// How far a face goes in `away` if it goes on as it did from `beyond` to `near`, less the camera's part
-/// in that.
-fn onward(near: &Sighting, beyond: Option<&Sighting>, camera: Point, away: Duration) -> Point {
-    let limit = 1.5 * near.rect.w.max(near.rect.h);
+/// in that, and at most `most` times its longer side.
+fn onward(
+    near: &Sighting,
+    beyond: Option<&Sighting>,
+    camera: Point,
+    away: Duration,
+    most: f32,
+) -> Point {
+    let limit = most * near.rect.w.max(near.rect.h);
     let Some(beyond) = beyond else { return Point::default() };
     let step = near.pts.since(beyond.pts).max(beyond.pts.since(near.pts)).as_secs_f32();
     if step <= 0.0 {
         return Point::default();
     }
-    let t = away.min(MOTION_SPAN).as_secs_f32() / step;
+    let t = away.as_secs_f32() / step;
     let (from, to) = (beyond.rect.center(), near.rect.center());
     Point {
         x: ((to.x - from.x - camera.x) * t).clamp(-limit, limit),
@@ -446,22 +474,24 @@ fn onward(near: &Sighting, beyond: Option<&Sighting>, camera: Point, away: Durat
     }
 }
 
-/// The box `away` in time from its nearest sighting: where it was, where its own motion would have
-/// taken it, and the same as the camera's motion has taken it, grown with the uncertainty. At the
-/// picture's edge it keeps its size.
+/// The box `away` in time from its nearest sighting: where it was, and all the way to where its own motion
+/// would have taken it, and the same as the camera's motion has taken it, each grown with the uncertainty.
 fn extended(now: &Now<'_>, near: &Sighting, beyond: Option<&Sighting>, away: Duration) -> Rect {
-    let ahead = |camera: Point| onward(near, beyond, camera, away);
-    let way = ahead(Point::default());
-    let unsure = GROWTH_BY_WAY * way.x.hypot(way.y) / near.rect.w.max(f32::EPSILON);
+    let lately = onward(near, beyond, Point::default(), away.min(MOTION_SPAN), FAR);
+    let unsure = GROWTH_BY_WAY * lately.x.hypot(lately.y) / near.rect.w.max(f32::EPSILON);
     let grow = GROWTH_PER_SECOND * away.as_secs_f32() + unsure;
-    // A face that leaves is held at the edge: it may come back or be half in view.
-    let region = with_moved(now, near.rect, ahead(Point::default())).grown(grow, grow, grow);
+    let moved = |by: Point| Rect { x: near.rect.x + by.x, y: near.rect.y + by.y, ..near.rect };
+    let grown = |rect: Rect| rect.grown(grow, grow, grow);
+    let ahead = |camera: Point| onward(near, beyond, camera, away, FARTHEST);
+    // Also where he would have left the picture: he may come back or be half in view.
+    let region = grown(near.rect).union(grown(moved(ahead(Point::default()))));
     let Some(by) = now.camera.between(near.pts, now.pts) else { return region };
     let then = beyond.and_then(|beyond| now.camera.between(beyond.pts, near.pts));
     let own = ahead(then.unwrap_or_default());
-    let region = region.union(with_moved(now, near.rect, by).grown(grow, grow, grow));
     let both = Point { x: by.x + own.x, y: by.y + own.y };
-    region.union(with_moved(now, near.rect, both).grown(grow, grow, grow))
+    let in_view = |rect: &Rect| rect.intersection(now.size.rect()).area() > 0.0;
+    let with_camera = [by, both].map(moved).into_iter().filter(in_view);
+    with_camera.fold(region, |region, rect| region.union(grown(rect)))
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ fn track(seqs: &[u64], step: f32) -> Track {
     Track { id: TrackId(1), sightings, live: true, best_score: 0.9 }
 }
 
+fn subject(track: &Track, state: State) -> Subject<'_> {
+    Subject { track, state, elsewhere: Elsewhere::default() }
+}
+
 #[test]
 fn who_walks_from_look_to_look_is_covered_on_the_way() {
     fn walker(seq: u64) -> Rect {
@@ -42,8 +46,7 @@ fn who_walks_from_look_to_look_is_covered_on_the_way() {
     };
     let tracks: Vec<Track> = (0..4).map(|i| seen(i, 12 * u64::from(i))).collect();
     let cover = |seq: u64, state: &State| {
-        let subjects: Vec<_> =
-            tracks.iter().map(|track| Subject { track, state: state.clone() }).collect();
+        let subjects: Vec<_> = tracks.iter().map(|track| subject(track, state.clone())).collect();
         let still = CameraMotion::default();
         match decide(&frame(seq, true), &subjects, &still, Region::Head).0.cover {
             Cover::Regions(hidden) => hidden,
@@ -96,7 +99,7 @@ fn the_largest_veil_is_painted_last() {
     for rects in [[face, ear], [ear, face]] {
         let tracks = [seen(1, rects[0]), seen(2, rects[1])];
         let subjects: Vec<_> =
-            tracks.iter().map(|track| Subject { track, state: State::Undecided }).collect();
+            tracks.iter().map(|track| subject(track, State::Undecided)).collect();
         let still = CameraMotion::default();
         let decided = decide(&frame(3, true), &subjects, &still, Region::Head).0;
         let Cover::Regions(hidden) = decided.cover else { panic!("not regions") };
@@ -106,7 +109,7 @@ fn the_largest_veil_is_painted_last() {
 }
 
 fn verdict(track: &Track, state: State, seq: u64, looked: bool, region: Region) -> Cover {
-    let subjects = [Subject { track, state }];
+    let subjects = [subject(track, state)];
     decide(&frame(seq, looked), &subjects, &CameraMotion::default(), region).0.cover
 }
 
@@ -148,7 +151,7 @@ fn a_refused_track_is_held_however_unsure_the_detector_was() {
     assert!(!hidden(State::Undecided, 57));
     // 0.8 s after it: where close looks are seldom, the unsure are held for longer.
     assert!(!hidden(State::Undecided, 30));
-    let subjects = [Subject { track: &track, state: State::Undecided }];
+    let subjects = [subject(&track, State::Undecided)];
     let seldom = At { hold_weak: HOLD, ..frame(30, true) };
     let decided = decide(&seldom, &subjects, &CameraMotion::default(), Region::Head);
     assert_eq!(decided.1.len(), 1);
@@ -173,8 +176,7 @@ fn a_veil_that_is_only_held_leaves_out_a_face_that_is_seen_and_shown() {
     let unsure = track(&[3], 0.0);
     let known = Track { id: TrackId(2), ..track(&[10], 0.0) };
     let hidden = |state: State, seq: u64| {
-        let subjects =
-            [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
+        let subjects = [subject(&unsure, state), subject(&known, cleared())];
         let camera = CameraMotion::default();
         let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
         let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
@@ -199,8 +201,7 @@ fn what_surrounds_a_doubtful_face_leaves_out_one_that_is_seen_and_shown_beside_i
         let mut unsure = Track { best_score: score, ..track(&[3], 0.0) };
         unsure.sightings[0].rect.x += off;
         let own = unsure.sightings[0].rect;
-        let subjects =
-            [Subject { track: &unsure, state }, Subject { track: &known, state: cleared() }];
+        let subjects = [subject(&unsure, state), subject(&known, cleared())];
         let camera = CameraMotion::default();
         let (verdict, _) = decide(&frame(3, true), &subjects, &camera, Region::Head);
         let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
@@ -220,12 +221,55 @@ fn nothing_is_held_in_another_scene() {
     let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
     let track = track(&[40, 41], 0.0);
     let hidden = |seq: u64, scene: Range<u64>| {
-        let subjects = [Subject { track: &track, state: refused.clone() }];
+        let subjects = [subject(&track, refused.clone())];
         let frame = At { scene, ..frame(seq, true) };
         !decide(&frame, &subjects, &CameraMotion::default(), Region::Head).1.is_empty()
     };
     assert!(hidden(39, 30..60) && hidden(40, 40..42) && hidden(45, 30..60));
     assert!(!hidden(39, 0..40) && !hidden(42, 42..u64::MAX));
+}
+
+#[test]
+fn who_goes_on_as_he_went_is_covered_for_as_long_as_he_is_held() {
+    // Three times the face's width a second, to either side.
+    for step in [6.0, -6.0] {
+        let mut track = track(&[30, 31, 32, 33, 34], step);
+        for sighting in &mut track.sightings {
+            sighting.rect.x += 150.0 - 32.0 * step;
+        }
+        let [first, last] = [0, 4].map(|i| track.sightings[i].rect);
+        for frames in 1..=25u64 {
+            for (seq, from, way) in [(34 + frames, last, step), (30 - frames, first, -step)] {
+                let cover = verdict(&track, State::Undecided, seq, true, Region::Head);
+                let Cover::Regions(hidden) = cover else { panic!("regions") };
+                let [Hidden { region, .. }] = hidden[..] else { panic!("{hidden:?}") };
+                let gone = Rect { x: from.x + way * frames as f32, ..from };
+                assert!(region.contains(from) && region.contains(gone), "{seq}: {region:?}");
+                // It grows with the face, and not with what it has grown by.
+                let face = even(from).w * (1.0 + 2.0 * 1.6) + (gone.x - from.x).abs();
+                let most = face * (1.0 + 2.0 * HEAD_SIDES) + 1.0;
+                assert!(region.w <= most, "{seq}: {region:?} is wider than {most}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_held_for_whom_is_surely_seen_elsewhere() {
+    let refused = State::Refused { pupil: "p-1".parse().expect("ok"), cosine: 0.5 };
+    let track = track(&[40, 41, 50], 0.0);
+    let held = |seq: u64, until: Option<u64>, from: Option<u64>| {
+        let elsewhere = Elsewhere { until, from };
+        let subjects = [Subject { elsewhere, ..subject(&track, refused.clone()) }];
+        let still = CameraMotion::default();
+        !decide(&frame(seq, true), &subjects, &still, Region::Head).1.is_empty()
+    };
+    assert!(held(60, None, None) && held(60, Some(30), Some(61)) && !held(61, None, Some(61)));
+    assert!(held(30, None, None) && held(31, Some(30), None) && !held(30, Some(30), None));
+    // Where the track itself was, its veil is, whatever else is said.
+    for seq in [40, 45, 50] {
+        assert!(held(seq, Some(100), Some(0)), "{seq}");
+    }
 }
 
 #[test]
@@ -261,7 +305,7 @@ fn a_held_veil_goes_with_the_camera() {
     for seq in 5..40u8 {
         let truth = Rect::new(430.0 - 9.0 * f32::from(seq), 100.0, 50.0, 60.0);
         let hidden = |camera: &CameraMotion| {
-            let subjects = [Subject { track: &track, state: State::Undecided }];
+            let subjects = [subject(&track, State::Undecided)];
             let seq = u64::from(seq);
             let decided = decide(&frame(seq, true), &subjects, camera, Region::Head);
             match decided.0.cover {
@@ -288,7 +332,7 @@ fn a_gap_is_bridged_along_the_cameras_way() {
         sighting.rect.x += 200.0;
     }
     for seq in 9..=31 {
-        let subjects = [Subject { track: &track, state: State::Undecided }];
+        let subjects = [subject(&track, State::Undecided)];
         let (verdict, _) = decide(&frame(seq, true), &subjects, &camera, Region::Head);
         let Cover::Regions(hidden) = verdict.cover else { panic!("regions") };
         let truth = Rect::new(300.0 + x(seq), 100.0, 50.0, 60.0);

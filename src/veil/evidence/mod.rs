@@ -278,6 +278,24 @@ impl Evidence {
         self.is_well_told(judge) && other.seen >= ENOUGH_SEEN && !alike
     }
 
+    /// Whether this is surely the same refused person as another track.
+    #[must_use]
+    pub fn is_also(&self, other: &Self, judge: &Judge) -> bool {
+        let (State::Refused { pupil, .. }, State::Refused { pupil: theirs, .. }) =
+            (&self.state, &other.state)
+        else {
+            return false;
+        };
+        let shows = |face: &Embedding| {
+            judge.closest_refused(face).is_some_and(|(closest, _)| closest == pupil)
+        };
+        let seen = self.seen >= ENOUGH_SEEN && other.seen >= ENOUGH_SEEN;
+        let faces = self.face().zip(other.face());
+        pupil == theirs
+            && seen
+            && faces.is_some_and(|(a, b)| a.cosine(&b) >= SAME && shows(&a) && shows(&b))
+    }
+
     /// Cleared, and no view of it came near to anybody refused.
     fn is_well_told(&self, judge: &Judge) -> bool {
         let t = judge.thresholds;

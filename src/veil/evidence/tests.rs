@@ -91,6 +91,36 @@ fn somebody_who_may_be_seen_is_told_from_a_refused_one_who_resembles_him() {
     assert!(!own.is_another(&view(80.0, face(0.6, 0.45, 1)), &judge));
 }
 
+#[test]
+fn two_tracks_are_of_one_refused_person_where_all_that_was_seen_says_so() {
+    let mut gallery = gallery(2);
+    let own = gallery.people.values().next().cloned().expect("listed");
+    let mut raw = [0.0; Embedding::LEN];
+    raw[50] = 1.0;
+    let other = Embedding::new(raw).expect("a direction");
+    gallery.people.insert("p-3".parse().expect("ok"), Person { references: vec![other; 2], ..own });
+    let thresholds = Thresholds::built_in().expect("manifest");
+    let judge = Judge::new(Policy::Refused, &gallery, thresholds);
+    let seen = |views: &[Embedding]| {
+        let mut evidence = Evidence::default();
+        for face in views {
+            evidence.add(&view(80.0, face.clone()), &judge);
+        }
+        evidence
+    };
+    let him = seen(&[face(0.8, 0.1, 1), face(0.7, 0.2, 1)]);
+    assert!(him.is_also(&seen(&[face(0.9, 0.0, 1)]), &judge));
+    // Like his photos, but not like him: a look-alike.
+    assert!(!him.is_also(&seen(&[face(0.6, 0.0, 2)]), &judge));
+    // Somebody else who is refused, whom one view took for him.
+    assert!(!him.is_also(&seen(&[face(0.8, 0.1, 1), face(0.1, 0.0, 48)]), &judge));
+    let small = view(24.0, face(0.9, 0.0, 1));
+    let mut hardly = Evidence::default();
+    hardly.add(&small, &judge);
+    assert!(hardly.was_refused() && !him.is_also(&hardly, &judge), "too little was seen of it");
+    assert!(!him.is_also(&seen(&[face(0.1, 0.9, 1)]), &judge), "not refused");
+}
+
 /// A refused person with two photos of which each is `alike` to the other, and how far from the
 /// nearer one a view is.
 fn spread(alike: f32, recent: usize) -> Judge {

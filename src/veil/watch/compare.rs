@@ -155,7 +155,54 @@ fn closest(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{
+            Watched,
+            staged::{Stage, hides},
+        },
+        *,
+    };
+
+    /// Pictures leave while looks fail, and who was in them was compared before.
+    #[test]
+    fn what_was_compared_counts_although_the_looks_after_it_fail() {
+        let Stage { mut watcher, film, face, wanted } = Stage::new();
+        let (mut waiting, mut wanted) = (Vec::new(), Some(wanted));
+        for seq in 0..120 {
+            let frame = film.frame(seq);
+            let kept: Vec<&Frame<Raw>> = waiting.iter().collect();
+            if watcher.watch(&frame, &kept).expect("a look") == Watched::Waits {
+                waiting.push(frame);
+                continue;
+            }
+            waiting.clear();
+            // Cleared by now, and looked for from now on.
+            let shown = !hides(&watcher.decide(&frame, true).0, face.rect);
+            if shown
+                && watcher.comparing.is_empty()
+                && let Some(judge) = wanted.take()
+            {
+                watcher.judge = judge;
+            }
+            if wanted.is_none() && !watcher.comparing.is_empty() {
+                assert!(shown, "what is not known yet cannot count");
+                watcher.searcher.broken = true;
+                let mut failed = false;
+                for later in seq + 1..seq + 4 {
+                    let frame = film.frame(later);
+                    let kept: Vec<&Frame<Raw>> = waiting.iter().collect();
+                    match watcher.watch(&frame, &kept) {
+                        Ok(_) => waiting.push(frame),
+                        Err(_) => failed = true,
+                    }
+                }
+                assert!(failed, "no look failed");
+                assert!(hides(&watcher.decide(&frame, true).0, face.rect), "he shows");
+                return;
+            }
+        }
+        panic!("nobody was compared again");
+    }
 
     #[test]
     fn a_closer_look_takes_no_neighbour_for_the_face() {

@@ -2,13 +2,16 @@
 //! what is hidden when they leave.
 //!
 //! Belongs here: how often the detector runs at which size, which faces are compared (`turns`, `compare`),
-//! when a track's clearance has to be earned again (`cutting`, `known`), and what else clears it (`means`). Does not belong: what the views mean
+//! when a track's clearance has to be earned again (`cutting`, `known`), what else clears it (`means`), and the second look at what leaves (`check`). Does not belong: what the views mean
 //! (`evidence`), where regions lie (`decide`).
 
+mod check;
 mod compare;
 mod cutting;
 mod known;
 mod means;
+#[cfg(test)]
+mod staged;
 mod turns;
 mod worn;
 
@@ -18,14 +21,16 @@ use std::{
     time::Duration,
 };
 
-use self::{compare::Comparing, known::Known, worn::Worn};
+pub use self::check::Finding;
+use self::{check::Checks, compare::Comparing, known::Known, worn::Worn};
 use super::{
     Cover, Hidden, Verdict,
-    decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
+    decide::{
+        At, Elsewhere, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide,
+    },
     evidence::{Evidence, Judge, Reason, State},
     place::{Places, Stays},
     policy::{Policy, Region},
-    redact::Redacted,
 };
 use crate::{
     frame::{Frame, FrameSize, I420View, Raw},
@@ -37,8 +42,8 @@ use crate::{
         identify::{Describer, Embedder},
         infer::{Thresholds, VisionError},
         motion::CameraMotion,
-        search::{Pace, SAME_PLACE, Search, Searcher, Waited},
-        track::{Cut, CutDetector, Tracker},
+        search::{Pace, Search, Searcher, Waited},
+        track::{Cut, CutDetector, Track, Tracker},
     },
 };
 
@@ -49,8 +54,8 @@ const RELIABLE_SCORE: f32 = SURE_SCORE;
 /// that can be configured.
 const STRAINED_SIZE: (u32, u32) = (3, 4);
 const SMALLEST_SIZE: u32 = 320;
-/// A face this sure in a finished picture has to belong to somebody who is shown; and what was not surely a face
-/// so often is one from this on.
+/// What was not surely a face so often is one from this score on; and a face this sure in a finished picture has
+/// to belong to somebody who is shown.
 const PLAIN_SCORE: f32 = 0.7;
 
 /// Comparisons are taken with the next look where frames follow each other within this time.
@@ -97,17 +102,6 @@ pub enum Watched {
     Waits,
 }
 
-/// What a look at a finished picture found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Finding {
-    /// Nobody is seen who should not be.
-    Clean,
-    /// Somebody is: the picture must be veiled whole.
-    Exposed,
-    /// This frame's turn was not up.
-    NotDue,
-}
-
 /// Looks at frames, remembers tracks, gives verdicts.
 #[derive(Debug)]
 pub struct Watcher {
@@ -127,8 +121,7 @@ pub struct Watcher {
     cut: Cut,
     /// First frames of scenes that surely are others than those before them, with their times.
     scenes: VecDeque<(u64, Pts)>,
-    /// The frame whose finished picture was looked at last.
-    checked: Option<Pts>,
+    checks: Checks,
     effort: Effort,
     /// The last frame in which faces were compared.
     compared: Option<u64>,
@@ -171,7 +164,7 @@ impl Watcher {
             camera: CameraMotion::default(),
             cut: Cut::None,
             scenes: VecDeque::new(),
-            checked: None,
+            checks: Checks::default(),
             effort: Effort::Whole,
             compared: None,
             newest: None,
@@ -392,7 +385,11 @@ impl Watcher {
             .tracker
             .tracks()
             .iter()
-            .map(|track| Subject { track, state: self.state_at(track.id, pts) })
+            .map(|track| Subject {
+                track,
+                state: self.state_at(track.id, pts),
+                elsewhere: self.elsewhere(track),
+            })
             .collect();
         let region = self.settings.region;
         let hold_weak = self.hold_weak;
@@ -400,6 +397,32 @@ impl Watcher {
         let (mut verdict, placements) = decide(&at, &subjects, &self.camera, region);
         self.hide_zones(size, &mut verdict);
         (verdict, placements)
+    }
+
+    /// Where somebody refused was surely seen as another track, before this one begins or after it ends.
+    fn elsewhere(&self, track: &Track) -> Elsewhere {
+        let mut elsewhere = Elsewhere::default();
+        let known = self.known.get(&track.id).filter(|known| known.evidence.was_refused());
+        let ends = track.sightings.front().zip(track.sightings.back());
+        let (Some(known), Some((first, last))) = (known, ends) else { return elsewhere };
+        for other in self.tracker.tracks() {
+            let Some(theirs) = self.known.get(&other.id) else { continue };
+            let ends = other.sightings.front().zip(other.sightings.back());
+            let Some((begins, ended)) = ends else { continue };
+            // Two faces of one picture are two people.
+            let apart = begins.seq > last.seq || ended.seq < first.seq;
+            if !apart || !known.evidence.is_also(&theirs.evidence, &self.judge) {
+                continue;
+            }
+            if begins.seq > last.seq {
+                let from = elsewhere.from.map_or(begins.seq, |from| from.min(begins.seq));
+                elsewhere.from = Some(from);
+            } else {
+                let until = elsewhere.until.map_or(ended.seq, |until| until.max(ended.seq));
+                elsewhere.until = Some(until);
+            }
+        }
+        elsewhere
     }
 
     /// The frames of the scene that a frame belongs to.
@@ -465,151 +488,8 @@ impl Watcher {
             }
         }
     }
-
-    /// Makes the next frame's finished picture one that is looked at.
-    pub fn check_next(&mut self) {
-        self.checked = None;
-    }
-
-    /// Looks at a finished picture now and then, mirrored, so that it is not the look that found what
-    /// is veiled: a face in it has to be one that is shown, and not a refused one. Whoever is caught is
-    /// veiled for as long after as anybody who was found, and the next picture is looked at too.
-    pub fn check(
-        &mut self,
-        frame: &Frame<Redacted>,
-        placements: &[Placement],
-    ) -> Result<Finding, VisionError> {
-        let due =
-            self.checked.is_none_or(|last| frame.pts().since(last) >= self.settings.check_every);
-        if !due || frame.state().whole() {
-            return Ok(Finding::NotDue);
-        }
-        // A check that fails is made up for in the next frame.
-        self.checked = None;
-        let view = frame.planes();
-        let mut caught = Vec::new();
-        for face in self.searcher.detector().detect_mirrored(&view, self.settings.size)? {
-            if face.score < PLAIN_SCORE {
-                continue;
-            }
-            let shown = placements.iter().any(|p| p.shown && p.face.iou(face.rect) > 0.0);
-            if !shown || (self.judge.compares() && self.is_refused(&view, &face)?) {
-                caught.push(face);
-            }
-        }
-        for face in &caught {
-            self.tracker.note(frame.seq(), frame.pts(), face);
-        }
-        if !caught.is_empty() {
-            return Ok(Finding::Exposed);
-        }
-        self.checked = Some(frame.pts());
-        Ok(Finding::Clean)
-    }
-
-    /// Whether a face in a finished picture is that of a refused person.
-    fn is_refused(&mut self, view: &I420View<'_>, face: &Detection) -> Result<bool, VisionError> {
-        if !self.judge.comparable(face.rect.w) {
-            return Ok(false);
-        }
-        let found = self.searcher.close_up(view, face.rect)?;
-        // Whichever of them it is.
-        let same = found.iter().flatten().filter(|d| d.rect.iou(face.rect) >= SAME_PLACE);
-        for face in same.chain([face]) {
-            let described = self.describer.describe(view, &face.landmarks)?;
-            if described.is_some_and(|found| self.judge.is_refused(&found.embedding)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
 }
 
 fn views<'f>(frames: &[&'f Frame<Raw>]) -> Vec<(Pts, I420View<'f>)> {
     frames.iter().map(|frame| (frame.pts(), frame.planes())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::{
-        frame::{FrameSize, SlotPool},
-        veil::{Cover, Style, policy::Policy, redact::Redactor},
-        vision::{
-            identify::{Gallery, Person, Standing},
-            infer::Models,
-        },
-    };
-
-    const SIZE: FrameSize = FrameSize::new(480, 480);
-
-    /// A photo of one face, brought to [`SIZE`] without its colours.
-    fn grey_photo(name: &str) -> Vec<u8> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name);
-        let photo = image::open(path).expect("a sample; run `make setup`").to_luma8();
-        let way = image::imageops::FilterType::Triangle;
-        image::imageops::resize(&photo, SIZE.width, SIZE.height, way).into_raw()
-    }
-
-    #[test]
-    fn a_face_that_the_first_look_does_not_find_is_veiled_by_the_second() {
-        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
-        let models = Models::load(&project.join("models"), &runtime).expect("models");
-        let thresholds = models.thresholds();
-        let mut detector = Detector::new(&models, 1).expect("detector");
-        let pool = SlotPool::new(SIZE, 2);
-        let luma = grey_photo("obama.jpg");
-        let frame = |seq: u64| {
-            let mut frame = Frame::new(pool.take(), seq, Pts::from_nanos(seq * 40_000_000));
-            let planes = frame.planes_mut();
-            planes.y[..luma.len()].copy_from_slice(&luma);
-            planes.u.fill(128);
-            planes.v.fill(128);
-            frame
-        };
-        let face = detector.detect(&frame(0).planes(), 640).expect("a look")[0];
-        let person = |axis: usize| {
-            let mut raw = [0.0; crate::vision::identify::Embedding::LEN];
-            raw[axis] = 1.0;
-            crate::vision::identify::Embedding::new(raw).expect("a direction")
-        };
-        let references = vec![person(0), person(1)];
-        let refused = Person { standing: Standing::Refused, references, recent: 2 };
-        let gallery = Gallery { people: [("p-1".parse().expect("ok"), refused)].into() };
-        let settings = Settings {
-            size: 640,
-            full_size: 640,
-            full_every: 15,
-            identify_every: 10,
-            check_every: Duration::from_secs(1),
-            region: Region::Head,
-        };
-        let judge = Judge::new(Policy::Refused, &gallery, thresholds);
-        let embedder = Embedder::new(&models, 1).expect("embedder");
-        let mut watcher =
-            Watcher::new(detector, embedder, judge, thresholds, settings).expect("a thread");
-        watcher.searcher.blind = Some(face.rect);
-        let mut redactor = Redactor::new(Style::Veil);
-        let mut findings = Vec::new();
-        for seq in 0..60 {
-            let frame = frame(seq);
-            watcher.look(&frame).expect("a look");
-            let (verdict, placements) = watcher.decide(&frame, true);
-            let covered = match &verdict.cover {
-                Cover::Regions(hidden) => hidden.iter().any(|h| h.region.contains(face.rect)),
-                _ => panic!("regions"),
-            };
-            let veiled = redactor.redact(frame, Some(&verdict));
-            let finding = watcher.check(&veiled, &placements).expect("a check");
-            assert!(covered || finding == Finding::Exposed, "the face shows in frame {seq}");
-            findings.push(finding);
-        }
-        assert_eq!(findings[0], Finding::Exposed);
-        assert_eq!(findings[1], Finding::Clean, "the face is veiled from then on");
-        // Once the hold ends it is caught again.
-        assert!(findings.iter().filter(|f| **f == Finding::Exposed).count() >= 2);
-    }
 }

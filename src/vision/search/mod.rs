@@ -132,6 +132,9 @@ pub struct Searcher {
     /// A place in which tests let it find nothing.
     #[cfg(test)]
     pub(crate) blind: Option<Rect>,
+    /// Whether tests let it fail.
+    #[cfg(test)]
+    pub(crate) broken: bool,
 }
 
 impl Searcher {
@@ -159,6 +162,8 @@ impl Searcher {
             narrow_for: NARROW_FOR,
             #[cfg(test)]
             blind: None,
+            #[cfg(test)]
+            broken: false,
         }
     }
 
@@ -196,6 +201,10 @@ impl Searcher {
             self.between.forget();
         }
         self.blocks.measure(view);
+        #[cfg(test)]
+        if self.broken {
+            return Err(VisionError::Ended);
+        }
         if let Some(part) = self.small_part(pts) {
             self.small.look(&mut self.detector, view, &self.blocks, part, pts)?;
         }
