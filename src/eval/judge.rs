@@ -42,6 +42,11 @@ const OWN: f32 = 0.05;
 /// is the same in source and video.
 const COMPARED_VISIBLE: f32 = 0.85;
 
+/// Side of a block of a picture, in pixels, and from which difference of its mean on in any plane, in grey levels,
+/// it is not as it was: encoders keep means.
+const BLOCK: usize = 16;
+const ANOTHER: f32 = 4.0;
+
 /// By how much each plane of one face may differ from the source: the encoder's own error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tolerance([u8; 3]);
@@ -122,6 +127,30 @@ fn same_at(
         same += u32::from(all);
     });
     same as f32 / pixels.max(1) as f32
+}
+
+/// The part of a picture that is not as in the source: veiled, for whatever reason.
+pub(super) fn covered(source: &I420View<'_>, video: &I420View<'_>) -> f32 {
+    let (width, height) = (source.size.width as usize, source.size.height as usize);
+    let (mut blocks, mut covered) = (0u32, 0u32);
+    for top in (0..height).step_by(BLOCK) {
+        for left in (0..width).step_by(BLOCK) {
+            let (mut sums, mut count) = ([0i32; 3], 0.0f32);
+            // Every second pixel has its own chroma.
+            for y in (top..(top + BLOCK).min(height)).step_by(2) {
+                for x in (left..(left + BLOCK).min(width)).step_by(2) {
+                    let both = samples(source, x, y).into_iter().zip(samples(video, x, y));
+                    for (sum, (was, is)) in sums.iter_mut().zip(both) {
+                        *sum += i32::from(is) - i32::from(was);
+                    }
+                    count += 1.0;
+                }
+            }
+            let another = sums.iter().any(|&sum| (sum as f32 / count).abs() >= ANOTHER);
+            (blocks, covered) = (blocks + 1, covered + u32::from(another));
+        }
+    }
+    covered as f32 / blocks.max(1) as f32
 }
 
 /// Sums over the pixels of one plane, source against video.
@@ -312,6 +341,22 @@ mod tests {
         let other = vec![140; 32 * 32];
         let coloured = same(&face, &source, &view(&flat, &other), tolerance);
         assert!(coloured == 0.0, "colour counts too: {coloured}");
+    }
+
+    #[test]
+    fn what_is_covered_is_a_part_of_the_picture() {
+        let (chroma, warm) = (vec![128; 32 * 32], vec![134; 32 * 32]);
+        let source: Vec<u8> = (20..220).step_by(7).cycle().take(64 * 64).collect();
+        let noisy: Vec<u8> = source.iter().zip([0, 6].iter().cycle()).map(|(v, n)| v + n).collect();
+        let mut half = source.clone();
+        half[..32 * 64].fill(230);
+        let source = view(&source, &chroma);
+        for (luma, chroma, part) in
+            [(&noisy, &chroma, 0.0), (&half, &chroma, 0.5), (&noisy, &warm, 1.0)]
+        {
+            let found: f32 = covered(&source, &view(luma, chroma));
+            assert!((found - part).abs() < 1e-6, "{found}, not {part}");
+        }
     }
 
     #[test]

@@ -85,6 +85,8 @@ pub struct SceneFigures {
     pub scene: String,
     /// Pictures.
     pub frames: u64,
+    /// The part of the pictures that is not as in the source, on average.
+    pub veiled_area: f32,
     /// What the recording cost; none where a finished video was judged.
     pub cost: Option<CostFigures>,
     /// Everyone in it.
@@ -232,6 +234,15 @@ impl Cost {
     }
 }
 
+impl PolicyReport {
+    /// The part of all pictures that is not as in the source, on average.
+    fn veiled_area(&self) -> Option<f32> {
+        let frames: u64 = self.scenes.iter().map(|scene| scene.frames).sum();
+        let area: f32 = self.scenes.iter().map(|s| s.veiled_area * s.frames as f32).sum();
+        (frames > 0).then(|| area / frames as f32)
+    }
+}
+
 /// The table that people read.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -239,7 +250,7 @@ impl fmt::Display for Report {
             writeln!(f, "policy {}", policy.policy)?;
             writeln!(
                 f,
-                "  {:<12} {:>8} {:>6} {:>4} {:>8} {:>8} {:>7} {:>6} {:>11}",
+                "  {:<12} {:>8} {:>6} {:>4} {:>8} {:>8} {:>7} {:>6} {:>6} {:>11}",
                 "scene",
                 "to hide",
                 "clear",
@@ -247,18 +258,24 @@ impl fmt::Display for Report {
                 "allowed",
                 "needless",
                 "cleared",
+                "area",
                 "fps",
                 "CPU/floor",
             )?;
             for scene in &policy.scenes {
                 let totals = Totals::of(std::slice::from_ref(scene), |_| true);
-                writeln!(f, "  {:<12} {}", scene.scene, row(&totals, scene.cost))?;
+                writeln!(
+                    f,
+                    "  {:<12} {}",
+                    scene.scene,
+                    row(&totals, Some(scene.veiled_area), scene.cost)
+                )?;
             }
             let cost = policy.fps.zip(policy.cpu_ms).map(|(fps, [cpu_ms, floor_cpu_ms])| {
                 CostFigures { fps, cpu_ms, floor_cpu_ms, veiled_whole: 0 }
             });
-            writeln!(f, "  {:<12} {}", "held out", row(&policy.held_out, None))?;
-            writeln!(f, "  {:<12} {}", "all", row(&policy.all, cost))?;
+            writeln!(f, "  {:<12} {}", "held out", row(&policy.held_out, None, None))?;
+            writeln!(f, "  {:<12} {}", "all", row(&policy.all, policy.veiled_area(), cost))?;
             for leak in policy.leaks.iter().take(20) {
                 writeln!(
                     f,
@@ -289,19 +306,21 @@ impl fmt::Display for Report {
     }
 }
 
-fn row(totals: &Totals, cost: Option<CostFigures>) -> String {
-    let percent =
-        totals.needless_share.map_or_else(|| "-".to_owned(), |s| format!("{:.1}%", 100.0 * s));
+fn row(totals: &Totals, area: Option<f32>, cost: Option<CostFigures>) -> String {
+    let percent = |share: Option<f64>| {
+        share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", 100.0 * share))
+    };
     let wait =
         totals.median_seconds_to_clearance.map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
     let mut row = format!(
-        "{:>8} {:>6} {:>4} {:>8} {:>8} {:>7}",
+        "{:>8} {:>6} {:>4} {:>8} {:>8} {:>7} {:>6}",
         totals.hidden_face_frames,
         totals.clear_frames,
         totals.longest_clear_run,
         totals.allowed_face_frames,
-        percent,
+        percent(totals.needless_share),
         wait,
+        percent(area.map(f64::from)),
     );
     if let Some(CostFigures { fps, cpu_ms, floor_cpu_ms, .. }) = cost {
         let ratio = cpu_ms / floor_cpu_ms.max(1e-9);

@@ -196,7 +196,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                 (video, Some(recorded))
             };
             self.step(&scene.name, &format!("judge {policy}"))?;
-            let judged = self.judge(at, scene, &files, &video, &truth, &known)?;
+            let (people, veiled_area) = self.judge(at, scene, &files, &video, &truth, &known)?;
             let gathered = &mut self.gathered[at];
             let cost = recorded.map(|Recorded { cost, veiled_whole }| {
                 gathered.cost = gathered.cost.plus(cost);
@@ -207,8 +207,9 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
             gathered.scenes.push(SceneFigures {
                 scene: scene.name.clone(),
                 frames,
+                veiled_area,
                 cost,
-                people: judged,
+                people,
             });
         }
         Ok(())
@@ -254,7 +255,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         Ok(known)
     }
 
-    /// Looks at the source and at what is to be judged.
+    /// Looks at the source and at what is to be judged; says how much of the pictures is covered, too.
     fn judge(
         &mut self,
         at: usize,
@@ -263,7 +264,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         video: &Path,
         truth: &[FrameTruth],
         known: &[Vec<Known>],
-    ) -> Result<Vec<PersonFigures>, EvalError> {
+    ) -> Result<(Vec<PersonFigures>, f32), EvalError> {
         let policy = self.gathered[at].policy;
         let thresholds = self.setup.models.thresholds();
         let roles: BTreeMap<&str, Role> =
@@ -272,7 +273,9 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         let mut moments: BTreeMap<&str, Vec<Option<Moment>>> =
             roles.keys().map(|&person| (person, vec![None; truth.len()])).collect();
         let (embedder, sheet) = (&mut self.embedder, &mut self.gathered[at].sheet);
+        let mut covered = 0.0;
         side_by_side(&files.video(), video, truth, |frame, source, video| {
+            covered += judge::covered(source, video);
             let number = usize::try_from(frame.frame).unwrap_or(usize::MAX);
             let hidden: Vec<(&str, Rect)> = frame
                 .faces
@@ -340,7 +343,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
             });
             people.push(figures);
         }
-        Ok(people)
+        Ok((people, covered / truth.len().max(1) as f32))
     }
 
     fn finish(self) -> Result<(Report, Outputs), EvalError> {
