@@ -347,7 +347,8 @@ mod tests {
     fn what_is_covered_is_a_part_of_the_picture() {
         let (chroma, warm) = (vec![128; 32 * 32], vec![134; 32 * 32]);
         let source: Vec<u8> = (20..220).step_by(7).cycle().take(64 * 64).collect();
-        let noisy: Vec<u8> = source.iter().zip([0, 6].iter().cycle()).map(|(v, n)| v + n).collect();
+        let noisy: Vec<u8> =
+            source.iter().zip([0, 0, 6, 6].iter().cycle()).map(|(v, n)| v + n).collect();
         let mut half = source.clone();
         half[..32 * 64].fill(230);
         let source = view(&source, &chroma);

@@ -1,6 +1,7 @@
 //! Area averaging at the few ratios that cameras and detectors meet at: 1080p to 640 is 3:1 for
-//! luma and 3:2 for chroma, to 1600 it is 6:5 for luma. Every sample becomes the rounded mean of what lies under it, as with
-//! `OpenCV`'s `INTER_AREA` (bit for bit where the divisor is odd), at a quarter of its time.
+//! luma and 3:2 for chroma, to 1600 it is 6:5 for luma. Every sample becomes the rounded mean of what
+//! lies under it, as with `OpenCV`'s `INTER_AREA` (bit for bit where the divisor is odd), at a
+//! quarter of its time.
 //!
 //! Does not belong: other ratios, which `OpenCV` scales.
 

@@ -9,10 +9,8 @@ use super::FrameSize;
 
 /// The smallest page of memory on any machine the program runs on, in bytes.
 const PAGE: usize = 4096;
-/// Black in limited range.
-const BLACK: u8 = 16;
-/// The slots that are there at once: more than a first look takes pictures.
-const FIRST: usize = 4;
+/// What a page is touched with: any value but the one it has.
+const TOUCHED: u8 = 16;
 
 /// Where the three planes of an I420 picture lie in one block of memory.
 ///
@@ -215,11 +213,16 @@ fn copy_rows(
     Some(())
 }
 
-/// Brings a slot's memory into being, and the slot to its pool.
-fn touch(mut slot: Box<[u8]>, home: &Sender<Box<[u8]>>) {
+/// Brings a slot's memory into being, and the slot to its pool. Returns whether that is still there.
+fn touch(mut slot: Box<[u8]>, home: &Sender<Box<[u8]>>) -> bool {
     // A page that is written is a page that exists.
-    slot.iter_mut().step_by(PAGE).for_each(|byte| *byte = BLACK);
-    let _ = home.try_send(slot);
+    for byte in slot.iter_mut().step_by(PAGE) {
+        *byte = TOUCHED;
+    }
+    if let Some(last) = slot.last_mut() {
+        *last = TOUCHED;
+    }
+    home.try_send(slot).is_ok()
 }
 
 /// A fixed number of slots of one size.
@@ -227,12 +230,14 @@ fn touch(mut slot: Box<[u8]>, home: &Sender<Box<[u8]>>) {
 pub struct SlotPool {
     layout: PlaneLayout,
     free: Receiver<Box<[u8]>>,
+    /// Those whose memory was not brought into being yet.
+    untouched: Receiver<Box<[u8]>>,
     home: Sender<Box<[u8]>>,
 }
 
 impl SlotPool {
-    /// Allocates `count` slots, and touches them, so that memory is known to suffice: the first of them before
-    /// it returns, the others on a thread of its own, long before the first picture leaves a ring.
+    /// Allocates `count` slots, and has a thread of its own touch them, so that no memory is asked for long before
+    /// a ring is full.
     #[must_use]
     pub fn new(size: FrameSize, count: usize) -> Self {
         let layout = PlaneLayout::new(size);
@@ -243,31 +248,30 @@ impl SlotPool {
             let _ = give.try_send(vec![0; layout.bytes()].into_boxed_slice());
         }
         drop(give);
-        untouched.iter().take(FIRST).for_each(|slot| touch(slot, &home));
         let (theirs, own) = (untouched.clone(), home.clone());
-        let rest = move || theirs.iter().for_each(|slot| touch(slot, &own));
-        if thread::Builder::new().name("slots".into()).spawn(rest).is_err() {
-            untouched.iter().for_each(|slot| touch(slot, &home));
+        let touch_all = move || theirs.iter().all(|slot| touch(slot, &own));
+        if let Err(error) = thread::Builder::new().name("slots".into()).spawn(touch_all) {
+            tracing::debug!(%error, "slots are touched when they are taken");
         }
-        Self { layout, free, home }
+        Self { layout, free, untouched, home }
     }
 
     /// A free slot, waiting until one comes back.
     #[must_use]
     pub fn take(&self) -> Slot {
         // The pool holds a sender itself, so the channel cannot be closed.
-        let bytes = self.free.recv().ok();
-        Slot { layout: self.layout, bytes: SlotBytes { bytes, home: self.home.clone() } }
+        self.try_take().unwrap_or_else(|| self.slot(self.free.recv().ok()))
     }
 
     /// A free slot if there is one now.
     #[must_use]
     pub fn try_take(&self) -> Option<Slot> {
-        let bytes = self.free.try_recv().ok()?;
-        Some(Slot {
-            layout: self.layout,
-            bytes: SlotBytes { bytes: Some(bytes), home: self.home.clone() },
-        })
+        let bytes = self.free.try_recv().ok().or_else(|| self.untouched.try_recv().ok())?;
+        Some(self.slot(Some(bytes)))
+    }
+
+    fn slot(&self, bytes: Option<Box<[u8]>>) -> Slot {
+        Slot { layout: self.layout, bytes: SlotBytes { bytes, home: self.home.clone() } }
     }
 
     /// The layout of every slot.

@@ -52,8 +52,8 @@ const _: () = assert!(
 /// Growth is the most important setting for coverage: without it 30 to 48% of the boxes of moving
 /// heads were left uncovered.
 const GROWTH_PER_SECOND: f32 = 0.8;
-/// And by how much for the way that it is thought to have gone since, as a part of that: who walks fast may walk
-/// faster, and boxes of faces of 20 pixels tremble by some.
+/// And by how much for the way that it is thought to have gone since, as a part of that, along it: who walks fast
+/// may walk faster, and boxes of faces of 20 pixels tremble by some.
 const GROWTH_BY_WAY: f32 = 0.5;
 /// Growth between two sightings is bounded by both, so it is slower.
 const GROWTH_BETWEEN: f32 = 0.4;
@@ -65,12 +65,6 @@ const TURNED: f32 = 0.5;
 const BRIDGE_SHOWN: Duration = Duration::from_millis(600);
 /// Longest time over which motion is believed.
 const MOTION_SPAN: Duration = Duration::from_millis(400);
-/// Whoever is out of sight may have gone on as he went for as long as he is, but no farther than this many times
-/// the longer side of his face: his veil reaches as far.
-const FARTHEST: f32 = 4.0;
-/// Within the time over which motion is believed, no farther than this.
-const FAR: f32 = 1.5;
-
 /// Motion is told from two sightings this far apart, if there are.
 const MOTION_BASE: Duration = Duration::from_millis(95);
 
@@ -420,7 +414,7 @@ fn turned(
     beyond: Option<&Sighting>,
     away: Duration,
 ) -> Option<Rect> {
-    let by = onward(near, beyond, Point::default(), away.min(MOTION_SPAN), FAR);
+    let by = onward(near, beyond, Point::default(), away);
     let face = even(near.rect);
     let gone = Rect { x: face.x + by.x, y: face.y + by.y, ..face };
     let (a, b) = (gone.center(), middle.center());
@@ -452,21 +446,15 @@ fn steady(sightings: &VecDeque<Sighting>, i: usize) -> Option<Rect> {
 }
 
 /// How far a face goes in `away` if it goes on as it did from `beyond` to `near`, less the camera's part
-/// in that, and at most `most` times its longer side.
-fn onward(
-    near: &Sighting,
-    beyond: Option<&Sighting>,
-    camera: Point,
-    away: Duration,
-    most: f32,
-) -> Point {
-    let limit = most * near.rect.w.max(near.rect.h);
+/// in that.
+fn onward(near: &Sighting, beyond: Option<&Sighting>, camera: Point, away: Duration) -> Point {
+    let limit = 1.5 * near.rect.w.max(near.rect.h);
     let Some(beyond) = beyond else { return Point::default() };
     let step = near.pts.since(beyond.pts).max(beyond.pts.since(near.pts)).as_secs_f32();
     if step <= 0.0 {
         return Point::default();
     }
-    let t = away.as_secs_f32() / step;
+    let t = away.min(MOTION_SPAN).as_secs_f32() / step;
     let (from, to) = (beyond.rect.center(), near.rect.center());
     Point {
         x: ((to.x - from.x - camera.x) * t).clamp(-limit, limit),
@@ -474,24 +462,25 @@ fn onward(
     }
 }
 
-/// The box `away` in time from its nearest sighting: where it was, and all the way to where its own motion
-/// would have taken it, and the same as the camera's motion has taken it, each grown with the uncertainty.
+/// The box `away` in time from its nearest sighting: where it was, where its own motion would have
+/// taken it, and the same as the camera's motion has taken it, grown with the uncertainty, along the way by
+/// more than across it. At the picture's edge it keeps its size.
 fn extended(now: &Now<'_>, near: &Sighting, beyond: Option<&Sighting>, away: Duration) -> Rect {
-    let lately = onward(near, beyond, Point::default(), away.min(MOTION_SPAN), FAR);
-    let unsure = GROWTH_BY_WAY * lately.x.hypot(lately.y) / near.rect.w.max(f32::EPSILON);
-    let grow = GROWTH_PER_SECOND * away.as_secs_f32() + unsure;
-    let moved = |by: Point| Rect { x: near.rect.x + by.x, y: near.rect.y + by.y, ..near.rect };
-    let grown = |rect: Rect| rect.grown(grow, grow, grow);
-    let ahead = |camera: Point| onward(near, beyond, camera, away, FARTHEST);
-    // Also where he would have left the picture: he may come back or be half in view.
-    let region = grown(near.rect).union(grown(moved(ahead(Point::default()))));
+    let ahead = |camera: Point| onward(near, beyond, camera, away);
+    let way = ahead(Point::default());
+    let [sides, ends] = [way.x, way.y].map(|way| {
+        let unsure = GROWTH_BY_WAY * way.abs() / near.rect.w.max(f32::EPSILON);
+        GROWTH_PER_SECOND * away.as_secs_f32() + unsure
+    });
+    let grown = |rect: Rect| rect.grown(sides, ends, ends);
+    // A face that leaves is held at the edge: it may come back or be half in view.
+    let region = grown(with_moved(now, near.rect, way));
     let Some(by) = now.camera.between(near.pts, now.pts) else { return region };
     let then = beyond.and_then(|beyond| now.camera.between(beyond.pts, near.pts));
     let own = ahead(then.unwrap_or_default());
+    let region = region.union(grown(with_moved(now, near.rect, by)));
     let both = Point { x: by.x + own.x, y: by.y + own.y };
-    let in_view = |rect: &Rect| rect.intersection(now.size.rect()).area() > 0.0;
-    let with_camera = [by, both].map(moved).into_iter().filter(in_view);
-    with_camera.fold(region, |region, rect| region.union(grown(rect)))
+    region.union(grown(with_moved(now, near.rect, both)))
 }
 
 #[cfg(test)]

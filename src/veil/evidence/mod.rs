@@ -286,9 +286,8 @@ impl Evidence {
         else {
             return false;
         };
-        let shows = |face: &Embedding| {
-            judge.closest_refused(face).is_some_and(|(closest, _)| closest == pupil)
-        };
+        let shows =
+            |face: &Embedding| judge.refused_by(face).is_some_and(|(shown, _)| shown == pupil);
         let seen = self.seen >= ENOUGH_SEEN && other.seen >= ENOUGH_SEEN;
         let faces = self.face().zip(other.face());
         pupil == theirs

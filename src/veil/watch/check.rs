@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Most faces that are compared in one finished picture, whose turn it is: a small one takes two comparisons,
-/// and all of them are compared in their turn before they are shown.
+/// and whoever is shown for his looks was compared before, and is again.
 const COMPARED: usize = 2;
 
 /// What a look at a finished picture found.
@@ -24,23 +24,23 @@ pub enum Finding {
     NotDue,
 }
 
+/// From one check to the next the place from which on faces have their turn moves to the right by this part of the
+/// picture's width, and on from its left edge: by the golden ratio no part of it is left out for long.
+const STRIDE: f32 = 0.618_034;
+
 /// When finished pictures were looked at.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     /// The frame that was looked at last; none where the next one is due.
     last: Option<Pts>,
-    /// Faces that had their turn to be compared, altogether.
-    turns: usize,
+    /// From where on faces have their turn, 0 at the picture's left edge and 1 at its right.
+    place: f32,
 }
 
-impl Checks {
-    /// Which of `count` faces have their turn.
-    fn turn(&mut self, count: usize) -> impl Iterator<Item = usize> + use<> {
-        let first = self.turns;
-        let turns = COMPARED.min(count);
-        self.turns = first.wrapping_add(turns);
-        (0..turns).map(move |i| first.wrapping_add(i) % count.max(1))
-    }
+/// Which of the faces at these places, from left to right, have their turn from `place` on.
+fn turn(places: &[f32], place: f32) -> impl Iterator<Item = usize> + use<> {
+    let (count, first) = (places.len(), places.partition_point(|&x| x < place));
+    (0..COMPARED.min(count)).map(move |i| (first + i) % count.max(1))
 }
 
 impl Watcher {
@@ -74,12 +74,15 @@ impl Watcher {
         let (mut shown, mut caught): (Vec<_>, Vec<_>) = found.into_iter().partition(is_shown);
         shown.retain(|face| self.judge.compares() && self.judge.comparable(face.rect.w));
         // From left to right, so that each has its turn however sure the detector is of it this time.
-        shown.sort_by(|a, b| a.rect.x.total_cmp(&b.rect.x));
-        for i in self.checks.turn(shown.len()) {
+        shown.sort_by(|a, b| a.rect.center().x.total_cmp(&b.rect.center().x));
+        let width = view.size.rect().w.max(1.0);
+        let places: Vec<f32> = shown.iter().map(|face| face.rect.center().x / width).collect();
+        for i in turn(&places, self.checks.place) {
             if self.is_refused(&view, &shown[i])? {
                 caught.push(shown[i]);
             }
         }
+        self.checks.place = (self.checks.place + STRIDE).fract();
         for face in &caught {
             self.tracker.note(frame.seq(), frame.pts(), face);
         }
@@ -136,12 +139,17 @@ mod tests {
     }
 
     #[test]
-    fn every_face_has_its_turn_to_be_compared_however_many_there_are() {
-        let mut checks = Checks::default();
-        assert_eq!(checks.turn(0).count(), 0);
-        assert_eq!(checks.turn(1).collect::<Vec<_>>(), [0]);
-        let all: std::collections::BTreeSet<usize> =
-            (0..4).flat_map(|_| checks.turn(7).collect::<Vec<_>>()).collect();
-        assert_eq!(all.len(), 7);
+    fn every_face_has_its_turn_to_be_compared_however_many_are_found() {
+        assert_eq!(turn(&[], 0.5).count(), 0);
+        assert_eq!(turn(&[0.3], 0.5).collect::<Vec<_>>(), [0]);
+        let (all, few) = ([0.1, 0.2, 0.5, 0.51, 0.9], [0.1, 0.2]);
+        let (mut place, mut had) = (0.0f32, std::collections::BTreeSet::new());
+        for check in 0..20 {
+            // Some are not found in every second picture.
+            let places = if check % 2 == 0 { &all[..] } else { &few[..] };
+            had.extend(turn(places, place));
+            place = (place + STRIDE).fract();
+        }
+        assert_eq!(had.len(), all.len());
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     /// Pictures leave while looks fail, and who was in them was compared before.
     #[test]
     fn what_was_compared_counts_although_the_looks_after_it_fail() {
-        let Stage { mut watcher, film, face, wanted } = Stage::new();
+        let Stage { mut watcher, film, face, wanted, .. } = Stage::new();
         let (mut waiting, mut wanted) = (Vec::new(), Some(wanted));
         for seq in 0..120 {
             let frame = film.frame(seq);

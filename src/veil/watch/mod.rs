@@ -8,6 +8,7 @@
 mod check;
 mod compare;
 mod cutting;
+mod elsewhere;
 mod known;
 mod means;
 #[cfg(test)]
@@ -25,9 +26,7 @@ pub use self::check::Finding;
 use self::{check::Checks, compare::Comparing, known::Known, worn::Worn};
 use super::{
     Cover, Hidden, Verdict,
-    decide::{
-        At, Elsewhere, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide,
-    },
+    decide::{At, HOLD, HOLD_LONGEST, HOLD_WEAK, Placement, SURE_SCORE, Subject, decide},
     evidence::{Evidence, Judge, Reason, State},
     place::{Places, Stays},
     policy::{Policy, Region},
@@ -43,7 +42,7 @@ use crate::{
         infer::{Thresholds, VisionError},
         motion::CameraMotion,
         search::{Pace, Search, Searcher, Waited},
-        track::{Cut, CutDetector, Track, Tracker},
+        track::{Cut, CutDetector, Tracker},
     },
 };
 
@@ -74,7 +73,7 @@ pub struct Settings {
     pub identify_every: u32,
     /// Time from one look at the finished picture to the next. Where this is at most half a
     /// segment, every segment is looked at: from one look to the next it is this and less than a
-    /// frame more, or every frame is looked at.
+    /// frame more, or every frame is looked at. Two of the faces seen are compared, in turn.
     pub check_every: Duration,
     /// What is covered of a hidden person.
     pub region: Region,
@@ -397,32 +396,6 @@ impl Watcher {
         let (mut verdict, placements) = decide(&at, &subjects, &self.camera, region);
         self.hide_zones(size, &mut verdict);
         (verdict, placements)
-    }
-
-    /// Where somebody refused was surely seen as another track, before this one begins or after it ends.
-    fn elsewhere(&self, track: &Track) -> Elsewhere {
-        let mut elsewhere = Elsewhere::default();
-        let known = self.known.get(&track.id).filter(|known| known.evidence.was_refused());
-        let ends = track.sightings.front().zip(track.sightings.back());
-        let (Some(known), Some((first, last))) = (known, ends) else { return elsewhere };
-        for other in self.tracker.tracks() {
-            let Some(theirs) = self.known.get(&other.id) else { continue };
-            let ends = other.sightings.front().zip(other.sightings.back());
-            let Some((begins, ended)) = ends else { continue };
-            // Two faces of one picture are two people.
-            let apart = begins.seq > last.seq || ended.seq < first.seq;
-            if !apart || !known.evidence.is_also(&theirs.evidence, &self.judge) {
-                continue;
-            }
-            if begins.seq > last.seq {
-                let from = elsewhere.from.map_or(begins.seq, |from| from.min(begins.seq));
-                elsewhere.from = Some(from);
-            } else {
-                let until = elsewhere.until.map_or(ended.seq, |until| until.max(ended.seq));
-                elsewhere.until = Some(until);
-            }
-        }
-        elsewhere
     }
 
     /// The frames of the scene that a frame belongs to.

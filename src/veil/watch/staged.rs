@@ -45,7 +45,9 @@ pub(super) struct Stage {
     pub(super) watcher: Watcher,
     pub(super) film: Film,
     pub(super) face: Detection,
-    /// A judge that looks for the one in the film.
+    /// The one in the film.
+    pub(super) own: Embedding,
+    /// A judge that looks for him.
     pub(super) wanted: Judge,
 }
 
@@ -72,7 +74,7 @@ impl Stage {
             Judge::new(Policy::Refused, &gallery, thresholds)
         };
         let own = own.expect("a face").embedding;
-        let wanted = judge([own.clone(), own]);
+        let wanted = judge([own.clone(), own.clone()]);
         let settings = Settings {
             size: 640,
             full_size: 640,
@@ -83,7 +85,7 @@ impl Stage {
         };
         let nobody = judge([direction(0), direction(1)]);
         let watcher = Watcher::new(detector, embedder, nobody, thresholds, settings);
-        Self { watcher: watcher.expect("a thread"), film, face, wanted }
+        Self { watcher: watcher.expect("a thread"), film, face, own, wanted }
     }
 }
 

@@ -17,14 +17,9 @@ pub(super) const UNSURE_LOOKS: u32 = 3;
 const PATIENCE_VIEWS: u32 = 12;
 /// The same where the views so far speak for clearance.
 const PROMISING_VIEWS: u32 = 36;
-/// Faces that cannot be cleared, being small, unsure or compared often enough, are veiled whatever a
-/// comparison says; they wait this many times longer for one than cleared ones.
+/// Faces that cannot be cleared, being refused, small, unsure or compared often enough, are veiled
+/// whatever a comparison says; they wait this many times longer for one than cleared ones.
 const VEILED_FACTOR: u64 = 2;
-/// Faces that stay veiled most surely wait this many times longer: refused ones, which are compared in a hurry
-/// where they look like others, and what no comparison was sure of in so many looks more than ...
-const SETTLED_FACTOR: u64 = 4;
-/// ... this.
-const HARDLY_FACES: u32 = 2 * UNSURE_LOOKS;
 /// A refused face that looked like another one is compared in a hurry, as it may be somebody else's now. After
 /// so many tries more than in its turn each one waits twice as long as the one before ...
 const HURRIES: u32 = 3;
@@ -63,7 +58,7 @@ impl Watcher {
             });
             let (cleared, every, soon) = match self.state(*id) {
                 State::Cleared(_) => (true, every, true),
-                State::Refused { .. } => (false, every * SETTLED_FACTOR, false),
+                State::Refused { .. } => (false, every * VEILED_FACTOR, false),
                 State::Undecided if self.is_cleared(*id, pts) => (true, every, true),
                 // Whoever is shown for a seat or a marker has to be compared as often as anybody shown;
                 // small faces are worth the effort where a comparison may be all they wait for.
@@ -79,9 +74,7 @@ impl Watcher {
                             && known.is_some_and(|k| k.unsure >= UNSURE_LOOKS))
                         || patient =>
                 {
-                    let hardly = known.is_some_and(|k| k.unsure >= HARDLY_FACES);
-                    let factor = if hardly { SETTLED_FACTOR } else { VEILED_FACTOR };
-                    (false, every * factor, false)
+                    (false, every * VEILED_FACTOR, false)
                 }
                 State::Undecided => (false, UNDECIDED_EVERY, true),
             };
