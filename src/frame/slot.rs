@@ -9,7 +9,7 @@ use super::FrameSize;
 
 /// The smallest page of memory on any machine the program runs on, in bytes.
 const PAGE: usize = 4096;
-/// What a page is touched with: any value but the one it has.
+/// What a page is touched with; no picture shows it, as each fills its slot.
 const TOUCHED: u8 = 16;
 
 /// Where the three planes of an I420 picture lie in one block of memory.

@@ -2,8 +2,9 @@
 //! what is hidden when they leave.
 //!
 //! Belongs here: how often the detector runs at which size, which faces are compared (`turns`, `compare`),
-//! when a track's clearance has to be earned again (`cutting`, `known`), what else clears it (`means`), and the second look at what leaves (`check`). Does not belong: what the views mean
-//! (`evidence`), where regions lie (`decide`).
+//! when a track's clearance has to be earned again (`cutting`, `known`), what else clears it (`means`),
+//! where nobody is held any more (`elsewhere`), and the second look at what leaves (`check`). Does not
+//! belong: what the views mean (`evidence`), where regions lie (`decide`).
 
 mod check;
 mod compare;
