@@ -57,7 +57,7 @@ impl Station {
         let mut config = format!(
             "[store]\nfolder = \"store\"\n[control]\nsocket = \"box.sock\"\n\
              [recording]\nteacher = \"t-07\"\ncoach = \"c-02\"\nsegment = \"1 s\"\n\
-             recipients = [\"{}\"]\n[biometrics]\ndpia = \"DPIA-1\"\n\
+             longest = \"10 min\"\nrecipients = [\"{}\"]\n[biometrics]\ndpia = \"DPIA-1\"\n\
              [indicator]\nled = \"lamp\"\n[clock]\ndanger-trust = \"system\"\n",
             school.recipient
         );

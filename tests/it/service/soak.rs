@@ -115,8 +115,8 @@ fn a_camera_that_dies_again_and_again() {
     let mut station = Station::new(&[&urls[0], &urls[1]], remote);
     let path = station.school.path("box.toml");
     let config = fs::read_to_string(&path).unwrap();
-    let longer = format!("segment = \"1 s\"\nlongest = \"{longest} s\"");
-    fs::write(&path, config.replace("segment = \"1 s\"", &longer)).unwrap();
+    let longer = format!("longest = \"{longest} s\"");
+    fs::write(&path, config.replace("longest = \"10 min\"", &longer)).unwrap();
     station.start_with(as_the_unit);
     station.prepare();
     station.run(&["start"]).ended(0);
