@@ -137,7 +137,7 @@ fn shutdown() -> Result<Shutdown, Failure> {
 
 fn scene(args: &SceneArgs) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let models = places::models(&config)?;
+    let models = places::judging_models(&config)?;
     let shutdown = shutdown()?;
     let options = SceneOptions {
         seed: args.seed,
@@ -173,7 +173,7 @@ fn scene(args: &SceneArgs) -> Result<(), Failure> {
 
 fn measure(args: &RunArgs) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let models = places::models(&config)?;
+    let models = places::judging_models(&config)?;
     let shutdown = shutdown()?;
     let region = args.region.unwrap_or(config.veil.region);
     let setup = Setup {

@@ -198,21 +198,24 @@ pub struct Models {
     thresholds: Thresholds,
 }
 
+/// Makes of a model's file what is run.
+type Edit = fn(&[u8]) -> Result<Vec<u8>, NotOnnx>;
+
 struct Checked {
     name: &'static str,
-    /// The file as it was checked, in which the graph finds its weights.
-    file: Arc<[u8]>,
+    /// The model as it was made of the file, in which the graph finds its weights.
+    model: Arc<[u8]>,
     graph: Vec<u8>,
     entry: ModelEntry,
 }
 
 impl Checked {
-    /// Reads a model's file, checks it, and edits its graph.
+    /// Reads a model's file, checks it, and makes of it what is run.
     fn read(
         folder: &Path,
         name: &'static str,
         entry: ModelEntry,
-        edit: fn(&[u8]) -> Result<Vec<u8>, NotOnnx>,
+        edit: Edit,
     ) -> Result<Self, VisionError> {
         let path = folder.join(&entry.file);
         let file = read(&path)
@@ -221,10 +224,10 @@ impl Checked {
         if found != entry.sha256 {
             return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
         }
-        let graph = graph::leave_weights(&file)
-            .and_then(|graph| edit(&graph))
-            .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
-        Ok(Self { name, file, graph, entry })
+        let wrong = |_| VisionError::ModelShape { model: name, what: "graph" };
+        let model: Arc<[u8]> = edit(&file).map_err(wrong)?.into();
+        let graph = graph::leave_weights(&model).map_err(wrong)?;
+        Ok(Self { name, model, graph, entry })
     }
 }
 
@@ -251,8 +254,21 @@ impl std::fmt::Debug for Models {
 }
 
 impl Models {
-    /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`.
+    /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`. The
+    /// recogniser is run in eight bits.
     pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
+        Self::load_with(folder, runtime, graph::quantise)
+    }
+
+    /// The same with the recogniser's own numbers, for who judges what the program shows: that what is
+    /// rounded hides nothing from its judge.
+    pub fn load_unrounded(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
+        Self::load_with(folder, runtime, |model| {
+            graph::drop_weight_inputs(model).and_then(|model| graph::spell_out_prelu(&model))
+        })
+    }
+
+    fn load_with(folder: &Path, runtime: &Path, sface_edit: Edit) -> Result<Self, VisionError> {
         let Manifest { mut model, threshold } = manifest()?;
         let mut entry = |name: &'static str| {
             model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))
@@ -260,12 +276,7 @@ impl Models {
         let (yunet, sface) = (entry("yunet")?, entry("sface")?);
         // The recogniser has 37 MB to read and check, the runtime's library 30 to link.
         let (sface, (yunet, environment)) = at_once(
-            || {
-                Checked::read(folder, "sface", sface, |graph| {
-                    graph::drop_weight_inputs(graph)
-                        .and_then(|graph| graph::spell_out_prelu(&graph))
-                })
-            },
+            || Checked::read(folder, "sface", sface, sface_edit),
             || {
                 let yunet = Checked::read(folder, "yunet", yunet, |graph| {
                     graph::free_picture_size(graph).and_then(|graph| graph::join_heads(&graph))
@@ -314,7 +325,7 @@ impl Models {
                 .with_inter_threads(1)?
                 // Input sizes vary between passes; a pattern would be kept for each.
                 .with_memory_pattern(false)?
-                .with_external_initializer_file_in_memory(graph::WEIGHTS, Arc::clone(&model.file))?
+                .with_external_initializer_file_in_memory(graph::WEIGHTS, Arc::clone(&model.model))?
                 .commit_from_memory(&model.graph)
         })()
         .map_err(failed)?;
@@ -426,7 +437,11 @@ mod tests {
     fn load() -> Models {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
-        Models::load(&project.join("models"), &runtime).unwrap()
+        Models::load_unrounded(&project.join("models"), &runtime).unwrap()
+    }
+
+    fn published(file: &str) -> Arc<[u8]> {
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(file)).unwrap()
     }
 
     /// Not a face; every value of the range, in no order.
@@ -445,7 +460,8 @@ mod tests {
         };
         let edited = run(load());
         let mut models = load();
-        models.sface.graph = graph::drop_weight_inputs(&models.sface.file).unwrap();
+        models.sface.model = published("face_recognition_sface_2021dec.onnx");
+        models.sface.graph = graph::drop_weight_inputs(&models.sface.model).unwrap();
         let original = run(models);
         for (a, b) in original.iter().zip(&edited) {
             assert!((a - b).abs() < 1e-5, "{a} became {b}");
@@ -462,7 +478,8 @@ mod tests {
         };
         let edited = run(load());
         let mut models = load();
-        models.yunet.graph = graph::free_picture_size(&models.yunet.file).unwrap();
+        models.yunet.model = published("face_detection_yunet_2023mar.onnx");
+        models.yunet.graph = graph::free_picture_size(&models.yunet.model).unwrap();
         assert!(load().yunet.graph.windows(5).any(|bytes| bytes == b"Split"), "no head was joined");
         let original = run(models);
         let lengths = |outputs: &[Vec<f32>]| outputs.iter().map(Vec::len).collect::<Vec<_>>();

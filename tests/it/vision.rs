@@ -15,7 +15,7 @@ use classveil::{
 
 use crate::{
     eyes::Pictures,
-    support::{models, photo, project, runtime, sample},
+    support::{judging_models, models, photo, project, runtime, sample},
 };
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "samples are 16-240")]
@@ -68,6 +68,22 @@ fn group_photos_hold_the_people_they_hold() {
             for b in &group[i + 1..] {
                 assert!(a.cosine(b) < thresholds.match_cleared, "one would be cleared as another");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_rounded_tells_people_apart_as_the_published_model_does() {
+    let photos = ["multi_face.jpg", "thai_people.jpg", "obama.jpg"];
+    let [rounded, whole] = [&models(), &judging_models()]
+        .map(|models| photos.iter().flat_map(|name| embeddings(models, name)).collect::<Vec<_>>());
+    assert_eq!((rounded.len(), whole.len()), (10, 10));
+    for (i, (a, b)) in rounded.iter().zip(&whole).enumerate() {
+        let cosine = a.cosine(b);
+        assert!((0.97..0.9999).contains(&cosine), "face {i} is {cosine} of itself");
+        for (other, published) in rounded[..i].iter().zip(&whole) {
+            let moved = a.cosine(other) - b.cosine(published);
+            assert!(moved.abs() < 0.08, "face {i} is {moved} nearer to somebody else");
         }
     }
 }

@@ -5,20 +5,26 @@
 //! format instead of carrying a full decoder. Field numbers are those of `onnx.proto3`.
 
 mod heads;
+mod quantise;
 mod wire;
 
 use std::collections::BTreeMap;
 
-pub(super) use self::heads::join_heads;
 use self::wire::{Edit, all, fields, first, nested, put_field, put_number, rewrite};
+pub(super) use self::{heads::join_heads, quantise::quantise};
 
 /// Why a model file could not be read as ONNX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the file is not valid ONNX")]
 pub(super) struct NotOnnx;
 
+const MODEL_IR_VERSION: u64 = 1;
 const MODEL_GRAPH: u64 = 7;
+const MODEL_OPSET: u64 = 8;
+const OPSET_DOMAIN: u64 = 1;
+const OPSET_VERSION: u64 = 2;
 const GRAPH_NODE: u64 = 1;
+const GRAPH_NAME: u64 = 2;
 const GRAPH_INITIALIZER: u64 = 5;
 const GRAPH_INPUT: u64 = 11;
 const GRAPH_OUTPUT: u64 = 12;
@@ -29,7 +35,9 @@ const NODE_INPUT: u64 = 1;
 const NODE_OUTPUT: u64 = 2;
 const NODE_OP_TYPE: u64 = 4;
 const NODE_ATTRIBUTE: u64 = 5;
+const NODE_DOMAIN: u64 = 7;
 const ATTRIBUTE_NAME: u64 = 1;
+const ATTRIBUTE_FLOAT: u64 = 2;
 const ATTRIBUTE_INT: u64 = 3;
 const ATTRIBUTE_INTS: u64 = 8;
 const ATTRIBUTE_TYPE: u64 = 20;
@@ -49,6 +57,10 @@ const ENTRY_KEY: u64 = 1;
 const ENTRY_VALUE: u64 = 2;
 /// `TensorProto.DataType`.
 const TYPE_FLOAT: u64 = 1;
+const TYPE_UINT8: u64 = 2;
+const TYPE_INT8: u64 = 3;
+const TYPE_INT32: u64 = 6;
+const TYPE_INT64: u64 = 7;
 const TYPE_TENSOR: u64 = 1;
 const TENSOR_TYPE_SHAPE: u64 = 2;
 const SHAPE_DIM: u64 = 1;
@@ -222,14 +234,19 @@ fn floats(tensor: &[u8]) -> Option<Vec<f32>> {
 
 /// A float tensor.
 fn tensor(name: &[u8], dims: &[u64], values: &[f32]) -> Vec<u8> {
-    let mut tensor = Vec::new();
+    let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    typed_tensor(name, dims, TYPE_FLOAT, &raw)
+}
+
+/// A tensor of any type, its values in the order and form that ONNX stores.
+fn typed_tensor(name: &[u8], dims: &[u64], kind: u64, raw: &[u8]) -> Vec<u8> {
+    let mut tensor = Vec::with_capacity(raw.len() + 64);
     for dim in dims {
         put_number(&mut tensor, TENSOR_DIMS, *dim);
     }
-    put_number(&mut tensor, TENSOR_DATA_TYPE, TYPE_FLOAT);
+    put_number(&mut tensor, TENSOR_DATA_TYPE, kind);
     put_field(&mut tensor, TENSOR_NAME, name);
-    let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    put_field(&mut tensor, TENSOR_RAW, &raw);
+    put_field(&mut tensor, TENSOR_RAW, raw);
     tensor
 }
 
