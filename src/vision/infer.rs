@@ -257,7 +257,9 @@ impl Models {
     /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`. The
     /// recogniser is run in eight bits.
     pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
-        Self::load_with(folder, runtime, graph::quantise)
+        Self::load_with(folder, runtime, |model| {
+            graph::quantise(model).and_then(|model| graph::spell_out_prelu(&model))
+        })
     }
 
     /// The same with the recogniser's own numbers, for who judges what the program shows: that what is
