@@ -210,11 +210,13 @@ struct Checked {
 }
 
 impl Checked {
-    /// Reads a model's file, checks it, and makes of it what is run.
+    /// Reads a model's file and checks it; `make` makes another model of it, `edit` another graph, without
+    /// its weights.
     fn read(
         folder: &Path,
         name: &'static str,
         entry: ModelEntry,
+        make: Option<Edit>,
         edit: Edit,
     ) -> Result<Self, VisionError> {
         let path = folder.join(&entry.file);
@@ -225,8 +227,11 @@ impl Checked {
             return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
         }
         let wrong = |_| VisionError::ModelShape { model: name, what: "graph" };
-        let model: Arc<[u8]> = edit(&file).map_err(wrong)?.into();
-        let graph = graph::leave_weights(&model).map_err(wrong)?;
+        let model = match make {
+            Some(make) => make(&file).map_err(wrong)?.into(),
+            None => file,
+        };
+        let graph = graph::leave_weights(&model).and_then(|g| edit(&g)).map_err(wrong)?;
         Ok(Self { name, model, graph, entry })
     }
 }
@@ -257,20 +262,16 @@ impl Models {
     /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`. The
     /// recogniser is run in eight bits.
     pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
-        Self::load_with(folder, runtime, |model| {
-            graph::quantise(model).and_then(|model| graph::spell_out_prelu(&model))
-        })
+        Self::load_with(folder, runtime, Some(graph::quantise))
     }
 
     /// The same with the recogniser's own numbers, for who judges what the program shows: that what is
     /// rounded hides nothing from its judge.
     pub fn load_unrounded(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
-        Self::load_with(folder, runtime, |model| {
-            graph::drop_weight_inputs(model).and_then(|model| graph::spell_out_prelu(&model))
-        })
+        Self::load_with(folder, runtime, None)
     }
 
-    fn load_with(folder: &Path, runtime: &Path, sface_edit: Edit) -> Result<Self, VisionError> {
+    fn load_with(folder: &Path, runtime: &Path, make: Option<Edit>) -> Result<Self, VisionError> {
         let Manifest { mut model, threshold } = manifest()?;
         let mut entry = |name: &'static str| {
             model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))
@@ -278,9 +279,14 @@ impl Models {
         let (yunet, sface) = (entry("yunet")?, entry("sface")?);
         // The recogniser has 37 MB to read and check, the runtime's library 30 to link.
         let (sface, (yunet, environment)) = at_once(
-            || Checked::read(folder, "sface", sface, sface_edit),
             || {
-                let yunet = Checked::read(folder, "yunet", yunet, |graph| {
+                Checked::read(folder, "sface", sface, make, |graph| {
+                    graph::drop_weight_inputs(graph)
+                        .and_then(|graph| graph::spell_out_prelu(&graph))
+                })
+            },
+            || {
+                let yunet = Checked::read(folder, "yunet", yunet, None, |graph| {
                     graph::free_picture_size(graph).and_then(|graph| graph::join_heads(&graph))
                 });
                 (yunet, environment(runtime))
@@ -442,10 +448,6 @@ mod tests {
         Models::load_unrounded(&project.join("models"), &runtime).unwrap()
     }
 
-    fn published(file: &str) -> Arc<[u8]> {
-        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(file)).unwrap()
-    }
-
     /// Not a face; every value of the range, in no order.
     fn noise(shape: [usize; 4]) -> Vec<f32> {
         (0..shape.iter().product()).map(|i: usize| (i * 7919 % 256) as f32).collect()
@@ -462,7 +464,6 @@ mod tests {
         };
         let edited = run(load());
         let mut models = load();
-        models.sface.model = published("face_recognition_sface_2021dec.onnx");
         models.sface.graph = graph::drop_weight_inputs(&models.sface.model).unwrap();
         let original = run(models);
         for (a, b) in original.iter().zip(&edited) {
@@ -480,7 +481,6 @@ mod tests {
         };
         let edited = run(load());
         let mut models = load();
-        models.yunet.model = published("face_detection_yunet_2023mar.onnx");
         models.yunet.graph = graph::free_picture_size(&models.yunet.model).unwrap();
         assert!(load().yunet.graph.windows(5).any(|bytes| bytes == b"Split"), "no head was joined");
         let original = run(models);

@@ -43,7 +43,8 @@ const IR_VERSION: u64 = 8;
 pub(in super::super) fn quantise(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
     let graph = first(model, MODEL_GRAPH).ok_or(NotOnnx)?;
     let mut chain = Chain::of(graph)?;
-    let mut made = Made::default();
+    // Nearly all of a file are weights of four bytes each.
+    let mut made = Made(Vec::with_capacity(model.len() * 3 / 10));
     let (mut at, mut worth) = chain.head(&mut made)?;
     while chain.next_is(b"Conv") {
         (at, worth) = chain.layer(&worth)?.put(&at, &mut made);
@@ -89,8 +90,9 @@ impl<'a> Chain<'a> {
         Ok(node)
     }
 
-    /// The floats of a weight that `node` reads, by its place among the inputs, and their shape.
-    fn weight(&self, node: &[u8], place: usize) -> Result<(Vec<f32>, Vec<usize>), NotOnnx> {
+    /// The floats of a weight that `node` reads, by its place among the inputs, as they are stored, and their
+    /// shape.
+    fn stored(&self, node: &[u8], place: usize) -> Result<(&'a [[u8; 4]], Vec<usize>), NotOnnx> {
         let name = all(node, NODE_INPUT).nth(place).ok_or(NotOnnx)?;
         let tensor = self.tensors.get(name).ok_or(NotOnnx)?;
         let (raw, rest) = values(tensor).ok_or(NotOnnx)?.as_chunks::<4>();
@@ -98,7 +100,12 @@ impl<'a> Chain<'a> {
             numbers(tensor, TENSOR_DIMS).into_iter().map(|dim| usize::try_from(dim).ok()).collect();
         let dims = dims.ok_or(NotOnnx)?;
         let is_whole = rest.is_empty() && dims.iter().product::<usize>() == raw.len();
-        is_whole.then_some(()).ok_or(NotOnnx)?;
+        is_whole.then_some((raw, dims)).ok_or(NotOnnx)
+    }
+
+    /// The same as floats.
+    fn weight(&self, node: &[u8], place: usize) -> Result<(Vec<f32>, Vec<usize>), NotOnnx> {
+        let (raw, dims) = self.stored(node, place)?;
         Ok((raw.iter().map(|v| f32::from_le_bytes(*v)).collect(), dims))
     }
 
@@ -182,7 +189,7 @@ impl<'a> Chain<'a> {
         self.take(b"Dropout")?;
         self.take(b"Flatten")?;
         let node = self.take(b"Gemm")?;
-        let (mut weights, dims) = self.weight(node, 1)?;
+        let (weights, dims) = self.stored(node, 1)?;
         let (mut bias, _) = self.weight(node, 2)?;
         let after = self.take(b"BatchNormalization").and_then(|node| self.normal(node))?;
         let channels = worth.len();
@@ -191,19 +198,26 @@ impl<'a> Chain<'a> {
             && inputs.is_multiple_of(channels)
             && [bias.len(), after.mean.len()] == [outputs; 2];
         agree.then_some(()).ok_or(NotOnnx)?;
-        for (o, row) in weights.chunks_exact_mut(inputs).enumerate() {
-            for (c, area) in row.chunks_exact_mut(inputs / channels).enumerate() {
+        let mut rounded = Rounded::of(weights.len());
+        let mut row = Vec::with_capacity(inputs);
+        for (o, stored) in weights.chunks_exact(inputs).enumerate() {
+            row.clear();
+            for (c, area) in stored.chunks_exact(inputs / channels).enumerate() {
                 let scale = before.scale[c] * worth[c] * after.scale[o];
-                bias[o] += before.shift[c] * area.iter().sum::<f32>();
+                let mut sum = 0.0;
                 for weight in area {
-                    *weight *= scale;
+                    let weight = f32::from_le_bytes(*weight);
+                    sum += weight;
+                    row.push(weight * scale);
                 }
+                bias[o] += before.shift[c] * sum;
             }
             bias[o] = bias[o] * after.scale[o] + after.shift[o];
+            rounded.push(&row, largest_pair(&row));
         }
-        let (rounded, scales) = in_pairs(&weights, inputs);
+        let Rounded { bytes: rows, scales } = rounded;
         let dims = [outputs, inputs];
-        made.tensor(b"product/rows", TYPE_INT8, &dims, &rounded);
+        made.tensor(b"product/rows", TYPE_INT8, &dims, &rows);
         made.tensor(b"product/scale", TYPE_FLOAT, &[outputs], &bytes(&scales));
         made.tensor(b"product/bias", TYPE_FLOAT, &[outputs], &bytes(&bias));
         made.tensor(b"product/shape", TYPE_INT64, &[2], &[1i64, -1].map(i64::to_le_bytes).concat());
@@ -281,13 +295,13 @@ impl Layer<'_> {
     fn put(self, at: &[u8], made: &mut Made) -> (Vec<u8>, Vec<f32>) {
         let [outputs, inputs, height, width] = self.dims;
         let named = |part: &str| [self.name, part.as_bytes()].concat();
-        let length = inputs * height * width;
         // Channels by themselves are not added in 16 bits.
-        let (weights, scales) = if inputs == 1 {
-            rounded(&self.weights, length, largest)
-        } else {
-            in_pairs(&self.weights, length)
-        };
+        let span = if inputs == 1 { largest } else { largest_pair };
+        let mut rounded = Rounded::of(self.weights.len());
+        for row in self.weights.chunks_exact(inputs * height * width) {
+            rounded.push(row, span(row));
+        }
+        let Rounded { bytes: weights, scales } = rounded;
         let bias: Vec<f32> = self.bias.iter().zip(&scales).map(|(b, s)| b / s).collect();
         let before = named("/before");
         let attributes: Vec<Vec<u8>> = self.attributes.iter().map(|a| a.to_vec()).collect();
@@ -304,29 +318,25 @@ impl Layer<'_> {
     }
 }
 
-/// A graph in the making.
-#[derive(Default)]
-struct Made {
-    nodes: Vec<u8>,
-    tensors: Vec<u8>,
-}
+/// A graph in the making: its fields, in whatever order they come.
+struct Made(Vec<u8>);
 
 impl Made {
     fn tensor(&mut self, name: &[u8], kind: u64, dims: &[usize], values: &[u8]) {
         let dims: Vec<u64> = dims.iter().map(|dim| *dim as u64).collect();
-        put_field(&mut self.tensors, GRAPH_INITIALIZER, &typed_tensor(name, &dims, kind, values));
+        put_field(&mut self.0, GRAPH_INITIALIZER, &typed_tensor(name, &dims, kind, values));
     }
 
     /// A node as it stands, with the weights that it reads.
     fn keep(&mut self, node: &[u8], tensors: &BTreeMap<&[u8], &[u8]>) {
         for tensor in all(node, NODE_INPUT).filter_map(|name| tensors.get(name)) {
-            put_field(&mut self.tensors, GRAPH_INITIALIZER, tensor);
+            put_field(&mut self.0, GRAPH_INITIALIZER, tensor);
         }
-        put_field(&mut self.nodes, GRAPH_NODE, node);
+        put_field(&mut self.0, GRAPH_NODE, node);
     }
 
     fn node(&mut self, op: &str, inputs: &[&[u8]], output: &[u8], attributes: &[Vec<u8>]) {
-        put_field(&mut self.nodes, GRAPH_NODE, &operation(op, inputs, &[output], attributes));
+        put_field(&mut self.0, GRAPH_NODE, &operation(op, inputs, &[output], attributes));
     }
 
     /// A convolution of bytes, channels last, with the weights as bytes, what one of each row is worth, and
@@ -349,14 +359,13 @@ impl Made {
             [input, b"one", b"zero", &kernel, &scale, b"weight-zero", b"one", b"zero", &added];
         let mut node = operation("QLinearConv", &inputs, &[output], &attributes);
         put_field(&mut node, NODE_DOMAIN, MICROSOFT);
-        put_field(&mut self.nodes, GRAPH_NODE, &node);
+        put_field(&mut self.0, GRAPH_NODE, &node);
     }
 
     /// The model, with inputs and outputs of `graph`.
     fn model(self, graph: &[u8]) -> Vec<u8> {
-        let Self { nodes: mut made, mut tensors } = self;
+        let Self(mut made) = self;
         put_field(&mut made, GRAPH_NAME, b"quantised");
-        made.append(&mut tensors);
         let weights: Vec<&[u8]> =
             all(graph, GRAPH_INITIALIZER).filter_map(|tensor| first(tensor, TENSOR_NAME)).collect();
         for number in [GRAPH_INPUT, GRAPH_OUTPUT] {
@@ -366,7 +375,7 @@ impl Made {
                 }
             }
         }
-        let mut model = Vec::new();
+        let mut model = Vec::with_capacity(made.len() + 64);
         put_number(&mut model, MODEL_IR_VERSION, IR_VERSION);
         for (domain, version) in [(&b""[..], OPSET), (MICROSOFT, 1)] {
             let mut opset = Vec::new();
@@ -379,29 +388,35 @@ impl Made {
     }
 }
 
-/// Rows of `length` weights as signed bytes, and what one of each row is worth; `span` says of a row what
-/// is to become [`MOST`].
-fn rounded(weights: &[f32], length: usize, span: impl Fn(&[f32]) -> f32) -> (Vec<u8>, Vec<f32>) {
-    let mut bytes = Vec::with_capacity(weights.len());
-    let mut scales = Vec::with_capacity(weights.len() / length);
-    for row in weights.chunks_exact(length) {
-        let scale = span(row).max(1e-12) / MOST;
-        let steps = scale.recip();
-        bytes.extend(row.iter().map(|weight| byte(weight * steps)));
-        scales.push(scale);
-    }
-    (bytes, scales)
+/// Rows of weights as signed bytes, and what one of each row is worth.
+struct Rounded {
+    bytes: Vec<u8>,
+    scales: Vec<f32>,
 }
 
-/// The same, where no two neighbours are more than [`MOST`] together: two products with a byte then fit
-/// into 16 bits, rounding included (255 * 128 = 32640).
-fn in_pairs(weights: &[f32], length: usize) -> (Vec<u8>, Vec<f32>) {
-    let pair = |two: &[f32]| two.iter().map(|weight| weight.abs()).sum::<f32>();
-    rounded(weights, length, |row| row.chunks(2).map(pair).fold(0.0, f32::max))
+impl Rounded {
+    /// Memory for so many weights.
+    fn of(weights: usize) -> Self {
+        Self { bytes: Vec::with_capacity(weights), scales: Vec::new() }
+    }
+
+    /// Adds a row; `span` becomes [`MOST`].
+    fn push(&mut self, row: &[f32], span: f32) {
+        let scale = span.max(1e-12) / MOST;
+        let steps = scale.recip();
+        self.bytes.extend(row.iter().map(|weight| byte(weight * steps)));
+        self.scales.push(scale);
+    }
 }
 
 fn largest(row: &[f32]) -> f32 {
     row.iter().fold(0.0, |most, weight| most.max(weight.abs()))
+}
+
+/// The most that two neighbours are together. Where it becomes [`MOST`], two products with a byte fit into
+/// 16 bits, rounding included (255 * 128 = 32640).
+fn largest_pair(row: &[f32]) -> f32 {
+    row.chunks(2).map(|pair| pair.iter().map(|weight| weight.abs()).sum()).fold(0.0, f32::max)
 }
 
 /// The nearest whole number.
@@ -437,18 +452,20 @@ mod tests {
         fn no_two_products_with_a_byte_leave_sixteen_bits(
             rows in prop::collection::vec(prop::collection::vec(-1e3f32..1e3, 7), 1..4),
         ) {
-            let weights = rows.concat();
-            let (bytes, scales) = in_pairs(&weights, 7);
-            for (row, scale) in bytes.chunks(7).zip(&scales) {
-                for pair in row.chunks(2) {
-                    let sum: i32 = pair.iter().map(|w| i32::from(w.cast_signed()).abs() * 255).sum();
+            let mut rounded = Rounded::of(0);
+            rows.iter().for_each(|row| rounded.push(row, largest_pair(row)));
+            for (bytes, (row, scale)) in
+                rounded.bytes.chunks(7).zip(rows.iter().zip(&rounded.scales))
+            {
+                let back: Vec<i32> = bytes.iter().map(|b| i32::from(b.cast_signed())).collect();
+                for pair in back.chunks(2) {
+                    let sum: i32 = pair.iter().map(|weight| weight.abs() * 255).sum();
                     prop_assert!(sum <= i32::from(i16::MAX));
                 }
-                prop_assert!(*scale > 0.0);
-            }
-            for (i, (weight, byte)) in weights.iter().zip(&bytes).enumerate() {
-                let back = f32::from(byte.cast_signed()) * scales[i / 7];
-                prop_assert!((back - weight).abs() <= 0.501 * scales[i / 7], "{weight} became {back}");
+                for (weight, back) in row.iter().zip(back) {
+                    let error = (back as f32 * scale - weight).abs();
+                    prop_assert!(error <= 0.501 * scale, "{weight} became {back} of {scale}");
+                }
             }
         }
     }
