@@ -27,7 +27,7 @@ const HURRIES: u32 = 3;
 const SLOWER: u32 = 3;
 /// However few frames a second there are, a face that is due is compared after this time.
 const COMPARE_AFTER: Duration = Duration::from_millis(500);
-/// Most comparisons of undecided and of decided tracks in one frame: they cost 14 ms each. The
+/// Most comparisons of undecided and of decided tracks in one frame: they cost 6 ms each. The
 /// decided ones have their own share, so that a crowd of undecided faces cannot keep a cleared
 /// track from being looked at again.
 const VEILED_PER_FRAME: usize = 2;

@@ -37,9 +37,11 @@ const IR_VERSION: u64 = 8;
 /// Makes a network whose later layers compute with bytes of one of convolutions that has a normalisation
 /// and a `PRelu` after each, and one full product at its end: `SFace`'s form. Inputs and outputs stay.
 ///
-/// Weights that a machine without dot products of bytes adds in pairs never exceed 127 together, so no sum
-/// of 16 bits is cut and every machine gives the same numbers. `SFace` takes 6 ms instead of 14, and 10 MB
-/// instead of 37; embeddings keep a cosine of 0.98 and more with the unrounded (one thread, 2026-11).
+/// Where a machine has no dot products of bytes, two products are added in 16 bits: neighbouring weights never
+/// exceed 127 together, so no sum is cut there. `SFace` takes 6 ms instead of 14, and 10 MB instead of 37 (one
+/// thread of a machine that has them, 2026-11). Of 61 faces of the samples, each also small, dim and dark,
+/// embeddings keep a cosine of 0.98 to 0.997 with the unrounded; cosines of different people differ by 0.012
+/// (root mean square), to either side.
 pub(in super::super) fn quantise(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
     let graph = first(model, MODEL_GRAPH).ok_or(NotOnnx)?;
     let mut chain = Chain::of(graph)?;
