@@ -34,8 +34,10 @@ const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What recordings are made with.
 pub struct Setup<'a> {
-    /// The checked models.
+    /// The checked models, as a recording has them.
     pub models: &'a Models,
+    /// The same with the recogniser unrounded, for the judge.
+    pub judging: &'a Models,
     /// Where the present comes from.
     pub clock: &'a dyn Clock,
     /// Says when to stop.

@@ -1,4 +1,4 @@
-//! Whose turn it is to be compared: a comparison costs as much as a look at the whole picture.
+//! Whose turn it is to be compared: a comparison costs about as much as a look at the whole picture.
 
 use std::time::Duration;
 

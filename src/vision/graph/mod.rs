@@ -1,5 +1,6 @@
 //! Edits of an ONNX file in memory, after its digest was checked: leave the weights where they are, free
-//! the picture size, take weights off the inputs, and say otherwise what ONNX Runtime is slow at.
+//! the picture size, take weights off the inputs, say otherwise what ONNX Runtime is slow at, and compute
+//! with bytes.
 //!
 //! ONNX is protobuf; the edits touch a handful of fields of `GraphProto`, so this walks the wire
 //! format instead of carrying a full decoder. Field numbers are those of `onnx.proto3`.
@@ -140,7 +141,7 @@ pub(super) fn free_picture_size(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
 /// itself. The same numbers come out but for their last bit.
 ///
 /// ONNX Runtime has no vector code for `PRelu` and leaves its blocked memory layout around each; it
-/// has both for these. `SFace` then takes 14 ms instead of 31 (one thread, 2026-11).
+/// has both for these. `SFace`, otherwise as it is, then takes 14 ms instead of 31 (one thread, 2026-11).
 pub(super) fn spell_out_prelu(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
     rewrite(model, &mut |field, graph| {
         if field != MODEL_GRAPH {
