@@ -11,7 +11,7 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let mut detector = Detector::new(&models, 1).expect("the model opens");
     let faces = detector.detect(&frame.planes(), 640).expect("it runs");
     let landmarks = faces.first().expect("the photo has a face").landmarks;
-    let mut embedder = Embedder::new(&models, 1).expect("the model opens");
+    let mut embedder = Embedder::rounded(&models, 1).expect("the model opens");
     criterion.bench_function("embed/one face", |bencher| {
         bencher.iter(|| {
             embedder.embed(&frame.planes(), &landmarks).expect("it runs").expect("a direction")

@@ -59,7 +59,7 @@ struct Outcome<'a> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
-    let models = places::judging_models(&config)?;
+    let models = places::models(&config)?;
     let settings = Settings {
         samples: args.samples.clone().unwrap_or_else(eval::samples),
         watch: watch_settings(&config, config.recording.segment, Region::Head),

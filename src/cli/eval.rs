@@ -174,12 +174,10 @@ fn scene(args: &SceneArgs) -> Result<(), Failure> {
 fn measure(args: &RunArgs) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let models = places::models(&config)?;
-    let judging = places::judging_models(&config)?;
     let shutdown = shutdown()?;
     let region = args.region.unwrap_or(config.veil.region);
     let setup = Setup {
         models: &models,
-        judging: &judging,
         clock: &SystemClock,
         shutdown: &shutdown,
         today: SystemClock.now().to_zoned(TimeZone::system()).date(),

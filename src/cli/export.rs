@@ -36,6 +36,7 @@ use crate::{
     vision::{
         Eyes,
         identify::{Gallery, Standing},
+        infer::Models,
     },
 };
 
@@ -168,9 +169,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     appliance::harden();
     let models = places::models(&config)?;
     let more = || Eyes::open(&models, config.detect.threads as usize);
-    let mut eyes = more()?;
+    let eyes = more()?;
     let workshop = Workshop::beside(&args.output, &SystemClock)?;
-    let veiled = veiled(args, &config, &source, &mut eyes, &workshop)?;
+    let veiled = veiled(args, &config, &source, &models, &workshop)?;
     let shutdown = signals()?;
     let style = manifest.veil.parse().map_err(|_| wrong("the recording's veil is not known"))?;
     let silent = args.purpose == ExportFor::Supervision;
@@ -362,7 +363,7 @@ fn veiled(
     args: &Args,
     config: &Config,
     source: &Source,
-    eyes: &mut Eyes,
+    models: &Models,
     workshop: &Workshop<'_>,
 ) -> Result<Veiled, Failure> {
     let manifest = source.manifest();
@@ -390,7 +391,7 @@ fn veiled(
             let (policy, places) = (Policy::Refused, nowhere());
             return Ok(Veiled { policy, region, word, gallery, places, version, dpia });
         }
-        (_, path) => list(args, config, path, manifest.dpia.as_deref(), eyes, workshop)?,
+        (_, path) => list(args, config, path, manifest.dpia.as_deref(), models, workshop)?,
     };
     let version = list.version().to_owned();
     let List { people, gallery, dpia, .. } = list;
@@ -420,14 +421,20 @@ fn list(
     config: &Config,
     path: Option<&Path>,
     recorded: Option<&str>,
-    eyes: &mut Eyes,
+    models: &Models,
     workshop: &Workshop<'_>,
 ) -> Result<List, Failure> {
     let path = path.ok_or_else(|| Failure::new(ErrorKind::Usage, "give --pupils FILE"))?;
     let today = SystemClock.now().to_zoned(TimeZone::system()).date();
     let dpia = args.dpia.as_deref().or(config.biometrics.dpia.as_deref()).or(recorded);
     let key = workshop.derive(people::VERSION_KEY);
-    drafted(Draft::open(path, rules(config, today)?)?, true, dpia, || Ok(eyes), &key)
+    drafted(
+        Draft::open(path, rules(config, today)?)?,
+        true,
+        dpia,
+        || Ok(Eyes::for_photos(models)?),
+        &key,
+    )
 }
 
 /// The gallery in which nobody may be seen but `pupil` and `teacher`: all others are looked for as

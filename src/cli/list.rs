@@ -34,11 +34,11 @@ impl From<List> for NewList {
 }
 
 /// The list that a file says, its photos looked at where faces are compared.
-pub(super) fn drafted<'e>(
+pub(super) fn drafted(
     mut draft: Draft,
     compares: bool,
     assessed: Option<&str>,
-    eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
+    eyes: impl FnOnce() -> Result<Eyes, Failure>,
     version_key: &[u8; 32],
 ) -> Result<List, Failure> {
     let mut dpia = None;
@@ -51,8 +51,8 @@ pub(super) fn drafted<'e>(
                 return Err(missing.into());
             }
         }
-        let Eyes { detector, embedder, .. } = eyes()?;
-        draft.enrol(&mut Enroller { detector, embedder })?;
+        let Eyes { mut detector, mut embedder, .. } = eyes()?;
+        draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
     }
     let finished = draft.finish()?;
     for notice in &finished.notices {

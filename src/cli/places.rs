@@ -207,12 +207,6 @@ pub(super) fn models(config: &Config) -> Result<Models, Failure> {
     Ok(Models::load(&folder, &runtime)?)
 }
 
-/// The same with the recogniser unrounded, for judging.
-pub(super) fn judging_models(config: &Config) -> Result<Models, Failure> {
-    let (folder, runtime) = models_at(config);
-    Ok(Models::load_unrounded(&folder, &runtime)?)
-}
-
 /// Where they are.
 fn models_at(config: &Config) -> (PathBuf, PathBuf) {
     let folder = config.models.folder.clone().unwrap_or_else(default_models);

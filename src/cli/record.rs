@@ -179,16 +179,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let config = places::config(args.config.as_deref())?;
     let wanted = wanted(args, &config)?;
     appliance::harden();
-    // Opened once, for the list's photos and for the pictures; the files are not kept in memory.
+    // The files are not kept in memory.
     let models = places::models(&config)?;
     // Libraries are linked one after the other: not while that of the models is.
     capture::prepare();
-    let mut eyes = Eyes::open(&models, config.detect.threads as usize)?;
-    drop(models);
+    let eyes = Eyes::open(&models, config.detect.threads as usize)?;
     let box_key_path = paths::box_key(args.box_key.as_deref().or(config.store.box_key.as_deref()))?;
     let key = BoxKey::load_or_create(&box_key_path, &wanted.store)?;
     let reading = Reading { args, config: &config, wanted: &wanted, key: &key };
-    let list = reading.list(|| Ok(&mut eyes))?;
+    let list = reading.list(|| Ok(Eyes::for_photos(&models)?))?;
+    drop(models);
     let applied = wanted.policy.kept_with(&list.gallery);
     if applied != wanted.policy {
         output::note(format_args!(
@@ -354,9 +354,9 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     /// The list as it is now. `eyes` are asked for only where photos have to be looked at.
-    pub(super) fn list<'e>(
+    pub(super) fn list(
         &self,
-        eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
+        eyes: impl FnOnce() -> Result<Eyes, Failure>,
     ) -> Result<List, Failure> {
         let Self { args, config, wanted, key } = *self;
         let today = SystemClock.now().to_zoned(TimeZone::system()).date();
@@ -365,7 +365,7 @@ impl Reading<'_> {
 
     /// Models for photos that are read while the recording's own are in use.
     pub(super) fn eyes(&self) -> Result<Eyes, Failure> {
-        Ok(Eyes::open(&places::models(self.config)?, 1)?)
+        Ok(Eyes::for_photos(&places::models(self.config)?)?)
     }
 
     /// Whether the list is a file of its own, and not the one loaded into the store.
@@ -374,11 +374,11 @@ impl Reading<'_> {
     }
 }
 
-fn list<'e>(
+fn list(
     args: &Args,
     config: &Config,
     wanted: &Wanted,
-    eyes: impl FnOnce() -> Result<&'e mut Eyes, Failure>,
+    eyes: impl FnOnce() -> Result<Eyes, Failure>,
     key: &BoxKey,
     today: Date,
 ) -> Result<List, Failure> {

@@ -103,8 +103,7 @@ fn terminals() -> [bool; 3] {
 
 /// The list as it is now, if it may take the place of the one in force.
 fn again(reading: &Reading<'_>, in_force: &PupilList) -> Result<List, Failure> {
-    let mut eyes = None;
-    let list = reading.list(|| Ok(eyes.insert(reading.eyes()?)))?;
+    let list = reading.list(|| reading.eyes())?;
     // A list that was loaded into the store was confirmed there.
     let lifted = Changes::between(in_force, &list.people).removals();
     if reading.is_file() && lifted > 0 {

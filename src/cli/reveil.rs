@@ -257,14 +257,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     appliance::harden();
     let models = places::models(&config)?;
     let more = || Eyes::open(&models, config.detect.threads as usize);
-    let mut eyes = more()?;
+    let eyes = more()?;
     let workshop = Workshop::beside(&args.output, &SystemClock)?;
     let list_key = workshop.derive(people::VERSION_KEY);
     let today = SystemClock.now().to_zoned(TimeZone::system()).date();
     let dpia = args.dpia.as_deref().or(config.biometrics.dpia.as_deref());
     let dpia = dpia.or(manifest.dpia.as_deref());
     let draft = Draft::open(&args.pupils, rules(&config, today)?)?;
-    let list = drafted(draft, policy != Policy::Everyone, dpia, || Ok(&mut eyes), &list_key)?;
+    let of_photos = || Ok(Eyes::for_photos(&models)?);
+    let list = drafted(draft, policy != Policy::Everyone, dpia, of_photos, &list_key)?;
     let shutdown = signals()?;
     let details = source.opened.details()?;
     let version = list.version().to_owned();

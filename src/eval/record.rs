@@ -34,10 +34,8 @@ const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What recordings are made with.
 pub struct Setup<'a> {
-    /// The checked models, as a recording has them.
+    /// The checked models.
     pub models: &'a Models,
-    /// The same with the recogniser unrounded, for the judge.
-    pub judging: &'a Models,
     /// Where the present comes from.
     pub clock: &'a dyn Clock,
     /// Says when to stop.
@@ -79,8 +77,8 @@ pub(super) fn record(
     work: &Path,
     video: &Path,
 ) -> Result<Recorded, EvalError> {
-    let mut eyes = Eyes::open(setup.models, setup.threads)?;
-    let gallery = gallery(setup, files, policy, &mut eyes)?;
+    let eyes = Eyes::open(setup.models, setup.threads)?;
+    let gallery = gallery(setup, files, policy)?;
     let (store, key_file) = (work.join("store"), work.join("box.key"));
     let key = BoxKey::load_or_create(&key_file, &store)?;
     let started = setup.clock.now();
@@ -169,17 +167,12 @@ pub(super) fn record(
     Ok(Recorded { cost, veiled_whole: recorded.progress.veiled_whole })
 }
 
-fn gallery(
-    setup: &Setup<'_>,
-    files: &SceneFiles,
-    policy: Policy,
-    eyes: &mut Eyes,
-) -> Result<Gallery, EvalError> {
+fn gallery(setup: &Setup<'_>, files: &SceneFiles, policy: Policy) -> Result<Gallery, EvalError> {
     let mut draft = Draft::open(&files.list(), Rules::on(setup.today))?;
     // Under `everyone` no face is compared.
     if policy != Policy::Everyone {
-        let Eyes { detector, embedder, .. } = eyes;
-        draft.enrol(&mut Enroller { detector, embedder })?;
+        let Eyes { mut detector, mut embedder, .. } = Eyes::for_photos(setup.models)?;
+        draft.enrol(&mut Enroller { detector: &mut detector, embedder: &mut embedder })?;
     }
     Ok(draft.finish()?.gallery)
 }

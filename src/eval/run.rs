@@ -160,7 +160,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
                 floor: Cost::default(),
             })
             .collect();
-        let embedder = Embedder::new(setup.judging, setup.threads)?;
+        let embedder = Embedder::new(setup.models, setup.threads)?;
         let control = ControlFigures::default();
         Ok(Self { setup, options, set, work, progress, done: 0, embedder, control, gathered })
     }
@@ -227,7 +227,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         control: &Path,
         truth: &[FrameTruth],
     ) -> Result<Vec<Vec<Known>>, EvalError> {
-        let least = self.setup.judging.thresholds().compare_min_px;
+        let least = self.setup.models.thresholds().compare_min_px;
         let mut known = Vec::with_capacity(truth.len());
         let mut before: &[FaceTruth] = &[];
         side_by_side(&files.video(), control, truth, |frame, source, control| {
@@ -266,7 +266,7 @@ impl<'a, P: FnMut(Progress<'_>)> Run<'a, P> {
         known: &[Vec<Known>],
     ) -> Result<(Vec<PersonFigures>, f32), EvalError> {
         let policy = self.gathered[at].policy;
-        let thresholds = self.setup.judging.thresholds();
+        let thresholds = self.setup.models.thresholds();
         let roles: BTreeMap<&str, Role> =
             scene.people.iter().map(|p| (p.person.as_str(), p.role)).collect();
         let hides = |person: &str| roles.get(person).is_none_or(|role| must_hide(policy, *role));

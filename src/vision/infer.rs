@@ -119,7 +119,7 @@ struct Manifest {
     threshold: Thresholds,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct ModelEntry {
     file: String,
     sha256: String,
@@ -127,7 +127,7 @@ struct ModelEntry {
     outputs: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct InputEntry {
     name: String,
     shape: Vec<i64>,
@@ -194,6 +194,8 @@ pub struct Models {
     environment: Environment,
     yunet: Checked,
     sface: Checked,
+    /// The recogniser in eight bits.
+    rounded: Checked,
     digests: BTreeMap<String, String>,
     thresholds: Thresholds,
 }
@@ -210,13 +212,11 @@ struct Checked {
 }
 
 impl Checked {
-    /// Reads a model's file and checks it; `make` makes another model of it, `edit` another graph, without
-    /// its weights.
+    /// Reads a model's file, checks it, and edits its graph.
     fn read(
         folder: &Path,
         name: &'static str,
         entry: ModelEntry,
-        make: Option<Edit>,
         edit: Edit,
     ) -> Result<Self, VisionError> {
         let path = folder.join(&entry.file);
@@ -226,13 +226,32 @@ impl Checked {
         if found != entry.sha256 {
             return Err(VisionError::ModelDigest { path, wanted: entry.sha256, found });
         }
-        let wrong = |_| VisionError::ModelShape { model: name, what: "graph" };
-        let model = match make {
-            Some(make) => make(&file).map_err(wrong)?.into(),
-            None => file,
-        };
-        let graph = graph::leave_weights(&model).and_then(|g| edit(&g)).map_err(wrong)?;
+        Self::edited(name, file, entry, edit)
+    }
+
+    /// A model that is run with another graph, without its weights.
+    fn edited(
+        name: &'static str,
+        model: Arc<[u8]>,
+        entry: ModelEntry,
+        edit: Edit,
+    ) -> Result<Self, VisionError> {
+        let graph = graph::leave_weights(&model)
+            .and_then(|graph| edit(&graph))
+            .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
         Ok(Self { name, model, graph, entry })
+    }
+
+    /// The recogniser, and the same in eight bits.
+    fn recogniser(folder: &Path, entry: ModelEntry) -> Result<[Self; 2], VisionError> {
+        let name = "sface";
+        let edit = |graph: &[u8]| {
+            graph::drop_weight_inputs(graph).and_then(|graph| graph::spell_out_prelu(&graph))
+        };
+        let whole = Self::read(folder, name, entry.clone(), edit)?;
+        let rounded = graph::quantise(&whole.model)
+            .map_err(|_| VisionError::ModelShape { model: name, what: "graph" })?;
+        Ok([whole, Self::edited(name, rounded.into(), entry, edit)?])
     }
 }
 
@@ -259,19 +278,8 @@ impl std::fmt::Debug for Models {
 }
 
 impl Models {
-    /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`. The
-    /// recogniser is run in eight bits.
+    /// Reads and checks the models in `folder`, and loads ONNX Runtime from the file `runtime`.
     pub fn load(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
-        Self::load_with(folder, runtime, Some(graph::quantise))
-    }
-
-    /// The same with the recogniser's own numbers, for who judges what the program shows: that what is
-    /// rounded hides nothing from its judge.
-    pub fn load_unrounded(folder: &Path, runtime: &Path) -> Result<Self, VisionError> {
-        Self::load_with(folder, runtime, None)
-    }
-
-    fn load_with(folder: &Path, runtime: &Path, make: Option<Edit>) -> Result<Self, VisionError> {
         let Manifest { mut model, threshold } = manifest()?;
         let mut entry = |name: &'static str| {
             model.remove(name).ok_or_else(|| VisionError::Manifest(format!("no {name}")))
@@ -279,25 +287,20 @@ impl Models {
         let (yunet, sface) = (entry("yunet")?, entry("sface")?);
         // The recogniser has 37 MB to read and check, the runtime's library 30 to link.
         let (sface, (yunet, environment)) = at_once(
+            || Checked::recogniser(folder, sface),
             || {
-                Checked::read(folder, "sface", sface, make, |graph| {
-                    graph::drop_weight_inputs(graph)
-                        .and_then(|graph| graph::spell_out_prelu(&graph))
-                })
-            },
-            || {
-                let yunet = Checked::read(folder, "yunet", yunet, None, |graph| {
+                let yunet = Checked::read(folder, "yunet", yunet, |graph| {
                     graph::free_picture_size(graph).and_then(|graph| graph::join_heads(&graph))
                 });
                 (yunet, environment(runtime))
             },
         )?;
-        let (yunet, sface, environment) = (yunet?, sface?, environment?);
+        let (yunet, [sface, rounded], environment) = (yunet?, sface?, environment?);
         let digests = [&yunet, &sface]
             .map(|m| (m.name.to_owned(), m.entry.sha256.clone()))
             .into_iter()
             .collect();
-        Ok(Self { environment, yunet, sface, digests, thresholds: threshold })
+        Ok(Self { environment, yunet, sface, rounded, digests, thresholds: threshold })
     }
 
     /// The digests of the model files, by name, for the recording's manifest.
@@ -320,6 +323,11 @@ impl Models {
     /// Opens `SFace` on `threads` threads.
     pub(super) fn open_sface(&self, threads: usize) -> Result<Network, VisionError> {
         self.open(&self.sface, threads)
+    }
+
+    /// Opens `SFace` in eight bits on `threads` threads.
+    pub(super) fn open_rounded(&self, threads: usize) -> Result<Network, VisionError> {
+        self.open(&self.rounded, threads)
     }
 
     fn open(&self, model: &Checked, threads: usize) -> Result<Network, VisionError> {
@@ -445,7 +453,7 @@ mod tests {
     fn load() -> Models {
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         let runtime = project.join("models/lib/libonnxruntime.so.1.31.1");
-        Models::load_unrounded(&project.join("models"), &runtime).unwrap()
+        Models::load(&project.join("models"), &runtime).unwrap()
     }
 
     /// Not a face; every value of the range, in no order.

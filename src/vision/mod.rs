@@ -54,10 +54,23 @@ pub struct Eyes {
 }
 
 impl Eyes {
-    /// Opens both models on `threads` threads each.
+    /// Opens both models on `threads` threads each, the recogniser in eight bits.
     pub fn open(models: &Models, threads: usize) -> Result<Self, VisionError> {
+        Self::with(Embedder::rounded, models, threads)
+    }
+
+    /// Opens both models for photos: what everybody is compared with is not rounded.
+    pub fn for_photos(models: &Models) -> Result<Self, VisionError> {
+        Self::with(Embedder::new, models, 1)
+    }
+
+    fn with(
+        embedder: fn(&Models, usize) -> Result<Embedder, VisionError>,
+        models: &Models,
+        threads: usize,
+    ) -> Result<Self, VisionError> {
         let (embedder, detector) =
-            infer::at_once(|| Embedder::new(models, threads), || Detector::new(models, threads))?;
+            infer::at_once(|| embedder(models, threads), || Detector::new(models, threads))?;
         Ok(Self {
             detector: detector?,
             embedder: embedder?,

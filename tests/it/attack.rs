@@ -15,7 +15,7 @@ use classveil::{
 };
 use proptest::prelude::*;
 
-use crate::support::{judging_models, project};
+use crate::support::{models, project};
 
 /// Frames are looked at as the defaults of the configuration say.
 fn settings(seed: u64) -> Settings {
@@ -33,7 +33,7 @@ fn settings(seed: u64) -> Settings {
 #[test]
 fn nobody_is_named_behind_a_veil_by_whom_a_mosaic_does_not_stop() {
     let settings = Settings { known: 5, asked: 3, ..settings(5) };
-    let report = attack::run(&judging_models(), &settings, &mut |_, _, _| {}).expect("an attack");
+    let report = attack::run(&models(), &settings, &mut |_, _, _| {}).expect("an attack");
     assert_eq!((report.people, report.takes), (13, 13 * 3));
     let strength = report.strength();
     assert!(report.is_real(), "names {strength} behind something plain");
@@ -51,7 +51,7 @@ fn nobody_is_named_behind_a_veil_by_whom_a_mosaic_does_not_stop() {
 #[test]
 fn an_attack_without_takes_is_refused() {
     let settings = Settings { known: 0, ..settings(1) };
-    let refused = attack::run(&judging_models(), &settings, &mut |_, _, _| {});
+    let refused = attack::run(&models(), &settings, &mut |_, _, _| {});
     assert!(matches!(refused, Err(attack::AttackError::NoTakes)));
 }
 

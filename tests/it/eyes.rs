@@ -11,7 +11,7 @@ use classveil::{
     },
 };
 
-use crate::{media::ffprobe, support::judging_models};
+use crate::{media::ffprobe, support::models};
 
 /// `OpenCV`'s own threshold for `SFace`: at and above it two faces count as one person's.
 pub(crate) const SAME: f32 = 0.36;
@@ -96,7 +96,7 @@ pub(crate) struct Eyes {
 
 impl Eyes {
     pub(crate) fn new() -> Self {
-        let models = judging_models();
+        let models = models();
         Self {
             detector: Detector::new(&models, 1).expect("a detector"),
             embedder: Embedder::new(&models, 1).expect("a recogniser"),

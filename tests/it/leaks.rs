@@ -90,6 +90,7 @@ fn watcher(models: &Models, refused: &RgbImage) -> Watcher {
     };
     let thresholds = models.thresholds();
     let judge = Judge::new(Policy::Refused, &gallery, thresholds);
+    let embedder = Embedder::rounded(models, 1).expect("embedder");
     Watcher::new(detector(models), embedder, judge, thresholds, settings).expect("a watcher")
 }
 

@@ -83,7 +83,7 @@ fn watcher(models: &Models, policy: Policy, refused: Option<&RgbImage>, places: 
         region: Region::Head,
     };
     let judge = judge(models, policy, refused);
-    let embedder = Embedder::new(models, 1).expect("embedder");
+    let embedder = Embedder::rounded(models, 1).expect("embedder");
     Watcher::new(detector(models), embedder, judge, models.thresholds(), settings)
         .expect("a watcher")
         .with_places(places)

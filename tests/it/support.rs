@@ -29,11 +29,6 @@ pub(crate) fn models() -> Models {
     Models::load(&project("models"), &runtime()).expect("models are set up")
 }
 
-/// The same with the recogniser unrounded, for judging.
-pub(crate) fn judging_models() -> Models {
-    Models::load_unrounded(&project("models"), &runtime()).expect("models are set up")
-}
-
 /// A photo as the detector takes it.
 pub(crate) fn photo(path: &Path) -> BgrImage {
     let picture = image::open(path).expect("a readable photo").to_rgb8();

@@ -247,7 +247,7 @@ pub fn run(
     if settings.known == 0 || settings.asked == 0 {
         return Err(AttackError::NoTakes);
     }
-    let mut eyes = Eyes::open(models, 1)?;
+    let mut eyes = Eyes::for_photos(models)?;
     let class = Class::load(&settings.samples, &mut eyes.detector)?;
     let mut rng = Rng::new(settings.seed);
     let takes = plan(&class, settings, &mut rng);

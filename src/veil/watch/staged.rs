@@ -58,7 +58,7 @@ impl Stage {
         let models = Models::load(&project.join("models"), &runtime).expect("models");
         let thresholds = models.thresholds();
         let mut detector = Detector::new(&models, 1).expect("detector");
-        let mut embedder = Embedder::new(&models, 1).expect("embedder");
+        let mut embedder = Embedder::rounded(&models, 1).expect("embedder");
         let photo = image::open(project.join("tests/samples/obama.jpg"));
         let photo = photo.expect("a sample; run `make setup`").to_luma8();
         let way = image::imageops::FilterType::Triangle;
