@@ -47,8 +47,9 @@ impl Embedder {
         Ok(Self::with(models.open_sface(threads)?, models))
     }
 
-    /// Opens the recogniser in eight bits, for pictures. It takes half the time; what it says of a face lies
-    /// within 0.013 (cosine) of what [`Embedder::new`] says, compared with photos that that one described.
+    /// Opens the recogniser in eight bits, for pictures. It takes half the time. Compared with photos that
+    /// [`Embedder::new`] described, what it says of a face differs by 0.008 to 0.012 (cosine, root mean square
+    /// of 61 faces of the samples, sharp, small, dim, dark or blurred), by 0.053 at most, to either side.
     pub fn rounded(models: &Models, threads: usize) -> Result<Self, VisionError> {
         Ok(Self::with(models.open_rounded(threads)?, models))
     }
