@@ -200,12 +200,12 @@ pub struct Models {
     thresholds: Thresholds,
 }
 
-/// Makes of a model's file what is run.
+/// Makes another graph of a model's.
 type Edit = fn(&[u8]) -> Result<Vec<u8>, NotOnnx>;
 
 struct Checked {
     name: &'static str,
-    /// The model as it was made of the file, in which the graph finds its weights.
+    /// The file as it was checked, or what was made of it, in which the graph finds its weights.
     model: Arc<[u8]>,
     graph: Vec<u8>,
     entry: ModelEntry,

