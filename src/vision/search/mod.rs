@@ -288,19 +288,10 @@ impl Searcher {
         doubtful: &[Rect],
         faces: &mut Vec<Detection>,
     ) -> Result<(), VisionError> {
-        let mut parts = self.small.around_each(doubtful, faces);
-        while let Some(part) = parts.pop() {
-            let size = scaled(part.size, self.small.scale);
-            let found = self.detector.detect_in(view, part, size)?;
-            // Half of a face is none, and its marks are not where they are thought to be.
-            if found.iter().any(|d| self.small.cuts_at(part, d.rect, view.size)) {
-                parts = vec![self.small.area];
-                continue;
-            }
-            let inside = rect_of(part);
-            faces.retain(|d| d.rect.intersection(inside).area() <= 0.0);
-            faces.extend(found);
-        }
+        let (detector, scale) = (&mut self.detector, self.small.scale);
+        self.small.look_around(doubtful, faces, view.size, |part| {
+            detector.detect_in(view, part, scaled(part.size, scale))
+        })?;
         *faces = suppress(std::mem::take(faces), self.nms);
         Ok(())
     }

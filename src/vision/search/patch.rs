@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
-use super::super::{
-    Detection,
-    change::{Blocks, Reference},
-    detect::Detector,
-    infer::VisionError,
+use super::{
+    super::{
+        Detection,
+        change::{Blocks, Reference},
+        detect::Detector,
+        infer::VisionError,
+    },
+    SAME_PLACE,
 };
 use crate::{
     frame::{FrameSize, I420View, Letterbox, Rect, pixels::Area},
@@ -24,6 +27,11 @@ const OVERLAP: u32 = 96;
 /// A detection that ends this close to the tile's edge, in pixels of the detector's input, may be of
 /// a face that goes on beyond it: the lower half of a near face was found 4 px inside at most.
 const SEAM: f32 = 8.0;
+/// By how many of its own sizes more is looked at beside a thing that ends at an edge: of a face at least a
+/// part as large as the one that was found is beyond it where the detector found it at all.
+const BEYOND: f32 = 1.0;
+/// How often parts in which something ends at an edge are made larger before all of the picture is looked at.
+const AGAIN: u32 = 2;
 /// How far a known face may move until the next picture, in parts of its size.
 const STRIDE: f32 = 0.5;
 /// Where more than this share of the picture changed, all of it is looked at.
@@ -52,16 +60,14 @@ impl Patch {
         if recent { self.seen.changed(blocks, self.area) } else { Some(self.area) }
     }
 
-    /// `changed` with room for its own faces and `others` that reach into it, on the detector's grid.
+    /// `changed` with its own faces and `others` that reach into it, none of them at its edge, on the
+    /// detector's grid.
     pub(super) fn around(&self, changed: Rect, others: &[Detection]) -> Area {
         let step = (Letterbox::STEP as f32 / self.scale).round();
+        // What is found a little beside where it is known is not cut either.
+        let room = 2.0 * SEAM / self.scale;
         let whole = rect_of(self.area);
-        let mut rect = Rect::new(
-            changed.x - step,
-            changed.y - step,
-            changed.w + 2.0 * step,
-            changed.h + 2.0 * step,
-        );
+        let mut rect = with_room(changed, step);
         loop {
             let part = on_grid(rect, self.area, step);
             let seen = rect_of(part);
@@ -70,7 +76,9 @@ impl Patch {
                 .iter()
                 .chain(others)
                 .map(|d| d.rect.intersection(whole))
-                .find(|face| face.intersection(seen).area() > 0.0 && !seen.contains(*face));
+                .filter(|&face| meet(face, seen))
+                .map(|face| with_room(face, room).intersection(whole))
+                .find(|&face| !seen.contains(face));
             // Each turn adds a face that was cut, so this ends.
             let Some(face) = cut.filter(|_| part != self.area) else { return part };
             rect = seen.union(face);
@@ -81,15 +89,61 @@ impl Patch {
     pub(super) fn around_each(&self, changed: &[Rect], others: &[Detection]) -> Vec<Area> {
         let mut parts: Vec<Area> = Vec::new();
         for &rect in changed {
-            let mut part = self.around(rect, others);
-            let meets = |a: Area, b: Area| rect_of(a).intersection(rect_of(b)).area() > 0.0;
-            while let Some(at) = parts.iter().position(|&other| meets(other, part)) {
-                part = self.around(rect_of(parts.swap_remove(at)).union(rect_of(part)), others);
-            }
-            parts.push(part);
+            self.add_around(&mut parts, rect, others);
         }
         let share: f32 = parts.iter().map(|&part| rect_of(part).area()).sum();
         if share > MOST_OF_IT * rect_of(self.area).area() { vec![self.area] } else { parts }
+    }
+
+    /// Adds the part around `changed` as the last; those that it meets become one with it.
+    fn add_around(&self, parts: &mut Vec<Area>, changed: Rect, others: &[Detection]) {
+        let mut part = self.around(changed, others);
+        while let Some(at) = parts.iter().position(|&p| meet(rect_of(p), rect_of(part))) {
+            part = self.around(rect_of(parts.swap_remove(at)).union(rect_of(part)), others);
+        }
+        parts.push(part);
+    }
+
+    /// Looks, by `look`, at the parts around each of `doubtful`; what is found there takes the place of the
+    /// `faces` in them, and may be beside itself where something was found twice.
+    ///
+    /// Half of a face is none, and its marks are not where they are thought to be: a part in which something
+    /// ends at an edge is looked at again with what is beside it. Where that does not find again what was found
+    /// before, or things end at edges for the third time, all of the picture is looked at. What was known
+    /// beside the first parts stays, whatever is found there.
+    pub(super) fn look_around<E>(
+        &self,
+        doubtful: &[Rect],
+        faces: &mut Vec<Detection>,
+        picture: FrameSize,
+        mut look: impl FnMut(Area) -> Result<Vec<Detection>, E>,
+    ) -> Result<(), E> {
+        let mut parts = self.around_each(doubtful, faces);
+        faces.retain(|d| !parts.iter().any(|&part| meet(rect_of(part), d.rect)));
+        // What was found in a look that does not count, and has to be found again.
+        let mut owed: Vec<Rect> = Vec::new();
+        let mut again = 0;
+        while let Some(part) = parts.pop() {
+            let found = look(part)?;
+            let inside = rect_of(part);
+            let is_there = |thing: Rect| found.iter().any(|d| d.rect.iou(thing) >= SAME_PLACE);
+            let lost = owed.iter().any(|&thing| meet(thing, inside) && !is_there(thing));
+            let cut = found.iter().map(|d| d.rect).filter(|d| self.cuts_at(part, *d, picture));
+            let beyond = cut.map(|d| d.grown(BEYOND, BEYOND, BEYOND)).reduce(Rect::union);
+            // An end that needs no sane numbers: nothing is beside all of the picture.
+            if part != self.area && (lost || beyond.is_some()) {
+                again += 1;
+                match beyond.filter(|_| !lost && again <= AGAIN) {
+                    Some(beyond) => self.add_around(&mut parts, inside.union(beyond), faces),
+                    None => parts = vec![self.area],
+                }
+                owed.extend(found.iter().map(|d| d.rect));
+                continue;
+            }
+            owed.retain(|thing| !meet(*thing, inside));
+            faces.extend(found);
+        }
+        Ok(())
     }
 
     /// The part around the faces that it had; none where it had none.
@@ -133,6 +187,14 @@ impl Patch {
         self.looked = if part == self.area { Some(pts) } else { before };
         Ok(())
     }
+}
+
+fn with_room(rect: Rect, room: f32) -> Rect {
+    Rect::new(rect.x - room, rect.y - room, rect.w + 2.0 * room, rect.h + 2.0 * room)
+}
+
+fn meet(a: Rect, b: Rect) -> bool {
+    a.intersection(b).area() > 0.0
 }
 
 pub(super) fn rect_of(area: Area) -> Rect {
@@ -217,6 +279,10 @@ mod tests {
 
     use super::*;
 
+    fn detection((x, y, side): (f32, f32, f32), score: f32) -> Detection {
+        Detection { rect: Rect::new(x, y, side, side), score, landmarks: Default::default() }
+    }
+
     proptest! {
         #[test]
         fn every_far_face_lies_wholly_in_some_tile(
@@ -242,8 +308,7 @@ mod tests {
         ) {
             let rect = |&(x, y, side): &(f32, f32, f32)| Rect::new(x, y, side, side);
             let size = FrameSize::new(1920, 1080);
-            let found = |at| Detection { rect: rect(at), score: 0.9, landmarks: Default::default() };
-            let faces: Vec<Detection> = faces.iter().map(found).collect();
+            let faces: Vec<Detection> = faces.iter().map(|&at| detection(at, 0.9)).collect();
             let things: Vec<Rect> =
                 things.iter().map(|at| rect(at).intersection(size.rect())).collect();
             let parts = Patch::new(Area::whole(size), 1.0 / 3.0).around_each(&things, &faces);
@@ -256,6 +321,75 @@ mod tests {
                 prop_assert!(parts[i + 1..].iter().all(apart), "{parts:?}");
                 for face in faces.iter().map(|face| face.rect.intersection(size.rect())) {
                     prop_assert!(face.intersection(part).area() <= 0.0 || part.contains(face));
+                }
+            }
+        }
+
+        #[test]
+        fn known_faces_have_room_in_a_part(
+            thing in (0f32..1800.0, 0f32..1000.0, 16f32..120.0),
+            faces in prop::collection::vec((0f32..1800.0, 0f32..1000.0, 20f32..300.0), 1..5),
+            off in (-1f32..1.0, -1f32..1.0),
+        ) {
+            let size = FrameSize::new(1920, 1080);
+            let patch = Patch::new(Area::whole(size), 1.0 / 3.0);
+            let faces: Vec<Detection> = faces.iter().map(|&at| detection(at, 0.9)).collect();
+            let (x, y, side) = thing;
+            let part = patch.around(Rect::new(x, y, side, side), &faces);
+            // A little less than the room beyond what counts as an end.
+            let off = (0.9 * SEAM / patch.scale * off.0, 0.9 * SEAM / patch.scale * off.1);
+            for face in faces.iter().map(|d| d.rect.intersection(size.rect())) {
+                if face.intersection(rect_of(part)).area() > 0.0 {
+                    let found = Rect::new(face.x + off.0, face.y + off.1, face.w, face.h);
+                    prop_assert!(!patch.cuts_at(part, found, size), "{face:?} {part:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_a_look_at_a_part_finds_is_found_in_the_end(
+            doubtful in prop::collection::vec((0f32..1800.0, 0f32..1000.0, 16f32..120.0), 1..4),
+            told in prop::collection::vec((0f32..1800.0, 0f32..1000.0, 20f32..300.0), 0..4),
+            there in prop::collection::vec((0f32..1800.0, 0f32..1000.0, 20f32..400.0), 1..8),
+            missed in prop::collection::vec(0u8..8, 16),
+        ) {
+            let size = FrameSize::new(1920, 1080);
+            let patch = Patch::new(Area::whole(size), 1.0 / 3.0);
+            let doubtful: Vec<Rect> = doubtful.iter().map(|&at| detection(at, 0.0).rect).collect();
+            let told: Vec<Detection> = told.iter().map(|&at| detection(at, 0.5)).collect();
+            let first = patch.around_each(&doubtful, &told);
+            let mut looks: Vec<(Area, Vec<Rect>)> = Vec::new();
+            let mut faces = told.clone();
+            patch.look_around(&doubtful, &mut faces, size, |part| {
+                let miss = usize::from(missed[looks.len() % missed.len()]);
+                let mut found = Vec::new();
+                for (i, &at) in there.iter().enumerate() {
+                    let whole = detection(at, 0.9).rect.intersection(size.rect());
+                    let rect = whole.intersection(rect_of(part));
+                    // Every look may miss one of them, and sees no small part of one.
+                    if i != miss && rect.area() > 0.3 * whole.area() {
+                        found.push(Detection { rect, ..detection(at, 0.9) });
+                    }
+                }
+                looks.push((part, found.iter().map(|d| d.rect).collect()));
+                Ok::<_, VisionError>(found)
+            }).unwrap();
+
+            prop_assert!(looks.len() <= first.len() + AGAIN as usize + 1, "{looks:?}");
+            for d in &told {
+                let inside = first.iter().any(|&part| meet(rect_of(part), d.rect));
+                prop_assert!(inside || faces.contains(d), "{d:?} was known");
+            }
+            for d in faces.iter().filter(|d| d.score > 0.5) {
+                let whole = |(part, found): &(Area, Vec<Rect>)| {
+                    found.contains(&d.rect) && !patch.cuts_at(*part, d.rect, size)
+                };
+                prop_assert!(looks.iter().any(whole), "{:?} ends at an edge", d.rect);
+            }
+            if looks.iter().all(|(part, _)| *part != patch.area) {
+                for thing in looks.iter().flat_map(|(_, found)| found) {
+                    let is_there = faces.iter().any(|d| d.rect.iou(*thing) >= SAME_PLACE);
+                    prop_assert!(is_there, "{thing:?} was seen, {faces:?} are left");
                 }
             }
         }
@@ -285,14 +419,7 @@ mod tests {
         ) {
             let size = FrameSize::new(1920, 1080);
             let mut patch = Patch::new(Area::whole(size), 1.0 / 3.0);
-            patch.found = faces
-                .iter()
-                .map(|&(x, y, side)| Detection {
-                    rect: Rect::new(x, y, side, side),
-                    score: 0.9,
-                    landmarks: Default::default(),
-                })
-                .collect();
+            patch.found = faces.iter().map(|&at| detection(at, 0.9)).collect();
             let changed = Area { x, y, size: FrameSize::new(w, h) };
             let own = faces.len() / 2;
             let others = patch.found.split_off(own.min(patch.found.len()));
