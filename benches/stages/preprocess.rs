@@ -16,15 +16,15 @@ pub(crate) fn benches(criterion: &mut Criterion) {
     let frame = noise_frame(&pool, 0);
     let mut group = criterion.benchmark_group("preprocess");
     let mut scaler = Scaler::new();
-    let mut input = Vec::new();
+    let mut memory = Vec::new();
     for longest in [640, 1920] {
         let letterbox = Letterbox::fit(FULL_HD, longest);
         group.bench_function(format!("1080p to {longest}"), |bencher| {
             bencher.iter(|| {
-                scaler
-                    .letterbox(&frame.planes(), Area::whole(FULL_HD), &letterbox, &mut input)
-                    .expect("it scales");
-                black_box(&input);
+                let planes = frame.planes();
+                let input =
+                    scaler.letterbox(&planes, Area::whole(FULL_HD), &letterbox, &mut memory);
+                black_box(input.expect("it scales"));
             });
         });
     }

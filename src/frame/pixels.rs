@@ -136,22 +136,22 @@ impl Scaler {
     }
 
     /// Scales a part of a frame into a detector's input: BGR, 0 to 255, planar, the picture in the
-    /// upper left, zero elsewhere. `input` becomes `3 * model width * model height` long.
+    /// upper left, zero elsewhere: the first `3 * model width * model height` numbers of `memory`, which
+    /// grows where it is too short.
     ///
     /// # Errors
     /// `OpenCV` refuses the sizes.
-    pub fn letterbox(
+    pub fn letterbox<'m>(
         &mut self,
         view: &I420View<'_>,
         area: Area,
         to: &Letterbox,
-        input: &mut Vec<f32>,
-    ) -> opencv::Result<()> {
+        memory: &'m mut Vec<f32>,
+    ) -> opencv::Result<&'m mut [f32]> {
         let scaled = to.scaled();
         let samples = scaled.width as usize * scaled.height as usize;
         for (i, plane) in planes_of(view, area).iter().enumerate() {
-            let out = &mut self.planes[i];
-            out.resize(samples, 0);
+            let out = at_least(&mut self.planes[i], samples);
             let Area { x, y, size } = plane.area;
             let part = plane.samples.get(y as usize * plane.stride + x as usize..);
             let part = part.unwrap_or_default();
@@ -161,7 +161,7 @@ impl Scaler {
             let mut out = Mat::new_rows_cols_with_data_mut(
                 int(scaled.height as usize)?,
                 int(scaled.width as usize)?,
-                out.as_mut_slice(),
+                out,
             )?;
             // Area averaging keeps small faces free of aliasing when luma shrinks; chroma has half
             // the resolution already.
@@ -175,7 +175,7 @@ impl Scaler {
         }
         let model = to.model();
         let (width, area) = (model.width as usize, model.width as usize * model.height as usize);
-        input.resize(3 * area, 0.0);
+        let input = at_least(memory, 3 * area);
         let row_len = scaled.width as usize;
         for plane in input.chunks_exact_mut(area) {
             let (picture, below) = plane.split_at_mut(width * scaled.height as usize);
@@ -196,19 +196,19 @@ impl Scaler {
                 [*blue, *green, *red] = yuv_to_bgr(y, u, v);
             }
         }
-        Ok(())
+        Ok(input)
     }
 
     /// The same for a picture in BGR.
     ///
     /// # Errors
     /// `OpenCV` refuses the sizes.
-    pub fn letterbox_bgr(
+    pub fn letterbox_bgr<'m>(
         &mut self,
         image: &BgrImage,
         to: &Letterbox,
-        input: &mut Vec<f32>,
-    ) -> opencv::Result<()> {
+        memory: &'m mut Vec<f32>,
+    ) -> opencv::Result<&'m mut [f32]> {
         let scaled = to.scaled();
         let size = Size::new(int(scaled.width as usize)?, int(scaled.height as usize)?);
         let how = if image.size.width > scaled.width {
@@ -220,8 +220,8 @@ impl Scaler {
         with_bgr(image, |m| imgproc::resize(m, &mut out, size, 0.0, 0.0, how))?;
         let model = to.model();
         let (width, area) = (model.width as usize, model.width as usize * model.height as usize);
-        input.clear();
-        input.resize(3 * area, 0.0);
+        let input = at_least(memory, 3 * area);
+        input.fill(0.0);
         let pixels = out.data_typed::<core::Vec3b>()?;
         for (i, pixel) in pixels.iter().enumerate() {
             let at = i / scaled.width as usize * width + i % scaled.width as usize;
@@ -229,7 +229,7 @@ impl Scaler {
                 input[channel * area + at] = f32::from(pixel[channel]);
             }
         }
-        Ok(())
+        Ok(input)
     }
 
     /// Cuts a `side` x `side` crop out of a frame: RGB, 0 to 255, planar, black beyond the edge.
@@ -249,16 +249,11 @@ impl Scaler {
         let black = [0.0, 128.0, 128.0];
         let maps = [map, &chroma, &chroma];
         for (i, plane) in planes_of(view, Area::whole(view.size)).iter().enumerate() {
-            let out = &mut self.planes[i];
-            out.resize(area, 0);
-            let mut out = Mat::new_rows_cols_with_data_mut(
-                int(side as usize)?,
-                int(side as usize)?,
-                out.as_mut_slice(),
-            )?;
+            let out = at_least(&mut self.planes[i], area);
+            let mut out =
+                Mat::new_rows_cols_with_data_mut(int(side as usize)?, int(side as usize)?, out)?;
             plane.with_mat(|m| warp_mat(m, &mut out, maps[i], side, Scalar::all(black[i])))?;
         }
-        crop.clear();
         crop.resize(3 * area, 0.0);
         let [luma, u, v] = &self.planes;
         for i in 0..area {
@@ -284,7 +279,6 @@ impl Scaler {
         let mut out = Mat::default();
         with_bgr(image, |m| warp_mat(m, &mut out, map, side, Scalar::all(0.0)))?;
         let area = side as usize * side as usize;
-        crop.clear();
         crop.resize(3 * area, 0.0);
         for (i, pixel) in out.data_typed::<core::Vec3b>()?.iter().enumerate() {
             for channel in 0..3 {
@@ -306,6 +300,15 @@ fn keep_to_one_thread() {
         // More threads would be slower, not wrong.
         let _ = core::set_num_threads(1);
     });
+}
+
+/// The first `length` of `memory`, with whatever is in them; it grows where it is too short and never shrinks,
+/// as all that is handed out is written anyway.
+fn at_least<T: Copy + Default>(memory: &mut Vec<T>, length: usize) -> &mut [T] {
+    if memory.len() < length {
+        memory.resize(length, T::default());
+    }
+    &mut memory[..length]
 }
 
 fn with_bgr<T>(
@@ -350,6 +353,53 @@ mod tests {
     use std::{sync::Barrier, thread};
 
     use super::*;
+
+    /// A picture of one colour.
+    fn plain(size: FrameSize, sample: u8) -> Vec<u8> {
+        vec![sample; size.width as usize * size.height as usize]
+    }
+
+    #[test]
+    fn nothing_of_another_picture_is_left_in_an_input() {
+        let view = |size: FrameSize, samples: &'static [u8]| I420View {
+            size,
+            y: samples,
+            u: samples,
+            v: samples,
+            luma_stride: size.width as usize,
+            chroma_stride: size.width as usize / 2,
+        };
+        let (large, small) = (FrameSize::new(640, 384), FrameSize::new(150, 70));
+        let bright = view(large, plain(large, 235).leak());
+        let dark = view(small, plain(small, 60).leak());
+        for longest in [150, 100, 75] {
+            let to = Letterbox::fit(small, longest);
+            assert!(to.scaled().width < to.model().width && to.scaled().height < to.model().height);
+            let mut used = Scaler::new();
+            let mut memory = Vec::new();
+            let whole = Letterbox::fit(large, 640);
+            used.letterbox(&bright, Area::whole(large), &whole, &mut memory).unwrap();
+            memory.fill(f32::NAN);
+            let after = used.letterbox(&dark, Area::whole(small), &to, &mut memory).unwrap();
+            let mut fresh = Vec::new();
+            let alone =
+                Scaler::new().letterbox(&dark, Area::whole(small), &to, &mut fresh).unwrap();
+            assert_eq!(after, alone);
+
+            let image = BgrImage { size: small, data: vec![90; 3 * 150 * 70] };
+            memory.fill(f32::NAN);
+            let after = used.letterbox_bgr(&image, &to, &mut memory).unwrap();
+            let alone = Scaler::new().letterbox_bgr(&image, &to, &mut fresh).unwrap();
+            assert_eq!(after, alone);
+        }
+        let map = [[0.5, 0.1, -20.0], [-0.1, 0.5, -10.0]];
+        let (mut used, mut crop, mut fresh) =
+            (Scaler::new(), vec![f32::NAN; 3 * 40 * 40], Vec::new());
+        used.warp(&bright, &map, 40, &mut Vec::new()).unwrap();
+        used.warp(&dark, &map, 40, &mut crop).unwrap();
+        Scaler::new().warp(&dark, &map, 40, &mut fresh).unwrap();
+        assert_eq!(crop, fresh);
+    }
 
     /// As recordings do that start in the same moment. Where it goes wrong it ends the process.
     #[test]

@@ -84,17 +84,21 @@ impl<const P: usize, const Q: usize> Ratio<P, Q> {
         }
     }
 
-    /// The old rows, weighted for new row `k`. Row by row, which the compiler turns into vector
-    /// code; a sum is at most 6 x 255, so none wraps.
+    /// How many old rows lie under a new one at most.
+    const UNDER: usize = P / Q + if P.is_multiple_of(Q) { 0 } else { 1 };
+
+    /// The old rows, weighted for new row `k`, which the compiler turns into vector code; a sum is at most
+    /// 6 x 255, so none wraps.
     fn add_rows(k: usize, rows: [&[u8]; P], sums: &mut [u16]) {
-        sums.fill(0);
-        for (j, row) in rows.into_iter().enumerate() {
-            let weight = Self::weight(k, j);
-            if weight > 0 {
-                for (sum, &sample) in sums.iter_mut().zip(row) {
-                    *sum = sum.wrapping_add(weight.wrapping_mul(u16::from(sample)));
-                }
-            }
+        let first = k * P / Q;
+        // Those after the last do not count.
+        let weights: [u16; P] = std::array::from_fn(|j| Self::weight(k, first + j));
+        let rows: [&[u8]; P] = std::array::from_fn(|j| &rows[(first + j).min(P - 1)][..sums.len()]);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = (0..Self::UNDER).fold(0, |sum, j| {
+                let sample = u16::from(rows[j][i]);
+                u16::wrapping_add(sum, weights[j].wrapping_mul(sample))
+            });
         }
     }
 

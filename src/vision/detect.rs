@@ -2,7 +2,7 @@
 
 use super::{
     Detection,
-    infer::{Models, Network, VisionError},
+    infer::{Models, Network, Thresholds, VisionError},
 };
 use crate::frame::{
     I420View, Letterbox, Rect,
@@ -17,13 +17,12 @@ pub struct Detector {
     network: Network,
     scaler: Scaler,
     input: Vec<f32>,
-    keep: f32,
-    nms: f32,
+    thresholds: Thresholds,
 }
 
 impl std::fmt::Debug for Detector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Detector").field("keep", &self.keep).finish_non_exhaustive()
+        f.debug_struct("Detector").field("thresholds", &self.thresholds).finish_non_exhaustive()
     }
 }
 
@@ -32,13 +31,7 @@ impl Detector {
     pub fn new(models: &Models, threads: usize) -> Result<Self, VisionError> {
         let network = models.open_yunet(threads)?;
         let thresholds = models.thresholds();
-        Ok(Self {
-            network,
-            scaler: Scaler::new(),
-            input: Vec::new(),
-            keep: thresholds.detect_keep,
-            nms: thresholds.detect_nms,
-        })
+        Ok(Self { network, scaler: Scaler::new(), input: Vec::new(), thresholds })
     }
 
     /// Faces of a frame, strongest first, looked for with the frame's longer side scaled down to
@@ -59,12 +52,13 @@ impl Detector {
         longest: u32,
     ) -> Result<Vec<Detection>, VisionError> {
         let letterbox = Letterbox::fit(frame.size, longest);
-        self.scaler.letterbox(frame, Area::whole(frame.size), &letterbox, &mut self.input)?;
+        let area = Area::whole(frame.size);
+        let input = self.scaler.letterbox(frame, area, &letterbox, &mut self.input)?;
         let (model, scaled) = (letterbox.model().width as usize, letterbox.scaled().width as usize);
-        for row in self.input.chunks_exact_mut(model) {
+        for row in input.chunks_exact_mut(model) {
             row[..scaled].reverse();
         }
-        let mut found = self.run(&letterbox)?;
+        let mut found = run(&mut self.network, input, &letterbox, &self.thresholds)?;
         let width = frame.size.rect().w;
         for Detection { rect, landmarks, .. } in &mut found {
             rect.x = width - rect.right();
@@ -86,8 +80,8 @@ impl Detector {
         longest: u32,
     ) -> Result<Vec<Detection>, VisionError> {
         let letterbox = Letterbox::fit(area.size, longest);
-        self.scaler.letterbox(frame, area, &letterbox, &mut self.input)?;
-        let mut found = self.run(&letterbox)?;
+        let input = self.scaler.letterbox(frame, area, &letterbox, &mut self.input)?;
+        let mut found = run(&mut self.network, input, &letterbox, &self.thresholds)?;
         let (dx, dy) = (area.x as f32, area.y as f32);
         for detection in &mut found {
             detection.rect.x += dx;
@@ -107,19 +101,24 @@ impl Detector {
         longest: u32,
     ) -> Result<Vec<Detection>, VisionError> {
         let letterbox = Letterbox::fit(image.size, longest);
-        self.scaler.letterbox_bgr(image, &letterbox, &mut self.input)?;
-        self.run(&letterbox)
+        let input = self.scaler.letterbox_bgr(image, &letterbox, &mut self.input)?;
+        run(&mut self.network, input, &letterbox, &self.thresholds)
     }
+}
 
-    fn run(&mut self, letterbox: &Letterbox) -> Result<Vec<Detection>, VisionError> {
-        let model = letterbox.model();
-        let shape = [1, 3, model.height as usize, model.width as usize];
-        let keep = self.keep;
-        let found =
-            self.network.run(shape, &self.input, |outputs| decode(outputs, letterbox, keep))?;
-        let found = found.ok_or(VisionError::ModelShape { model: "yunet", what: "outputs" })?;
-        Ok(suppress(found, self.nms))
-    }
+/// The faces of a letterboxed picture, strongest first.
+fn run(
+    network: &mut Network,
+    input: &[f32],
+    letterbox: &Letterbox,
+    thresholds: &Thresholds,
+) -> Result<Vec<Detection>, VisionError> {
+    let Thresholds { detect_keep: keep, detect_nms: nms, .. } = *thresholds;
+    let model = letterbox.model();
+    let shape = [1, 3, model.height as usize, model.width as usize];
+    let found = network.run(shape, input, |outputs| decode(outputs, letterbox, keep))?;
+    let found = found.ok_or(VisionError::ModelShape { model: "yunet", what: "outputs" })?;
+    Ok(suppress(found, nms))
 }
 
 /// Reads the twelve outputs of `YuNet`: for each of three strides a grid of cells with class and
