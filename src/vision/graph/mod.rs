@@ -236,19 +236,19 @@ fn floats(tensor: &[u8]) -> Option<Vec<f32>> {
 /// A float tensor.
 fn tensor(name: &[u8], dims: &[u64], values: &[f32]) -> Vec<u8> {
     let raw: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    typed_tensor(name, dims, TYPE_FLOAT, &raw)
+    let mut tensor = Vec::with_capacity(raw.len() + 64);
+    put_tensor(&mut tensor, name, dims, TYPE_FLOAT, &raw);
+    tensor
 }
 
-/// A tensor of any type, its values in the order and form that ONNX stores.
-fn typed_tensor(name: &[u8], dims: &[u64], kind: u64, raw: &[u8]) -> Vec<u8> {
-    let mut tensor = Vec::with_capacity(raw.len() + 64);
+/// Puts the fields of a tensor of any type, its values in the order and form that ONNX stores.
+fn put_tensor(out: &mut Vec<u8>, name: &[u8], dims: &[u64], kind: u64, raw: &[u8]) {
     for dim in dims {
-        put_number(&mut tensor, TENSOR_DIMS, *dim);
+        put_number(out, TENSOR_DIMS, *dim);
     }
-    put_number(&mut tensor, TENSOR_DATA_TYPE, kind);
-    put_field(&mut tensor, TENSOR_NAME, name);
-    put_field(&mut tensor, TENSOR_RAW, raw);
-    tensor
+    put_number(out, TENSOR_DATA_TYPE, kind);
+    put_field(out, TENSOR_NAME, name);
+    put_field(out, TENSOR_RAW, raw);
 }
 
 /// A node.

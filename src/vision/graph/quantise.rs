@@ -13,8 +13,8 @@ use super::{
     GRAPH_NODE, GRAPH_OUTPUT, MODEL_GRAPH, MODEL_IR_VERSION, MODEL_OPSET, NODE_ATTRIBUTE,
     NODE_DOMAIN, NODE_INPUT, NODE_OP_TYPE, NODE_OUTPUT, NotOnnx, OPSET_DOMAIN, OPSET_VERSION,
     TENSOR_DIMS, TENSOR_NAME, TYPE_FLOAT, TYPE_INT8, TYPE_INT32, TYPE_INT64, TYPE_UINT8,
-    VALUE_INFO_NAME, integer, integers, operation, typed_tensor, values,
-    wire::{all, fields, first, numbers, put_field, put_number},
+    VALUE_INFO_NAME, integer, integers, operation, put_tensor, values,
+    wire::{all, close_field, fields, first, numbers, open_field, put_field, put_number},
 };
 
 /// The byte that stands for zero, in every channel.
@@ -47,7 +47,7 @@ pub(in super::super) fn quantise(model: &[u8]) -> Result<Vec<u8>, NotOnnx> {
     let graph = first(model, MODEL_GRAPH).ok_or(NotOnnx)?;
     let mut chain = Chain::of(graph)?;
     // Nearly all of a file are weights of four bytes each.
-    let mut made = Made(Vec::with_capacity(model.len() * 3 / 10));
+    let mut made = Made::with_capacity(model.len() * 3 / 10);
     let (mut at, mut worth) = chain.head(&mut made)?;
     while chain.next_is(b"Conv") {
         (at, worth) = chain.layer(&worth)?.put(&at, &mut made);
@@ -156,7 +156,7 @@ impl<'a> Chain<'a> {
     fn layer(&mut self, worth: &[f32]) -> Result<Layer<'a>, NotOnnx> {
         let node = self.take(b"Conv")?;
         let attributes: Vec<&[u8]> = all(node, NODE_ATTRIBUTE).collect();
-        let (mut weights, dims) = self.weight(node, 1)?;
+        let (weights, dims) = self.stored(node, 1)?;
         let [outputs, inputs, height, width] = dims[..] else { return Err(NotOnnx) };
         let has_no_bias = all(node, NODE_INPUT).count() == 2;
         let normal = self.take(b"BatchNormalization").and_then(|node| self.normal(node))?;
@@ -174,18 +174,11 @@ impl<'a> Chain<'a> {
         let are_less = slopes.iter().all(|slope| slope.abs() <= 1.0);
         (has_no_bias && is_known && all_agree && are_less).then_some(()).ok_or(NotOnnx)?;
         let steps = normal.worth();
-        for (o, row) in weights.chunks_exact_mut(inputs * height * width).enumerate() {
-            let scale = normal.scale[o] / steps[o];
-            for (i, kernel) in row.chunks_exact_mut(height * width).enumerate() {
-                let factor = scale * worth[if inputs == 1 { o } else { i }];
-                for weight in kernel {
-                    *weight *= factor;
-                }
-            }
-        }
+        let scales = normal.scale.iter().zip(&steps).map(|(scale, step)| scale / step).collect();
         let bias = normal.shift.iter().zip(&steps).map(|(shift, step)| shift / step).collect();
-        let dims = [outputs, inputs, height, width];
-        Ok(Layer { name: self.value, attributes, dims, weights, bias, slopes, worth: steps })
+        let (dims, reads) = ([outputs, inputs, height, width], worth.to_vec());
+        let name = self.value;
+        Ok(Layer { name, attributes, dims, weights, reads, scales, bias, slopes, worth: steps })
     }
 
     /// The full product at the end, after which nothing is rounded any more.
@@ -286,8 +279,13 @@ struct Layer<'a> {
     attributes: Vec<&'a [u8]>,
     /// Channels out, channels in, height, width.
     dims: [usize; 4],
-    /// From steps of what it reads to steps of what it puts out; so is the bias.
-    weights: Vec<f32>,
+    /// As they are stored: from values to values before the normalisation.
+    weights: &'a [[u8; 4]],
+    /// What a step of each channel that it reads is worth.
+    reads: Vec<f32>,
+    /// Steps of each channel that it puts out in such a value.
+    scales: Vec<f32>,
+    /// In steps of what it puts out.
     bias: Vec<f32>,
     /// Not above 1.
     slopes: Vec<f32>,
@@ -303,8 +301,14 @@ impl Layer<'_> {
         // Channels by themselves are not added in 16 bits.
         let span = if inputs == 1 { largest } else { largest_pair };
         let mut rounded = Rounded::of(self.weights.len());
-        for row in self.weights.chunks_exact(inputs * height * width) {
-            rounded.push(row, span(row));
+        let mut row = Vec::with_capacity(inputs * height * width);
+        for (o, stored) in self.weights.chunks_exact(inputs * height * width).enumerate() {
+            row.clear();
+            for (i, kernel) in stored.chunks_exact(height * width).enumerate() {
+                let factor = self.scales[o] * self.reads[if inputs == 1 { o } else { i }];
+                row.extend(kernel.iter().map(|weight| f32::from_le_bytes(*weight) * factor));
+            }
+            rounded.push(&row, span(&row));
         }
         let Rounded { bytes: weights, scales } = rounded;
         let bias: Vec<f32> = self.bias.iter().zip(&scales).map(|(b, s)| b / s).collect();
@@ -323,25 +327,44 @@ impl Layer<'_> {
     }
 }
 
-/// A graph in the making: its fields, in whatever order they come.
-struct Made(Vec<u8>);
+/// A model in the making: up to the graph, whose fields come in whatever order.
+struct Made {
+    model: Vec<u8>,
+    /// Where the graph begins.
+    graph: usize,
+}
 
 impl Made {
+    fn with_capacity(bytes: usize) -> Self {
+        let mut model = Vec::with_capacity(bytes);
+        put_number(&mut model, MODEL_IR_VERSION, IR_VERSION);
+        for (domain, version) in [(&b""[..], OPSET), (MICROSOFT, 1)] {
+            let mut opset = Vec::new();
+            put_field(&mut opset, OPSET_DOMAIN, domain);
+            put_number(&mut opset, OPSET_VERSION, version);
+            put_field(&mut model, MODEL_OPSET, &opset);
+        }
+        let graph = open_field(&mut model, MODEL_GRAPH);
+        Self { model, graph }
+    }
+
     fn tensor(&mut self, name: &[u8], kind: u64, dims: &[usize], values: &[u8]) {
         let dims: Vec<u64> = dims.iter().map(|dim| *dim as u64).collect();
-        put_field(&mut self.0, GRAPH_INITIALIZER, &typed_tensor(name, &dims, kind, values));
+        let tensor = open_field(&mut self.model, GRAPH_INITIALIZER);
+        put_tensor(&mut self.model, name, &dims, kind, values);
+        close_field(&mut self.model, tensor);
     }
 
     /// A node as it stands, with the weights that it reads.
     fn keep(&mut self, node: &[u8], tensors: &BTreeMap<&[u8], &[u8]>) {
         for tensor in all(node, NODE_INPUT).filter_map(|name| tensors.get(name)) {
-            put_field(&mut self.0, GRAPH_INITIALIZER, tensor);
+            put_field(&mut self.model, GRAPH_INITIALIZER, tensor);
         }
-        put_field(&mut self.0, GRAPH_NODE, node);
+        put_field(&mut self.model, GRAPH_NODE, node);
     }
 
     fn node(&mut self, op: &str, inputs: &[&[u8]], output: &[u8], attributes: &[Vec<u8>]) {
-        put_field(&mut self.0, GRAPH_NODE, &operation(op, inputs, &[output], attributes));
+        put_field(&mut self.model, GRAPH_NODE, &operation(op, inputs, &[output], attributes));
     }
 
     /// A convolution of bytes, channels last, with the weights as bytes, what one of each row is worth, and
@@ -364,31 +387,23 @@ impl Made {
             [input, b"one", b"zero", &kernel, &scale, b"weight-zero", b"one", b"zero", &added];
         let mut node = operation("QLinearConv", &inputs, &[output], &attributes);
         put_field(&mut node, NODE_DOMAIN, MICROSOFT);
-        put_field(&mut self.0, GRAPH_NODE, &node);
+        put_field(&mut self.model, GRAPH_NODE, &node);
     }
 
     /// The model, with inputs and outputs of `graph`.
     fn model(self, graph: &[u8]) -> Vec<u8> {
-        let Self(mut made) = self;
-        put_field(&mut made, GRAPH_NAME, b"quantised");
+        let Self { mut model, graph: start } = self;
+        put_field(&mut model, GRAPH_NAME, b"quantised");
         let weights: Vec<&[u8]> =
             all(graph, GRAPH_INITIALIZER).filter_map(|tensor| first(tensor, TENSOR_NAME)).collect();
         for number in [GRAPH_INPUT, GRAPH_OUTPUT] {
             for value in all(graph, number) {
                 if first(value, VALUE_INFO_NAME).is_some_and(|name| !weights.contains(&name)) {
-                    put_field(&mut made, number, value);
+                    put_field(&mut model, number, value);
                 }
             }
         }
-        let mut model = Vec::with_capacity(made.len() + 64);
-        put_number(&mut model, MODEL_IR_VERSION, IR_VERSION);
-        for (domain, version) in [(&b""[..], OPSET), (MICROSOFT, 1)] {
-            let mut opset = Vec::new();
-            put_field(&mut opset, OPSET_DOMAIN, domain);
-            put_number(&mut opset, OPSET_VERSION, version);
-            put_field(&mut model, MODEL_OPSET, &opset);
-        }
-        put_field(&mut model, MODEL_GRAPH, &made);
+        close_field(&mut model, start);
         model
     }
 }
