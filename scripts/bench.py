@@ -3,9 +3,10 @@
 docs/performance.md. scripts/bench.sh makes the clips and calls this.
 
 CPU time and peak memory are those the kernel counts for each process and its children (wait4).
-Each command runs on a clip of 360 pictures and on one of 12, so that the cost of starting (loading
-models, reading the photo) can be told from the cost of a picture. The two programs take turns,
+Each command runs on clips of a minute, of 12 seconds and of 12 pictures, so that the cost of starting
+(loading models, reading the photo) can be told from the cost of a picture. The programs take turns,
 because a machine is never quite idle: ratios are taken within a turn, and the median is reported.
+BESIDE names an older program that takes its turns too; what it costs is said, not written.
 
 Standard library only; Debian 12's own python3.
 """
@@ -27,7 +28,7 @@ PAGE = ROOT / "docs/performance.md"
 BEGIN = "<!-- Written by scripts/bench.sh, from here -->"
 END = "<!-- to here -->"
 
-FRAMES = {"long": 360, "short": 12}
+FRAMES = {"minute": 1800, "long": 360, "short": 12}
 THREADS = min(os.cpu_count() or 1, 4)
 CONFIG = f"""\
 [encode]
@@ -92,7 +93,7 @@ def measure(commands, work, repeat):
         for (name, clip), done in runs.items():
             run = Run(commands[name].replace("{clip}", f"target/bench/{clip}.mp4"))
             shutil.rmtree(work / "store", ignore_errors=True)
-            if name == "record":
+            if name != "floor":
                 check(json.loads(run.text.splitlines()[-1]), FRAMES[clip])
             done.append(run)
             print(f"bench: {turn + 1}/{repeat} {name:6} {clip:5}"
@@ -111,20 +112,19 @@ def check(summary, frames):
 
 def table(runs, repeat, load, recipient, commands):
     def of(name, figure):
-        pairs = zip(runs[name, "long"], runs[name, "short"])
-        return [figure(long, short) for long, short in pairs]
+        return [figure(*turn) for turn in zip(*(runs[name, clip] for clip in FRAMES))]
 
-    def ms_per_frame(seconds):
-        return 1000 * seconds / FRAMES["long"]
+    def ms_per_frame(seconds, clip):
+        return 1000 * seconds / FRAMES[clip]
 
-    between = FRAMES["long"] - FRAMES["short"]
+    between = FRAMES["minute"] - FRAMES["short"]
 
     def steady(seconds):
         """Without what it costs to start."""
-        return lambda long, short: 1000 * (seconds(long) - seconds(short)) / between
+        return lambda minute, _, short: 1000 * (seconds(minute) - seconds(short)) / between
 
     def start(seconds):
-        return lambda long, short: seconds(short) - FRAMES["short"] * steady(seconds)(long, short) / 1000
+        return lambda *turn: seconds(turn[2]) - FRAMES["short"] * steady(seconds)(*turn) / 1000
 
     def wall(run):
         return run.wall
@@ -133,23 +133,40 @@ def table(runs, repeat, load, recipient, commands):
         return run.cpu
 
     rows = [
-        ("CPU, ms a picture", lambda long, _: ms_per_frame(long.cpu), "{:.1f}"),
+        ("CPU, ms a picture of a minute", lambda minute, *_: ms_per_frame(minute.cpu, "minute"), "{:.1f}"),
+        ("CPU, ms a picture of 12 s", lambda _, long, __: ms_per_frame(long.cpu, "long"), "{:.1f}"),
         ("CPU, ms a picture, without start-up", steady(cpu), "{:.1f}"),
-        ("wall, ms a picture", lambda long, _: ms_per_frame(long.wall), "{:.1f}"),
-        ("wall, ms a picture, without start-up", steady(wall), "{:.1f}"),
-        ("pictures a second, without start-up", lambda *runs: 1000 / steady(wall)(*runs), "{:.1f}"),
+        ("wall, ms a picture of a minute", lambda minute, *_: ms_per_frame(minute.wall, "minute"), "{:.1f}"),
+        ("wall, ms a picture of 12 s", lambda _, long, __: ms_per_frame(long.wall, "long"), "{:.1f}"),
+        ("pictures a second, without start-up", lambda *turn: 1000 / steady(wall)(*turn), "{:.1f}"),
         ("start-up, CPU s", start(cpu), "{:.2f}"),
-        ("peak memory, MiB", lambda long, _: long.peak_kib / 1024, "{:.0f}"),
+        ("peak memory, MiB", lambda minute, *_: minute.peak_kib / 1024, "{:.0f}"),
     ]
 
     def cell(values, form):
         low, high = form.format(min(values)), form.format(max(values))
         return f"{form.format(statistics.median(values))} ({low} to {high})"
 
-    def against(figure):
-        pairs = list(zip(of("record", figure), of("floor", figure)))
+    def against(name, figure):
+        pairs = list(zip(of(name, figure), of("floor", figure)))
         return [a - b for a, b in pairs], [a / b for a, b in pairs]
 
+    lengths = [
+        lambda minute, *_: ms_per_frame(minute.cpu, "minute"),
+        lambda _, long, __: ms_per_frame(long.cpu, "long"),
+        steady(cpu),
+    ]
+
+    def ratios(name):
+        pairs = [against(name, figure) for figure in lengths]
+        added = " | ".join(cell(added, "{:.1f}") for added, _ in pairs)
+        ratio = " | ".join(cell(ratio, "{:.2f}") for _, ratio in pairs)
+        return f"| added CPU, ms a picture | {added} |", f"| CPU(a) / CPU(b) | {ratio} |"
+
+    if "beside" in commands:
+        costs = " | ".join(cell(of("beside", figure), "{:.1f}") for figure in lengths)
+        print("bench: BESIDE, a minute | 12 s | without start-up", costs, *ratios("beside"), sep="\n")
+        print("bench: start-up, CPU s", cell(of("beside", start(cpu)), "{:.2f}"))
     lines = [
         f"{datetime.date.today()}, {os.cpu_count()} cores of {cpu_model()},"
         f" {platform.system()} {platform.machine()}, load of other work at the start {load:.1f}."
@@ -161,20 +178,17 @@ def table(runs, repeat, load, recipient, commands):
     for title, figure, form in rows:
         cells = [cell(of(name, figure), form) for name in ("record", "floor")]
         lines.append(f"| {title} | {cells[0]} | {cells[1]} |")
-    all_in = against(lambda long, _: ms_per_frame(long.cpu))
-    running = against(steady(cpu))
     lines += [
         "",
-        "| (a) against (b), turn by turn | with start-up | without |",
-        "|---|---|---|",
-        f"| added CPU, ms a picture | {cell(all_in[0], '{:.1f}')} | {cell(running[0], '{:.1f}')} |",
-        f"| CPU(a) / CPU(b) | {cell(all_in[1], '{:.2f}')} | {cell(running[1], '{:.2f}')} |",
+        "| (a) against (b), turn by turn | a minute | 12 s | without start-up |",
+        "|---|---|---|---|",
+        *ratios("record"),
         "",
-        "Commands, for the long clip:",
+        "Commands, for the clip of 12 s:",
         "",
         "```sh",
     ]
-    for name in commands:
+    for name in ("record", "floor"):
         text = commands[name].replace("{clip}", "target/bench/long.mp4")
         text = text.replace(f"{ROOT}/", "").replace(recipient, "age1...")
         lines.append(text.replace(" ! ", " \\\n    ! ").replace(" --", " \\\n    --"))
@@ -205,10 +219,13 @@ def main():
     work, recipient = prepare(classveil)
     short = work.relative_to(ROOT)
     record = RECORD.replace("{classveil}", classveil).replace("{recipient}", recipient)
+    record = record.replace("{work}", str(short))
     commands = {
-        "record": record.replace("{work}", str(short)),
+        "record": record,
         "floor": FLOOR.replace("{threads}", str(THREADS)),
     }
+    if beside := os.environ.get("BESIDE"):
+        commands["beside"] = record.replace(classveil, beside, 1)
     runs = measure(commands, work, repeat)
     shutil.rmtree(work)
     commands["record"] = commands["record"].replace(classveil, "classveil")

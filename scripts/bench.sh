@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Measures the whole program against its floor, the same decoder and encoder with nothing between,
 # and writes the table into docs/performance.md. Run it by `make bench`; REPEAT=7 changes how often
-# each command runs (5 by default). Everything it makes lies in target/bench/.
+# each command runs (5 by default), BESIDE=path/to/classveil measures an older program in the same
+# turns. Everything it makes lies in target/bench/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +34,7 @@ make_clip() {
         -c:v libx264 -preset veryfast -b:v 6M -maxrate 6M -bufsize 12M -g 60 "$out/$1.part.mp4"
     mv "$out/$1.part.mp4" "$out/$1.mp4"
 }
+make_clip minute 1800
 make_clip long 360
 make_clip short 12
 
